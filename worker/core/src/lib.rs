@@ -1,1 +1,16 @@
-//! core
+//! The pure core of Windlass. It has no I/O, no clock and no randomness: what it is given decides what it
+//! returns. Data flows one way, and a module uses only those above it:
+//!
+//! ```text
+//! ids ─ finding ─ snapshot ─ model ─ component ─ render ─► release ─ check ─ observed ─ plan ─ roll ─ report
+//! ```
+
+pub mod codes;
+pub mod finding;
+pub mod gate;
+pub mod ids;
+pub mod observed;
+pub mod outcome;
+pub mod plan;
+pub mod release;
+pub mod snapshot;

@@ -1,0 +1,82 @@
+//! What a node says of itself: the truth a plan is made against.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ClusterName, Digest, NodeName, NodePath};
+use crate::release::ReleaseMeta;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeState {
+    /// Changes with every boot.
+    pub boot_id: String,
+    /// Seconds since 1970 by the node's clock.
+    pub clock: i64,
+    /// `None` on a node that Windlass never touched.
+    pub cluster: Option<ClusterName>,
+    /// The highest fence that the agent has accepted, and who holds it; 0 where none.
+    pub fence: u64,
+    pub holder: String,
+    /// The release last confirmed.
+    pub current: Option<ReleaseMeta>,
+    pub previous: Option<Digest>,
+    /// The latest attempt, finished or not.
+    pub attempt: Option<Attempt>,
+    /// Owned files that are not as the confirmed release says.
+    pub drift: BTreeMap<NodePath, DriftKind>,
+    /// Digests of releases that were rolled back on this node, newest last.
+    pub rolled_back: Vec<Digest>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Attempt {
+    /// Unguessable, one per attempt.
+    pub token: String,
+    pub fence: u64,
+    pub base: Option<Digest>,
+    pub target: Digest,
+    pub phase: AttemptPhase,
+    /// Why it went back, in words; empty otherwise.
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttemptPhase {
+    /// On the node, nothing live touched.
+    Staged,
+    /// Files and services are being changed; the dead-man is armed.
+    Activating,
+    /// Changed; the dead-man waits for the confirmation.
+    Activated,
+    Confirmed,
+    RollingBack,
+    RolledBack,
+    /// Going back failed half way: a person must act.
+    Stuck,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DriftKind {
+    Modified,
+    Missing,
+    /// Mode or owner differ.
+    Attributes,
+}
+
+/// The nodes as they were seen at one time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Observed {
+    pub nodes: BTreeMap<NodeName, Seen>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Seen {
+    State(Box<NodeState>),
+    /// Why it could not be reached.
+    Unreachable(String),
+}

@@ -1,0 +1,102 @@
+//! The plan: a bundle against what the nodes hold now. It decides everything (which files, which actions,
+//! which gates, which order, who is skipped) and is then only carried out. A value: serialisable, never changed.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::finding::Findings;
+use crate::gate::Gate;
+use crate::ids::{ClusterName, ComponentName, Digest, NodeName, NodePath};
+use crate::release::Command;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    pub cluster: ClusterName,
+    pub commit: String,
+    pub subject: String,
+    pub bundle: Digest,
+    /// Nodes whose turns may run side by side, wave after wave.
+    pub waves: Vec<Vec<NodeName>>,
+    pub turns: BTreeMap<NodeName, Turn>,
+    /// Nodes that hold their release already, with their gates of cluster scope.
+    pub unchanged: BTreeMap<NodeName, Vec<Gate>>,
+    pub skipped: Vec<Skipped>,
+    /// What the policy has against it; any error means that nothing is rolled.
+    pub findings: Findings,
+    pub timing: Timing,
+    pub on_failure: OnFailure,
+    /// Highest fence seen on any node, plus one.
+    pub fence: u64,
+}
+
+/// One node's part: complete, so that the agent needs to decide nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Turn {
+    pub node: NodeName,
+    pub base: Option<Digest>,
+    pub target: Digest,
+    pub changes: Vec<FileChange>,
+    /// Packages of the node's components; the agent installs those that are missing.
+    pub packages: Vec<String>,
+    pub drain: Vec<Command>,
+    pub undrain: Vec<Command>,
+    /// After the files are in place, in order.
+    pub forward: Vec<Command>,
+    /// After the old files are back, in order.
+    pub backward: Vec<Command>,
+    pub gates: Vec<Gate>,
+    pub units: Vec<String>,
+    /// Files changed by hand, or not ours yet, that this turn may replace (a copy is kept).
+    pub adopt: Vec<NodePath>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FileChange {
+    pub path: NodePath,
+    pub kind: ChangeKind,
+    pub component: ComponentName,
+    pub before: Option<Digest>,
+    pub after: Option<Digest>,
+    pub secret: bool,
+    pub serial: bool,
+    /// The repository files whose change is the reason, with "new", "changed" or "removed".
+    pub because: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeKind {
+    Create,
+    Replace,
+    /// Only mode or owner.
+    Attributes,
+    Remove,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Skipped {
+    pub node: NodeName,
+    pub why: String,
+}
+
+/// Seconds, all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Timing {
+    pub min_healthy_time: u32,
+    pub healthy_deadline: u32,
+    pub progress_deadline: u32,
+    /// How long a node waits for a new connection after activation before it goes back by itself.
+    pub reconnect_deadline: u32,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// Every node of the roll goes back, in reverse order.
+    #[default]
+    RollbackAll,
+    /// The failed node goes back, the nodes done stay.
+    Stop,
+}
