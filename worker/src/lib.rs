@@ -1,1 +1,3 @@
-//! worker
+//! The Windlass worker: all I/O of the program. See ARCHITECTURE.md for a walk through one push.
+
+pub mod ports;

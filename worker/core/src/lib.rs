@@ -5,6 +5,7 @@
 //! ids ─ finding ─ snapshot ─ model ─ component ─ render ─► release ─ check ─ observed ─ plan ─ roll ─ report
 //! ```
 
+pub mod check;
 pub mod codes;
 pub mod finding;
 pub mod gate;
