@@ -1,1 +1,19 @@
-//! tests
+//! What end-to-end tests share. Today that is the [`lab`]: real Debian machines, cheaply.
+//!
+//! A test that needs the lab is ignored unless asked for, and says why in its name's line:
+//!
+//! ```ignore
+//! #[test]
+//! #[ignore = "lab: needs root"]
+//! fn a_push_reaches_every_node() -> anyhow::Result<()> {
+//!     let lab = Lab::boot(&LabSpec::default())?;
+//!     let vps1 = lab.node("vps1");
+//!     vps1.sh("systemctl start haproxy")?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! `make test` asks for them when it runs as root, so that as root none is ignored and without
+//! root each is reported by name.
+
+pub mod lab;

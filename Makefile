@@ -1,0 +1,36 @@
+# Every command that the README names. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench lab-base lab-up lab-ssh lab-down
+BASE ?= core
+NODE ?= vps1
+LAB = cargo run --quiet -p windlass-tests --bin lab --
+
+help: ## List the commands
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install the Debian packages that building and testing need
+	@scripts/setup.sh
+
+demo: setup ## Watch a push reach four machines of a lab, and go wrong safely
+	@tests/demo/run.sh
+
+test: setup ## Run all tests; as root also those that boot the lab
+	@scripts/test.sh
+
+lint: ## Check format, lints, dependencies and shell scripts
+	@scripts/lint.sh
+
+bench: setup ## Measure Windlass beside a shell script, pyinfra and Ansible
+	@tests/bench/run.sh
+
+lab-base: setup ## Build the lab's base image (BASE=core or stack)
+	@tests/lab/base/build.sh $(BASE)
+
+lab-up: lab-base ## Boot vps1 to vps3 and homelab, to stay (BASE=core or stack)
+	@$(LAB) up --base $(BASE)
+
+lab-ssh: ## Log in to a machine of the lab (NODE=vps1)
+	@$(LAB) ssh $(NODE)
+
+lab-down: ## Remove the labs that lab-up booted
+	@$(LAB) down --all

@@ -1,0 +1,36 @@
+#!/bin/bash
+# Runs all tests. As root the lab's tests run too, and its base image is built while cargo compiles;
+# without root they are reported as ignored.
+#   test.sh [FILTER...]      only the tests whose names contain one of these
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+run=(cargo test --workspace --no-fail-fast)
+compile=(cargo test --workspace --no-run)
+lab_too=(-- --include-ignored)
+filter=()
+if cargo nextest --version >/dev/null 2>&1; then
+    run=(cargo nextest run --workspace --no-fail-fast)
+    compile=(cargo nextest run --workspace --no-run)
+    lab_too=(--run-ignored all)
+fi
+if [ $# -gt 0 ]; then filter=("$@"); fi
+
+if [ "$(id -u)" != 0 ]; then
+    echo "not root: the lab's tests will be reported as ignored"
+    exec "${run[@]}" "${filter[@]}"
+fi
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+tests/lab/base/build.sh core >"$log" 2>&1 &
+base=$!
+compiled=0
+"${compile[@]}" || compiled=$?
+if ! wait "$base"; then
+    cat "$log" >&2
+    echo "the lab's base image could not be built" >&2
+    exit 1
+fi
+grep '^lab base' "$log" || true
+if [ "$compiled" != 0 ]; then exit "$compiled"; fi
+"${run[@]}" "${filter[@]}" "${lab_too[@]}"

@@ -1,0 +1,200 @@
+//! `lab`: the test lab for people. What `make lab-up`, `lab-ssh` and `lab-down` run.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand, ValueEnum};
+use windlass_tests::lab::{Base, Disk, Lab, LabSpec, build_base, reap_stale};
+
+#[derive(Parser)]
+#[command(
+    name = "lab",
+    about = "Boots and breaks a lab of Debian machines: vps1 to vps3 and homelab"
+)]
+struct Arguments {
+    /// Which lab, where several are up.
+    #[arg(long, global = true)]
+    lab: Option<u8>,
+    #[command(subcommand)]
+    command: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Build a base image, unless it is there.
+    BuildBase {
+        #[arg(value_enum, default_value_t = BaseName::Core)]
+        base: BaseName,
+    },
+    /// Boot a lab that stays until `lab down`.
+    Up {
+        #[arg(long, value_enum, default_value_t = BaseName::Core)]
+        base: BaseName,
+        /// Only these nodes.
+        nodes: Vec<String>,
+    },
+    /// Remove the lab; with --stale those whose owner died, with --all every kept one.
+    Down {
+        #[arg(long)]
+        stale: bool,
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show the labs of this machine and their nodes.
+    Status,
+    /// Log in to a node, or run a command there.
+    Ssh { node: String, command: Vec<String> },
+    /// Take a node's network cable out.
+    Cut { node: String },
+    /// Put a node's network cable back.
+    Join { node: String },
+    /// Stop a node where it is, as a hung host.
+    Freeze { node: String },
+    /// Let a frozen node go on.
+    Thaw { node: String },
+    /// Cut a node's power.
+    Kill { node: String },
+    /// Shut a node down in order.
+    Stop { node: String },
+    /// Boot a node that was killed or stopped.
+    Start { node: String },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum BaseName {
+    Core,
+    Stack,
+}
+
+impl From<BaseName> for Base {
+    fn from(name: BaseName) -> Self {
+        match name {
+            BaseName::Core => Self::Core,
+            BaseName::Stack => Self::Stack,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    run(Arguments::parse()).unwrap_or_else(|error| {
+        eprintln!("lab: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode> {
+    let number = arguments.lab;
+    match arguments.command {
+        Verb::BuildBase { base } => build_base(base.into())?,
+        Verb::Up { base, nodes } => up(base.into(), &nodes)?,
+        Verb::Down { stale: true, .. } => reap_stale()?,
+        Verb::Down { all: true, .. } => down_all()?,
+        Verb::Down { .. } => attach(number)?.down()?,
+        Verb::Status => status()?,
+        Verb::Ssh { node, command } => {
+            let lab = attach(number)?;
+            let status = lab
+                .node(known(&lab, &node)?)
+                .ssh_command("root")
+                .args(command)
+                .status()?;
+            let code = status.code().and_then(|code| u8::try_from(code).ok());
+            return Ok(ExitCode::from(code.unwrap_or(255)));
+        }
+        Verb::Cut { node } => on_node(number, &node, |node| node.cut())?,
+        Verb::Join { node } => on_node(number, &node, |node| node.join())?,
+        Verb::Freeze { node } => on_node(number, &node, |node| node.freeze())?,
+        Verb::Thaw { node } => on_node(number, &node, |node| node.thaw())?,
+        Verb::Kill { node } => on_node(number, &node, |node| node.kill())?,
+        Verb::Stop { node } => on_node(number, &node, |node| node.stop())?,
+        Verb::Start { node } => on_node(number, &node, |node| node.start())?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn up(base: Base, names: &[String]) -> Result<()> {
+    let mut spec = LabSpec {
+        base,
+        ..LabSpec::default()
+    };
+    if base == Base::Stack {
+        spec.disk = Disk::Host;
+    }
+    if !names.is_empty() {
+        spec.nodes.retain(|node| names.contains(&node.name));
+    }
+    eprintln!("booting {} nodes ...", spec.nodes.len());
+    let lab = Lab::boot_kept(&spec)?;
+    show(&lab);
+    println!("log in:  make lab-ssh NODE=vps1     remove:  make lab-down");
+    Ok(())
+}
+
+fn down_all() -> Result<()> {
+    for (number, kept) in Lab::all() {
+        if kept {
+            Lab::attach(number)?.down()?;
+        }
+    }
+    Ok(())
+}
+
+fn status() -> Result<()> {
+    let labs = Lab::all();
+    if labs.is_empty() {
+        println!("no lab is up");
+    }
+    for (number, kept) in labs {
+        println!("lab {number}{}", if kept { "" } else { " (a test's)" });
+        show(&Lab::attach(number)?);
+    }
+    Ok(())
+}
+
+fn show(lab: &Lab) {
+    for node in lab.nodes() {
+        let state = if node.is_running() { "up" } else { "down" };
+        println!(
+            "  {:8} {:14} {:14} {state}",
+            node.name(),
+            node.ip(),
+            node.secondary_ip()
+        );
+    }
+    println!(
+        "  ssh key {}  known hosts {}",
+        lab.ssh_key().display(),
+        lab.known_hosts().display()
+    );
+}
+
+fn on_node(
+    number: Option<u8>,
+    name: &str,
+    action: impl Fn(&windlass_tests::lab::Node) -> Result<()>,
+) -> Result<()> {
+    let lab = attach(number)?;
+    action(lab.node(known(&lab, name)?))
+}
+
+fn known<'a>(lab: &Lab, name: &'a str) -> Result<&'a str> {
+    if lab.nodes().iter().all(|node| node.name() != name) {
+        let names: Vec<&str> = lab.nodes().iter().map(|node| node.name()).collect();
+        bail!("no node {name} in this lab; there are {}", names.join(", "));
+    }
+    Ok(name)
+}
+
+fn attach(number: Option<u8>) -> Result<Lab> {
+    let mut kept = Lab::all()
+        .into_iter()
+        .filter(|(_, kept)| *kept)
+        .map(|(number, _)| number);
+    match (number, kept.next(), kept.next()) {
+        (Some(number), ..) => Lab::attach(number),
+        (None, Some(only), None) => Lab::attach(only),
+        (None, None, _) => Err(anyhow::anyhow!("no lab is up: run `make lab-up`")),
+        (None, Some(_), Some(_)) => bail!("several labs are up: say which with --lab"),
+    }
+    .context("cannot find the lab")
+}
