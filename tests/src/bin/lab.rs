@@ -1,6 +1,6 @@
 //! `lab`: the test lab for people. What `make lab-up`, `lab-ssh` and `lab-down` run.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -32,6 +32,13 @@ enum Verb {
         base: BaseName,
         /// Only these nodes.
         nodes: Vec<String>,
+    },
+    /// Boot a lab, run a command with WINDLASS_LAB set to its number, remove the lab.
+    Run {
+        #[arg(long, value_enum, default_value_t = BaseName::Core)]
+        base: BaseName,
+        #[arg(required = true, last = true)]
+        command: Vec<String>,
     },
     /// Remove the lab; with --stale those whose owner died, with --all every kept one.
     Down {
@@ -87,19 +94,15 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     match arguments.command {
         Verb::BuildBase { base } => build_base(base.into())?,
         Verb::Up { base, nodes } => up(base.into(), &nodes)?,
+        Verb::Run { base, command } => return run_command(base.into(), &command),
         Verb::Down { stale: true, .. } => reap_stale()?,
         Verb::Down { all: true, .. } => down_all()?,
         Verb::Down { .. } => attach(number)?.down()?,
         Verb::Status => status()?,
         Verb::Ssh { node, command } => {
             let lab = attach(number)?;
-            let status = lab
-                .node(known(&lab, &node)?)
-                .ssh_command("root")
-                .args(command)
-                .status()?;
-            let code = status.code().and_then(|code| u8::try_from(code).ok());
-            return Ok(ExitCode::from(code.unwrap_or(255)));
+            let mut ssh = lab.node(known(&lab, &node)?).ssh_command("root");
+            return exit_code(ssh.args(command));
         }
         Verb::Cut { node } => on_node(number, &node, |node| node.cut())?,
         Verb::Join { node } => on_node(number, &node, |node| node.join())?,
@@ -112,14 +115,38 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn up(base: Base, names: &[String]) -> Result<()> {
-    let mut spec = LabSpec {
-        base,
-        ..LabSpec::default()
+fn run_command(base: Base, command: &[String]) -> Result<ExitCode> {
+    let lab = Lab::boot(&spec(base))?;
+    let mut run = Command::new(&command[0]);
+    exit_code(
+        run.args(&command[1..])
+            .env("WINDLASS_LAB", lab.number().to_string()),
+    )
+}
+
+fn exit_code(command: &mut Command) -> Result<ExitCode> {
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {:?}", command.get_program()))?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(ExitCode::from(code.unwrap_or(255)))
+}
+
+fn spec(base: Base) -> LabSpec {
+    let disk = match base {
+        Base::Core => LabSpec::default().disk,
+        // Docker's overlay2 cannot lie on an overlay, nor should its images lie in memory.
+        Base::Stack => Disk::Host,
     };
-    if base == Base::Stack {
-        spec.disk = Disk::Host;
+    LabSpec {
+        base,
+        disk,
+        ..LabSpec::default()
     }
+}
+
+fn up(base: Base, names: &[String]) -> Result<()> {
+    let mut spec = spec(base);
     if !names.is_empty() {
         spec.nodes.retain(|node| names.contains(&node.name));
     }
