@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::finding::Findings;
 use crate::gate::Gate;
 use crate::ids::{ClusterName, ComponentName, Digest, NodeName, NodePath};
+pub use crate::model::OnFailure;
 use crate::release::Command;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -89,14 +90,4 @@ pub struct Timing {
     pub progress_deadline: u32,
     /// How long a node waits for a new connection after activation before it goes back by itself.
     pub reconnect_deadline: u32,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnFailure {
-    /// Every node of the roll goes back, in reverse order.
-    #[default]
-    RollbackAll,
-    /// The failed node goes back, the nodes done stay.
-    Stop,
 }
