@@ -26,11 +26,10 @@ tests/lab/base/build.sh core >"$log" 2>&1 &
 base=$!
 compiled=0
 "${compile[@]}" || compiled=$?
+tail --lines=+1 --follow --pid="$base" "$log"
 if ! wait "$base"; then
-    cat "$log" >&2
     echo "the lab's base image could not be built" >&2
     exit 1
 fi
-grep '^lab base' "$log" || true
 if [ "$compiled" != 0 ]; then exit "$compiled"; fi
 "${run[@]}" "${filter[@]}" "${lab_too[@]}"

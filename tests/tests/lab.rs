@@ -276,3 +276,39 @@ fn a_lab_whose_lifeline_was_killed_too_is_reaped_by_the_next() {
     reap_stale().unwrap();
     assert_eq!(traces(number), Vec::<String>::new());
 }
+
+/// Runs a lab's whole life where only the cgroups that `mask` leaves are to be seen.
+fn live_with_cgroups(mask: &str) {
+    let life = r#"set -e
+        lab() { "$LAB" --lab "$WINDLASS_LAB" "$@"; }
+        lab freeze vps1
+        if lab ssh vps1 true; then exit 1; fi
+        lab thaw vps1
+        lab ssh vps1 systemctl restart haproxy
+        lab freeze vps1
+        lab kill vps1
+        lab start vps1
+        lab stop vps1
+        lab start vps1"#;
+    let run = format!(
+        r#"{mask} && "$LAB" run -- sh -c "$LIFE" && ! find /sys/fs/cgroup | grep windlass-lab"#
+    );
+    let mut unshare = Command::new("unshare");
+    unshare
+        .args(["--mount", "sh", "-c", &run])
+        .env("LIFE", life)
+        .env("LAB", env!("CARGO_BIN_EXE_lab"));
+    assert!(unshare.status().unwrap().success());
+}
+
+#[test]
+#[ignore = "lab: needs root"]
+fn a_host_with_only_v2_cgroups_will_do() {
+    live_with_cgroups("umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup");
+}
+
+#[test]
+#[ignore = "lab: needs root"]
+fn a_host_without_v2_cgroups_will_do() {
+    live_with_cgroups("! mountpoint -q /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified");
+}
