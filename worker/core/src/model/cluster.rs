@@ -26,7 +26,7 @@ pub struct Cluster {
     pub domain: DomainName,
     /// Name of a network → its addresses in CIDR form, one or a list. Nodes' addresses must lie inside.
     #[schemars(with = "BTreeMap<Label, OneOrMany<String>>")]
-    pub networks: BTreeMap<Label, OneOrMany<At<IpNet>>>,
+    pub networks: BTreeMap<Label, At<OneOrMany<IpNet>>>,
     /// Every node once, in the order in which they take their turns.
     pub order: Vec<At<NodeName>>,
     /// Where sites are published.

@@ -191,7 +191,7 @@ impl JsonSchema for Port {
     }
 }
 
-/// One value, or a list of them. Not an untagged enum, because those lose the places of what they hold.
+/// One value, or a list of them. `At` goes around it, not into it: a single value is read without its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct OneOrMany<T>(Vec<T>);
