@@ -1,6 +1,32 @@
-//! Codes of checks by real programs.
+//! Codes of checks by real programs, and of the certificates and secrets given to the worker.
 
 super::codes! {
     CHECK_REFUSED = "WL301", "a program refused the rendered configuration",
         "The program that will read this file on the node was run on it in a sandbox and refused it. No node was touched.";
+    CHECK_WARNED = "WL302", "a program accepted the rendered configuration, but warned",
+        "The check ended well and still said something that its `finding` pattern recognises. Where that should stop a roll, name it in the check's `fail_on`.";
+    CHECK_TIMED_OUT = "WL303", "a check did not end in time",
+        "The program was killed after the check's `timeout`. It may wait for the network, which checks do not have, or for input. Raise `timeout` only where the work really takes that long.";
+    CHECK_KILLED = "WL304", "a check broke a limit of the sandbox",
+        "Checks have limits for memory, processes, file sizes and output, because a commit decides what they run. The message names the limit.";
+    CHECK_PROGRAM_MISSING = "WL305", "a checking program is not installed",
+        "The configuration was not checked here. Install the named Debian package on the machine that runs the worker (its service need not run). The nodes run the same check before anything changes.";
+    NO_SANDBOX = "WL306", "programs cannot be run safely on this machine",
+        "Checks run commands that the cluster repository names, so Windlass runs them only in a bubblewrap sandbox. Without one it renders, compares and plans, and leaves the checks to the nodes. Install the package `bubblewrap`, and allow user namespaces where they were switched off (`sysctl kernel.unprivileged_userns_clone=1`, `user.max_user_namespaces`).";
+    CHECK_PATTERN = "WL307", "a check's pattern is not a usable regular expression",
+        "`fail_on` and `finding` are regular expressions of Rust's regex crate: no look-around, no back references, and limited in size.";
+    CHECK_PATH = "WL308", "a file cannot be shown to a check",
+        "In the sandbox `/usr` (but not `/usr/local`), `/lib`, `/bin`, `/sbin`, `/proc`, `/dev` and `/sys` belong to the worker's machine. Put own files below `/etc`, `/usr/local`, `/var`, `/opt` or `/srv`, or run the check on the nodes only (`on: node`).";
+    CERTIFICATE_UNREADABLE = "WL321", "a certificate file cannot be used",
+        "The PEM file in the worker's `certificates` directory must hold the certificate, its chain and one private key, all in PEM.";
+    CERTIFICATE_KEY = "WL322", "a certificate and its private key do not belong together",
+        "The private key in the PEM file is not the one that the first certificate was issued for. HAProxy would refuse to start with it.";
+    CERTIFICATE_NAMES = "WL323", "a certificate does not cover a name",
+        "`certificates/<name>.yaml` says which names the certificate is for; the PEM file given to the worker does not cover all of them. Browsers would refuse the site.";
+    CERTIFICATE_EXPIRY = "WL324", "a certificate has expired or soon will",
+        "HAProxy accepts an expired certificate without a word; browsers do not. Renew it and put the new PEM file into the worker's `certificates` directory.";
+    MATERIAL_EXPOSED = "WL325", "a private key or secret is readable by everyone",
+        "Files in the worker's `certificates` and `secrets` directories should have mode 0600 or 0640.";
+    SECRET_UNREADABLE = "WL326", "a secret file cannot be used",
+        "A secret is one line of printable text in a file named like the secret. It must be readable by the worker, and not empty or larger than 64 KiB.";
 }

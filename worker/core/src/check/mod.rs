@@ -1,6 +1,14 @@
 //! Judges what a checking program said. Its exit status alone is not the truth: many tools exit 0 and only
 //! say what is wrong, so the output counts as well.
 
+mod judge;
+mod merge;
+mod origin;
+mod redact;
+
+pub use judge::judge;
+pub use merge::merged;
+
 /// How a checking program ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
