@@ -13,7 +13,7 @@ number=$1 owner=$2
 state=/run/windlass-lab/$number
 network=windlass-lab-$number
 
-exec 9>/run/windlass-lab/lock
+exec 9>>/run/windlass-lab/lock
 flock 9
 [ -d "$state" ] || exit 0
 [ "$(cat "$state/owner" 2>/dev/null)" = "$owner" ] || exit 0

@@ -4,9 +4,9 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use windlass_tests::lab::{Lab, LabSpec, Node, reap_stale};
+use windlass_tests::lab::{Lab, LabSpec, Node, reap_stale, wait_until};
 
 /// What the machine still shows of a lab.
 fn traces(number: u8) -> Vec<String> {
@@ -49,12 +49,8 @@ fn traces(number: u8) -> Vec<String> {
     found
 }
 
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !holds() {
-        assert!(Instant::now() < end, "not within 30 s: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+fn eventually(what: &str, holds: impl FnMut() -> bool) {
+    wait_until(Duration::from_secs(30), holds).expect(what);
 }
 
 fn can_log_in(node: &Node) -> bool {
@@ -280,6 +276,7 @@ fn a_lab_whose_lifeline_was_killed_too_is_reaped_by_the_next() {
 /// Runs a lab's whole life where only the cgroups that `mask` leaves are to be seen.
 fn live_with_cgroups(mask: &str) {
     let life = r#"set -e
+        echo "$WINDLASS_LAB"
         lab() { "$LAB" --lab "$WINDLASS_LAB" "$@"; }
         lab freeze vps1
         if lab ssh vps1 true; then exit 1; fi
@@ -291,7 +288,8 @@ fn live_with_cgroups(mask: &str) {
         lab stop vps1
         lab start vps1"#;
     let run = format!(
-        r#"{mask} && "$LAB" run -- sh -c "$LIFE" && ! find /sys/fs/cgroup | grep windlass-lab"#
+        r#"{mask} && number=$("$LAB" run -- sh -c "$LIFE") \
+        && ! find /sys/fs/cgroup | grep "windlass-lab-$number-""#
     );
     let mut unshare = Command::new("unshare");
     unshare

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::command::run;
-use super::slot::wait_until;
+use super::wait::wait_until;
 
 pub(super) struct NodeCgroup {
     name: String,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::base::base_image;
+use super::boot;
 use super::command::run;
 use super::network;
 use super::node::Node;
@@ -87,6 +88,7 @@ impl Lab {
 
     fn start(spec: &LabSpec, kept: bool) -> Result<Self> {
         Self::availability(spec)?;
+        let image = base_image(spec.base)?;
         reap_stale()?;
         let mut lab = Self {
             slot: Slot::take(kept)?,
@@ -110,7 +112,7 @@ impl Lab {
         ])?;
         network::create(number).context("cannot make the lab's network")?;
         for node in &spec.nodes {
-            lab.nodes.push(Node::create(number, node, spec)?);
+            lab.nodes.push(Node::create(number, node, spec, &image)?);
         }
         let known_hosts: String = lab.nodes.iter().map(Node::known_hosts_line).collect();
         fs::write(lab.known_hosts(), known_hosts)?;
@@ -122,7 +124,7 @@ impl Lab {
             node.prepare(&lab.nodes)
                 .with_context(|| format!("cannot prepare {}", node.name()))?;
         }
-        lab.each_node(Node::launch)?;
+        lab.each_node(boot::launch)?;
         lab.each_node(|node| node.wait_ssh(BOOT))?;
         lab.outlives_us = kept;
         Ok(lab)

@@ -7,19 +7,21 @@ use std::fs;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::base::base_image;
+use super::boot;
 use super::cgroup::NodeCgroup;
 use super::command::{capture, finish, run};
+use super::disk;
 use super::identity;
 use super::network;
-use super::slot::{state_dir, wait_until};
+use super::slot::state_dir;
 use super::spec::{Base, Disk, LabSpec, NodeSpec};
+use super::wait::wait_until;
 
 const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(30);
@@ -40,7 +42,7 @@ pub struct Node {
 
 impl Node {
     /// Mounts the node's disk and gives it a host key; nothing runs yet.
-    pub(super) fn create(lab: u8, node: &NodeSpec, spec: &LabSpec) -> Result<Self> {
+    pub(super) fn create(lab: u8, node: &NodeSpec, spec: &LabSpec, image: &Path) -> Result<Self> {
         let name = node.name.clone();
         if name.is_empty() || name.len() > 8 || !(3..=244).contains(&node.host) {
             bail!(
@@ -57,121 +59,14 @@ impl Node {
             base: spec.base,
             disk: spec.disk,
         };
-        created.mount_disk()?;
+        disk::mount(&created, image)?;
         created.host_key = identity::make_host_key(&created)?;
         Ok(created)
-    }
-
-    fn mount_disk(&self) -> Result<()> {
-        let (dir, disk) = (self.dir(), self.disk_dir());
-        fs::create_dir_all(&disk)?;
-        if let Disk::Memory { mib } = self.disk {
-            let size = format!("mode=755,size={mib}m");
-            run(&[
-                "mount",
-                "-t",
-                "tmpfs",
-                "-o",
-                &size,
-                "windlass-lab",
-                &disk.to_string_lossy(),
-            ])?;
-        }
-        for below in [disk.join("upper"), disk.join("work"), dir.join("root")] {
-            fs::create_dir_all(below)?;
-        }
-        let base = base_image(self.base)?;
-        let layers = format!(
-            "redirect_dir=on,lowerdir={},upperdir={disk}/upper,workdir={disk}/work",
-            base.display(),
-            disk = disk.display()
-        );
-        run(&[
-            "mount",
-            "-t",
-            "overlay",
-            "-o",
-            &layers,
-            "windlass-lab",
-            &self.root().to_string_lossy(),
-        ])?;
-        Ok(())
     }
 
     /// Writes what makes it this machine: name, addresses, keys.
     pub(super) fn prepare(&self, all: &[Self]) -> Result<()> {
         identity::write(self, all)
-    }
-
-    /// Boots the machine; returns before it is up.
-    pub(super) fn launch(&self) -> Result<()> {
-        network::forget(self.lab, &self.name)?;
-        let cgroup = self.cgroup()?;
-        cgroup.create()?;
-        let console = fs::File::options()
-            .create(true)
-            .append(true)
-            .open(self.console_path())?;
-        let mut command = Command::new("setsid");
-        // Forked away from us, so that its death leaves us no zombie.
-        command.args(["--fork", "sh", "-c"]);
-        command.arg(
-            r#"while [ "$1" != -- ]; do echo $$ >"$1" || exit; shift; done; shift; exec "$@""#,
-        );
-        command.arg("node").args(cgroup.procs_files()).arg("--");
-        command
-            .arg("nsenter")
-            .arg(format!("--net=/run/netns/{}", network::namespace(self.lab)));
-        command.args([
-            "systemd-nspawn",
-            "--quiet",
-            "--boot",
-            "--register=no",
-            "--keep-unit",
-        ]);
-        command.args([
-            "--settings=no",
-            "--resolv-conf=off",
-            "--timezone=off",
-            "--link-journal=no",
-        ]);
-        command.args(["--console=pipe", "--kill-signal=SIGRTMIN+3"]);
-        command.arg(format!(
-            "--machine={}",
-            network::machine(self.lab, &self.name)
-        ));
-        command.arg(format!("--hostname={}", self.name));
-        command.arg(format!("--network-bridge={}", network::BRIDGE));
-        command.arg(format!("--directory={}", self.root().display()));
-        command.args(self.stack_options()?);
-        // Its lock files would stay behind; this lab's directories are nobody else's.
-        command.env("SYSTEMD_NSPAWN_LOCK", "0");
-        command
-            .stdin(Stdio::null())
-            .stdout(console.try_clone()?)
-            .stderr(console);
-        let status = command.status().context("cannot run setsid")?;
-        if !status.success() {
-            bail!("cannot start {}: setsid {status}", self.name);
-        }
-        Ok(())
-    }
-
-    /// What Docker, GlusterFS and the VPNs need of the host.
-    fn stack_options(&self) -> Result<Vec<String>> {
-        if self.base != Base::Stack {
-            return Ok(Vec::new());
-        }
-        let mut options = vec!["--system-call-filter=@keyring bpf".to_owned()];
-        options.extend(
-            ["/dev/net/tun", "/dev/fuse", "/dev/kmsg"].map(|device| format!("--bind={device}")),
-        );
-        for (dir, at) in [("docker", "/var/lib/docker"), ("brick", "/srv/brick")] {
-            let dir = self.disk_dir().join(dir);
-            fs::create_dir_all(&dir)?;
-            options.push(format!("--bind={}:{at}", dir.display()));
-        }
-        Ok(options)
     }
 
     pub fn name(&self) -> &str {
@@ -196,6 +91,18 @@ impl Node {
             "{},{},{} {}\n",
             self.ip, self.secondary_ip, self.name, self.host_key
         )
+    }
+
+    pub(super) fn lab(&self) -> u8 {
+        self.lab
+    }
+
+    pub(super) fn base(&self) -> Base {
+        self.base
+    }
+
+    pub(super) fn disk(&self) -> Disk {
+        self.disk
     }
 
     /// Its root directory as the host sees it, for looking at files of a node that is down, too.
@@ -361,7 +268,7 @@ impl Node {
         if self.is_running() {
             bail!("{} is running already", self.name);
         }
-        self.launch()?;
+        boot::launch(self)?;
         self.wait_ssh(START)
     }
 
@@ -382,77 +289,15 @@ impl Node {
         self.start()
     }
 
-    /// Leaves no free byte on its disk. Needs [`Disk::Memory`].
-    pub fn fill_disk(&self) -> Result<()> {
-        let disk = self.disk_dir();
-        let used = run(&[
-            "df",
-            "--block-size=1K",
-            "--output=used",
-            &disk.to_string_lossy(),
-        ])?;
-        let used = used
-            .lines()
-            .nth(1)
-            .context("df printed no figure")?
-            .trim()
-            .to_owned();
-        self.resize_disk(&format!("{used}k"))
-    }
-
-    /// Makes a directory read-only until [`Node::make_writable`] or the next boot.
-    pub fn make_read_only(&self, dir: &str) -> Result<()> {
-        self.sh(&format!(
-            "mount --bind {dir} {dir} && mount -o remount,bind,ro {dir}"
-        ))
-        .map(drop)
-    }
-
-    pub fn make_writable(&self, dir: &str) -> Result<()> {
-        self.sh(&format!("umount {dir}")).map(drop)
-    }
-
-    /// Undoes [`Node::fill_disk`].
-    pub fn free_disk(&self) -> Result<()> {
-        let Disk::Memory { mib } = self.disk else {
-            bail!("the disk of {} has no size", self.name)
-        };
-        self.resize_disk(&format!("{mib}m"))
-    }
-
-    fn resize_disk(&self, size: &str) -> Result<()> {
-        if self.disk == Disk::Host {
-            bail!(
-                "the disk of {} has no size: boot the lab with Disk::Memory",
-                self.name
-            );
-        }
-        let option = format!("remount,size={size}");
-        run(&["mount", "-o", &option, &self.disk_dir().to_string_lossy()]).map(drop)
-    }
-
-    pub(super) fn lab(&self) -> u8 {
-        self.lab
-    }
-
-    fn dir(&self) -> PathBuf {
+    pub(super) fn dir(&self) -> PathBuf {
         state_dir(self.lab).join("nodes").join(&self.name)
     }
 
-    fn disk_dir(&self) -> PathBuf {
-        match self.disk {
-            Disk::Memory { .. } => self.dir().join("disk"),
-            Disk::Host => Path::new("/var/lib/windlass-lab")
-                .join(self.lab.to_string())
-                .join(&self.name),
-        }
-    }
-
-    fn console_path(&self) -> PathBuf {
+    pub(super) fn console_path(&self) -> PathBuf {
         self.dir().join("console.log")
     }
 
-    fn cgroup(&self) -> Result<NodeCgroup> {
+    pub(super) fn cgroup(&self) -> Result<NodeCgroup> {
         NodeCgroup::of(self.lab, &self.name)
     }
 }

@@ -5,11 +5,11 @@
 //! tears the lab down; should it be killed as well, the next boot finds the dead owner's lab.
 
 use std::fs::{self, File};
+use std::io::{Read, Seek, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 
@@ -37,8 +37,8 @@ impl Slot {
     /// Takes a free number; with `kept` the lab outlives this process.
     pub(super) fn take(kept: bool) -> Result<Self> {
         let owner = owner(kept)?;
-        let lock = lock()?;
-        let number = free_number()?;
+        let mut lock = lock()?;
+        let number = free_number(&mut lock)?;
         let dir = state_dir(number);
         fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         fs::write(dir.join("owner"), &owner)?;
@@ -99,28 +99,28 @@ pub fn reap_stale() -> Result<()> {
     Ok(())
 }
 
-/// Polls `condition` until it holds; an error after `limit`.
-pub(super) fn wait_until(limit: Duration, mut condition: impl FnMut() -> bool) -> Result<()> {
-    let start = Instant::now();
-    while !condition() {
-        if start.elapsed() > limit {
-            bail!("still not so after {} s", limit.as_secs());
-        }
-        sleep(Duration::from_millis(30));
-    }
-    Ok(())
-}
-
 fn lock() -> Result<File> {
     fs::create_dir_all(STATE).with_context(|| format!("cannot make {STATE}"))?;
-    let lock = File::create(format!("{STATE}/lock")).context("cannot open the labs' lock")?;
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    let lock = options
+        .open(format!("{STATE}/lock"))
+        .context("cannot open the labs' lock")?;
     lock.lock().context("cannot lock the labs' lock")?;
     Ok(lock)
 }
 
-fn free_number() -> Result<u8> {
-    for number in NUMBERS {
+/// The next free number after the one given out last: a number that was just freed is not at once
+/// somebody else's, so that what looks for its traces finds only its own.
+fn free_number(lock: &mut File) -> Result<u8> {
+    let mut last = String::new();
+    lock.read_to_string(&mut last)?;
+    let next = last.trim().parse().map_or(0, |last: u8| last % NUMBERS.end + 1);
+    for number in NUMBERS.map(|n| (next + n) % NUMBERS.end) {
         if !state_dir(number).exists() && !is_routed(number)? {
+            lock.set_len(0)?;
+            lock.rewind()?;
+            write!(lock, "{number}")?;
             return Ok(number);
         }
     }
