@@ -1,3 +1,4 @@
 //! The Windlass worker: all I/O of the program. See ARCHITECTURE.md for a walk through one push.
 
+pub mod node;
 pub mod ports;

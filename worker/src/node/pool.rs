@@ -1,0 +1,82 @@
+//! One connection a node, shared by all calls. After an activation it is thrown away, so that everything that
+//! follows, above all `extend` and `confirm`, proves that the node can still be reached by someone new.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+use windlass_core::ids::NodeName;
+
+use super::login::{Login, Target, write_config};
+use super::session::Connection;
+use crate::ports::NodeError;
+
+pub(super) struct Pool {
+    login: Login,
+    /// Control sockets, known hosts and configurations; its path must be short.
+    dir: TempDir,
+    nodes: BTreeMap<NodeName, Slot>,
+}
+
+struct Slot {
+    target: Target,
+    connection: Mutex<Option<Arc<Connection>>>,
+}
+
+impl Pool {
+    pub(super) fn new(login: Login, targets: BTreeMap<NodeName, Target>) -> io::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("wl-").tempdir()?;
+        let nodes = targets
+            .into_iter()
+            .map(|(node, target)| {
+                let connection = Mutex::new(None);
+                (node, Slot { target, connection })
+            })
+            .collect();
+        Ok(Self { login, dir, nodes })
+    }
+
+    pub(super) fn target(&self, node: &NodeName) -> Result<&Target, NodeError> {
+        self.slot(node).map(|slot| &slot.target)
+    }
+
+    /// The node's connection, dialled now if there is none that stands.
+    pub(super) async fn connection(&self, node: &NodeName) -> Result<Arc<Connection>, NodeError> {
+        let slot = self.slot(node)?;
+        let mut held = slot.connection.lock().await;
+        if let Some(connection) = held.as_ref()
+            && connection.stands().await
+        {
+            return Ok(Arc::clone(connection));
+        }
+        *held = None;
+        let dir = self.dir.path();
+        let config = write_config(dir, node, &slot.target).map_err(|error| {
+            let why = format!("cannot write to {}: {error}", dir.display());
+            NodeError::Unreachable {
+                node: node.clone(),
+                why,
+            }
+        })?;
+        let dialled = Connection::dial(dir, &config, node, &slot.target, &self.login).await?;
+        let connection = Arc::new(dialled);
+        *held = Some(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    /// Forgets the node's connection: the next call dials.
+    pub(super) async fn retire(&self, node: &NodeName) {
+        if let Ok(slot) = self.slot(node) {
+            *slot.connection.lock().await = None;
+        }
+    }
+
+    fn slot(&self, node: &NodeName) -> Result<&Slot, NodeError> {
+        self.nodes.get(node).ok_or_else(|| NodeError::Unreachable {
+            node: node.clone(),
+            why: "it has no file in nodes/".to_owned(),
+        })
+    }
+}
