@@ -22,8 +22,7 @@ static PATH: LazyLock<String> =
     LazyLock::new(|| format!("/var/lib/windlass/agent-{}", Digest::of(TEXT.as_bytes())));
 
 /// `$1` is the agent's path, `$2` and what follows its arguments.
-const CALL: &str =
-    r#"[ -f "$1" ] || { printf 'end\tmissing\tno agent\n'; exit 1; }; exec sh "$@""#;
+const CALL: &str = r#"[ -f "$1" ] || { printf 'end\tmissing\tno agent\n'; exit 1; }; exec sh "$@""#;
 /// `$1` is the agent's path; its name holds the digest of what must arrive on stdin.
 const INSTALL: &str = r#"umask 077; mkdir -p "${1%/*}" && cat >"$1.$$" &&
 printf '%s  %s\n' "${1##*-}" "$1.$$" | sha256sum --quiet --strict -c - &&
@@ -165,7 +164,9 @@ fn no_answer(node: &NodeName, stderr: &str) -> NodeError {
     let last: Vec<&str> = stderr.lines().rev().take(3).collect();
     let last = last.into_iter().rev().collect::<Vec<_>>().join("; ");
     if last.starts_with("sudo:") {
-        let why = format!("{last} (its file says `sudo: true`; allow it with NOPASSWD in /etc/sudoers.d)");
+        let why = format!(
+            "{last} (its file says `sudo: true`; allow it with NOPASSWD in /etc/sudoers.d)"
+        );
         let drift = Vec::new();
         return NodeError::Refused { node, why, drift };
     }
@@ -321,7 +322,11 @@ impl NodeWriter for Nodes {
         node: &NodeName,
         reason: &str,
     ) -> Result<(), NodeError> {
-        let reason: String = reason.chars().filter(|c| !c.is_control()).take(500).collect();
+        let reason: String = reason
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(500)
+            .collect();
         self.change(node, fence, "rollback", &[token, &reason])
             .await
             .map(drop)

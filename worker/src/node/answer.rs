@@ -124,11 +124,7 @@ mod tests {
         let answer = Answer::parse(whole).unwrap();
         assert_eq!(answer.end, End::Refused);
         for length in 0..whole.len() {
-            assert_eq!(
-                Answer::parse(&whole[..length]),
-                None,
-                "cut off at {length}"
-            );
+            assert_eq!(Answer::parse(&whole[..length]), None, "cut off at {length}");
         }
     }
 

@@ -42,7 +42,12 @@ pub(super) fn pack(release: &Release, turn: &Turn) -> io::Result<Vec<u8>> {
         let name = format!("script/check-{number}");
         add(&mut tar, &name, check.command.run.as_bytes(), 0o600)?;
         for (script, text) in &check.scripts {
-            add(&mut tar, &format!("{name}.d/{script}"), text.as_bytes(), 0o700)?;
+            add(
+                &mut tar,
+                &format!("{name}.d/{script}"),
+                text.as_bytes(),
+                0o700,
+            )?;
         }
     }
     tar.into_inner()?.finish()

@@ -58,7 +58,10 @@ pub(super) fn turn(release: &Release, turn: &Turn) -> Result<String, UnsafeValue
         .base
         .map_or_else(|| "-".to_owned(), |base| base.to_string());
     let cluster = &release.meta.cluster;
-    let mut text = format!("cluster\t{cluster}\nbase\t{base}\ntarget\t{}\n", turn.target);
+    let mut text = format!(
+        "cluster\t{cluster}\nbase\t{base}\ntarget\t{}\n",
+        turn.target
+    );
     for change in &turn.changes {
         let what = match change.kind {
             ChangeKind::Create | ChangeKind::Replace | ChangeKind::Attributes => "install",
