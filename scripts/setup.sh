@@ -50,3 +50,14 @@ fi
 "${as_root[@]}" apt-get update -qq
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install --yes --no-install-recommends -qq -o Dpkg::Use-Pty=0 "${missing[@]}"
+
+# Nor at its next boot; those that were here before are none of our business.
+for package in "${missing[@]}"; do
+    case $package in
+    haproxy) service=haproxy ;;
+    bind9) service=named ;;
+    openssh-server) service=ssh ;;
+    *) continue ;;
+    esac
+    "${as_root[@]}" systemctl --quiet disable "$service" 2>/dev/null || true
+done

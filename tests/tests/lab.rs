@@ -204,6 +204,21 @@ fn a_disk_can_be_full_and_a_directory_read_only() -> anyhow::Result<()> {
 
 #[test]
 #[ignore = "lab: needs root"]
+fn a_kept_lab_stays_until_it_is_taken_down() -> anyhow::Result<()> {
+    let mut lab = Lab::boot(&LabSpec::only(&["vps1"]))?;
+    let number = lab.number();
+    lab.keep()?;
+    drop(lab);
+    reap_stale()?;
+    let lab = Lab::attach(number)?;
+    assert!(can_log_in(lab.node("vps1")));
+    lab.down()?;
+    assert_eq!(traces(number), Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+#[ignore = "lab: needs root"]
 fn two_labs_run_side_by_side() -> anyhow::Result<()> {
     let one = Lab::boot(&LabSpec::only(&["vps1"]))?;
     let other = Lab::boot(&LabSpec::only(&["vps1"]))?;

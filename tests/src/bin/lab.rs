@@ -13,7 +13,7 @@ use windlass_tests::lab::{Base, Disk, Lab, LabSpec, build_base, reap_stale};
 )]
 struct Arguments {
     /// Which lab, where several are up.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, env = "WINDLASS_LAB")]
     lab: Option<u8>,
     #[command(subcommand)]
     command: Verb,
@@ -24,6 +24,11 @@ enum Verb {
     /// Build a base image, unless it is there.
     BuildBase {
         #[arg(value_enum, default_value_t = BaseName::Core)]
+        base: BaseName,
+    },
+    /// Say whether a lab can be booted here, and if not, why.
+    Check {
+        #[arg(long, value_enum, default_value_t = BaseName::Core)]
         base: BaseName,
     },
     /// Boot a lab that stays until `lab down`.
@@ -93,6 +98,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     let number = arguments.lab;
     match arguments.command {
         Verb::BuildBase { base } => build_base(base.into())?,
+        Verb::Check { base } => Lab::availability(&spec(base.into()))?,
         Verb::Up { base, nodes } => up(base.into(), &nodes)?,
         Verb::Run { base, command } => return run_command(base.into(), &command),
         Verb::Down { stale: true, .. } => reap_stale()?,

@@ -39,59 +39,11 @@ pub struct Lab {
 impl Lab {
     /// Boots the machines and waits until each can be logged in to.
     pub fn boot(spec: &LabSpec) -> Result<Self> {
-        Self::start(spec, false)
-    }
-
-    /// As [`Lab::boot`], for a lab that stays until `down`.
-    pub fn boot_kept(spec: &LabSpec) -> Result<Self> {
-        Self::start(spec, true)
-    }
-
-    /// A lab that another process booted; dropping this leaves it alone.
-    pub fn attach(number: u8) -> Result<Self> {
-        let slot = Slot::existing(number)?;
-        let text = fs::read_to_string(state_dir(number).join("lab.json"))
-            .with_context(|| format!("lab {number} is not up yet"))?;
-        Ok(Self {
-            slot,
-            nodes: serde_json::from_str(&text)?,
-            outlives_us: true,
-        })
-    }
-
-    /// The numbers of the labs on this machine, each with whether it was booted to be kept.
-    pub fn all() -> Vec<(u8, bool)> {
-        slot::numbers()
-    }
-
-    /// Why a lab with this base cannot be booted here, in a line.
-    pub fn availability(spec: &LabSpec) -> Result<()> {
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let ids = status
-            .lines()
-            .find_map(|line| line.strip_prefix("Uid:"))
-            .unwrap_or_default();
-        if ids.split_whitespace().nth(1) != Some("0") {
-            bail!("the lab needs root");
-        }
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let missing =
-            |program: &&str| !std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
-        let missing: Vec<&str> = PROGRAMS.into_iter().filter(missing).collect();
-        if !missing.is_empty() {
-            bail!("the lab needs {}: run `make setup`", missing.join(", "));
-        }
-        run(&["unshare", "--mount", "--net", "--pid", "--fork", "true"])
-            .map_err(|error| anyhow!("this machine allows no namespaces: {error}"))?;
-        base_image(spec.base).map(drop)
-    }
-
-    fn start(spec: &LabSpec, kept: bool) -> Result<Self> {
         Self::availability(spec)?;
         let image = base_image(spec.base)?;
         reap_stale()?;
         let mut lab = Self {
-            slot: Slot::take(kept)?,
+            slot: Slot::take()?,
             nodes: Vec::new(),
             outlives_us: false,
         };
@@ -126,8 +78,60 @@ impl Lab {
         }
         lab.each_node(boot::launch)?;
         lab.each_node(|node| node.wait_ssh(BOOT))?;
-        lab.outlives_us = kept;
         Ok(lab)
+    }
+
+    /// A lab that another process booted; dropping this leaves it alone.
+    pub fn attach(number: u8) -> Result<Self> {
+        let slot = Slot::existing(number)?;
+        let text = fs::read_to_string(state_dir(number).join("lab.json"))
+            .with_context(|| format!("lab {number} is not up yet"))?;
+        Ok(Self {
+            slot,
+            nodes: serde_json::from_str(&text)?,
+            outlives_us: true,
+        })
+    }
+
+    /// A lab that stays until it is taken `down`.
+    pub fn boot_kept(spec: &LabSpec) -> Result<Self> {
+        let mut lab = Self::boot(spec)?;
+        lab.keep()?;
+        Ok(lab)
+    }
+
+    /// Leaves the lab running when this is dropped and when this process ends, until it is taken `down`.
+    pub fn keep(&mut self) -> Result<()> {
+        self.slot.keep()?;
+        self.outlives_us = true;
+        Ok(())
+    }
+
+    /// The numbers of the labs on this machine, each with whether it is kept.
+    pub fn all() -> Vec<(u8, bool)> {
+        slot::numbers()
+    }
+
+    /// Why a lab with this base cannot be booted here, in a line.
+    pub fn availability(spec: &LabSpec) -> Result<()> {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ids = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Uid:"))
+            .unwrap_or_default();
+        if ids.split_whitespace().nth(1) != Some("0") {
+            bail!("the lab needs root");
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let missing =
+            |program: &&str| !std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
+        let missing: Vec<&str> = PROGRAMS.into_iter().filter(missing).collect();
+        if !missing.is_empty() {
+            bail!("the lab needs {}: run `make setup`", missing.join(", "));
+        }
+        run(&["unshare", "--mount", "--net", "--pid", "--fork", "true"])
+            .map_err(|error| anyhow!("this machine allows no namespaces: {error}"))?;
+        base_image(spec.base).map(drop)
     }
 
     /// Does `action` on all nodes at the same time.

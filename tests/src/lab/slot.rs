@@ -34,25 +34,30 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Takes a free number; with `kept` the lab outlives this process.
-    pub(super) fn take(kept: bool) -> Result<Self> {
-        let owner = owner(kept)?;
+    /// Takes a free number.
+    pub(super) fn take() -> Result<Self> {
+        let owner = owner()?;
         let mut lock = lock()?;
         let number = free_number(&mut lock)?;
         let dir = state_dir(number);
         fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         fs::write(dir.join("owner"), &owner)?;
         fs::write(dir.join("teardown.sh"), TEARDOWN)?;
-        drop(lock);
-        let mut slot = Self {
+        let lifeline = Some(lifeline(number, &owner)?);
+        Ok(Self {
             number,
             owner,
-            lifeline: None,
-        };
-        if !kept {
-            slot.lifeline = Some(lifeline(number, &slot.owner)?);
-        }
-        Ok(slot)
+            lifeline,
+        })
+    }
+
+    /// From now on the lab outlives its owner: the lifeline finds that it is another's, and ends.
+    pub(super) fn keep(&mut self) -> Result<()> {
+        let lock = lock()?;
+        self.owner = format!("{KEPT} {}", moment()?);
+        fs::write(state_dir(self.number).join("owner"), &self.owner)?;
+        drop(lock);
+        self.end_lifeline()
     }
 
     /// The kept lab of this number, or the one of a process that still runs.
@@ -68,11 +73,16 @@ impl Slot {
     /// Removes the lab with everything it started.
     pub(super) fn release(&mut self) -> Result<()> {
         let torn_down = tear_down(self.number, &self.owner);
+        self.end_lifeline()?;
+        torn_down
+    }
+
+    fn end_lifeline(&mut self) -> Result<()> {
         if let Some(mut lifeline) = self.lifeline.take() {
             drop(lifeline.stdin.take());
             lifeline.wait()?;
         }
-        torn_down
+        Ok(())
     }
 }
 
@@ -115,7 +125,10 @@ fn lock() -> Result<File> {
 fn free_number(lock: &mut File) -> Result<u8> {
     let mut last = String::new();
     lock.read_to_string(&mut last)?;
-    let next = last.trim().parse().map_or(0, |last: u8| last % NUMBERS.end + 1);
+    let next = last
+        .trim()
+        .parse()
+        .map_or(0, |last: u8| last % NUMBERS.end + 1);
     for number in NUMBERS.map(|n| (next + n) % NUMBERS.end) {
         if !state_dir(number).exists() && !is_routed(number)? {
             lock.set_len(0)?;
@@ -168,14 +181,14 @@ fn read_owner(number: u8) -> Option<String> {
 
 /// `PID START-TIME MOMENT`: the first two tell whether the owner lives, even if its id was reused;
 /// the third tells this lab from another one that the same process boots under the same number.
-fn owner(kept: bool) -> Result<String> {
-    let moment = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
-    if kept {
-        return Ok(format!("{KEPT} {moment}"));
-    }
+fn owner() -> Result<String> {
     let pid = std::process::id();
     let start = start_time(pid).context("cannot read /proc/self/stat")?;
-    Ok(format!("{pid} {start} {moment}"))
+    Ok(format!("{pid} {start} {}", moment()?))
+}
+
+fn moment() -> Result<u128> {
+    Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos())
 }
 
 fn is_alive(owner: &str) -> bool {
@@ -205,7 +218,7 @@ mod tests {
 
     #[test]
     fn an_owner_is_alive_only_as_the_very_process_it_was() {
-        let me = owner(false).unwrap();
+        let me = owner().unwrap();
         assert!(is_alive(&me));
         let (pid, rest) = me.split_once(' ').unwrap();
         let start: u64 = rest.split(' ').next().unwrap().parse().unwrap();
