@@ -7,6 +7,7 @@
 
 pub mod check;
 pub mod codes;
+pub mod component;
 pub mod finding;
 pub mod gate;
 pub mod ids;
