@@ -1,4 +1,5 @@
 //! The Windlass worker: all I/O of the program. See ARCHITECTURE.md for a walk through one push.
 
+pub mod check;
 pub mod node;
 pub mod ports;

@@ -1,0 +1,415 @@
+//! Real programs in the real sandbox, honest and hostile ones.
+
+use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use windlass_core::release::{Command, FileMeta, ReleaseComponent, ReleaseMeta};
+
+use super::*;
+use crate::check::Limits;
+
+/// A release of one component, from paths and contents.
+fn release(node: &str, packages: &[&str], checks: Vec<Check>, files: &[(&str, &str)]) -> Release {
+    let name: ComponentName = "thing".parse().unwrap();
+    let mut metas = BTreeMap::new();
+    let mut contents = BTreeMap::new();
+    for (path, content) in files {
+        let path: NodePath = path.parse().unwrap();
+        let meta = FileMeta {
+            digest: Digest::of(content.as_bytes()),
+            mode: "0644".to_owned(),
+            owner: "root:root".to_owned(),
+            component: name.clone(),
+            secret: false,
+            serial: content.contains("@WINDLASS_SERIAL@"),
+            inputs: vec!["components/thing/file.tera".to_owned()],
+        };
+        metas.insert(path.clone(), meta);
+        contents.insert(path, Arc::from(content.as_bytes()));
+    }
+    Release {
+        meta: ReleaseMeta {
+            cluster: "example".parse().unwrap(),
+            node: node.parse().unwrap(),
+            digest: Digest::of(node.as_bytes()),
+            commit: "c".to_owned(),
+            files: metas,
+            components: vec![ReleaseComponent {
+                name,
+                packages: packages.iter().map(|&p| p.to_owned()).collect(),
+                checks,
+                apply: Vec::new(),
+                drain: Vec::new(),
+                undrain: Vec::new(),
+                remove: Vec::new(),
+                units: Vec::new(),
+            }],
+            gates: Vec::new(),
+            sources: BTreeMap::new(),
+        },
+        contents,
+    }
+}
+
+fn check(run: &str) -> Check {
+    Check {
+        command: Command {
+            component: "thing".parse().unwrap(),
+            label: "the check".to_owned(),
+            run: run.to_owned(),
+            timeout: 60,
+        },
+        fail_on: None,
+        finding: None,
+        on: CheckOn::Both,
+        scripts: BTreeMap::new(),
+    }
+}
+
+fn bundle(releases: Vec<Release>) -> Bundle {
+    let by_node = releases
+        .into_iter()
+        .map(|release| (release.meta.node.clone(), release));
+    Bundle::new("c".to_owned(), by_node.collect())
+}
+
+async fn run(releases: Vec<Release>) -> Findings {
+    let checker = Checker::new(Sandbox::default());
+    checker.sandbox.available().await.unwrap();
+    let remembered = Remembered::default();
+    let cancel = CancellationToken::new();
+    checker
+        .run(&bundle(releases), &remembered, &|_| {}, &cancel)
+        .await
+        .unwrap()
+}
+
+/// What one shell text found, with files beside it.
+async fn run_one(packages: &[&str], text: &str, files: &[(&str, &str)]) -> Findings {
+    run(vec![release("vps1", packages, vec![check(text)], files)]).await
+}
+
+async fn assert_accepts(packages: &[&str], text: &str, files: &[(&str, &str)]) {
+    let findings = run_one(packages, text, files).await;
+    assert!(findings.is_empty(), "{findings:#?}");
+}
+
+async fn assert_refuses(packages: &[&str], text: &str, files: &[(&str, &str)], because: &str) {
+    let findings = run_one(packages, text, files).await;
+    assert!(findings.has_errors(), "accepted: {text}");
+    let all = format!("{findings:?}");
+    assert!(all.contains(because), "{findings:#?}");
+}
+
+const HAPROXY: &str = "haproxy -dW -c -f /etc/haproxy/haproxy.cfg";
+const CFG: &str = "global\n  user haproxy\n  group haproxy\n  chroot /var/lib/haproxy\ndefaults\n  mode http\n  timeout client 5s\n  timeout server 5s\n  timeout connect 5s\n  errorfile 503 /etc/haproxy/errors/503.http\nfrontend in\n  bind :80\n  default_backend be\nbackend be\n  server a 127.0.0.1:81\n";
+
+#[tokio::test]
+async fn haproxy_sees_the_candidate_at_its_final_paths() {
+    let good = [("/etc/haproxy/haproxy.cfg", CFG)];
+    assert_accepts(&["haproxy"], HAPROXY, &good).await;
+    let bad = CFG.replace("default_backend be", "default_backend nope");
+    let bad = [("/etc/haproxy/haproxy.cfg", bad.as_str())];
+    assert_refuses(&["haproxy"], HAPROXY, &bad, "nope").await;
+}
+
+#[tokio::test]
+async fn named_checks_zones_with_a_serial_in_place_of_the_token() {
+    let conf = "options { directory \"/var/cache/bind\"; };\nzone \"example.org\" { type master; file \"/etc/bind/zones/example.org\"; };\n";
+    let zone = "$TTL 300\n@ IN SOA ns1.example.org. hostmaster.example.org. ( @WINDLASS_SERIAL@ 3600 900 604800 300 )\n@ IN NS ns1.example.org.\nns1 IN A 10.80.0.11\n";
+    let text = "named-checkconf -z /etc/bind/named.conf";
+    let good = [
+        ("/etc/bind/named.conf", conf),
+        ("/etc/bind/zones/example.org", zone),
+    ];
+    assert_accepts(&["bind9"], text, &good).await;
+    let bad = zone.replace("IN A 10.80.0.11", "IN A 10.80.0.311");
+    let bad = [
+        ("/etc/bind/named.conf", conf),
+        ("/etc/bind/zones/example.org", bad.as_str()),
+    ];
+    assert_refuses(&["bind9"], text, &bad, "10.80.0.311").await;
+}
+
+#[tokio::test]
+async fn sshd_and_iptables_run_for_real() {
+    let sshd = "mkdir -p /run/sshd; ssh-keygen -q -A; /usr/sbin/sshd -t";
+    let good = [(
+        "/etc/ssh/sshd_config",
+        "PermitRootLogin prohibit-password\n",
+    )];
+    assert_accepts(&["openssh-server"], sshd, &good).await;
+    let bad = [("/etc/ssh/sshd_config", "PermitRootLogin perhaps\n")];
+    assert_refuses(&["openssh-server"], sshd, &bad, "perhaps").await;
+
+    // Loaded into the sandbox's own network, where also an unknown target is noticed.
+    let load = "iptables-restore < /etc/firewall/rules.v4";
+    let rules = |target: &str| format!("*filter\n:WL-IN - [0:0]\n-A WL-IN -j {target}\nCOMMIT\n");
+    let good = rules("ACCEPT");
+    assert_accepts(
+        &["iptables"],
+        load,
+        &[("/etc/firewall/rules.v4", good.as_str())],
+    )
+    .await;
+    let bad = rules("DROPP");
+    assert_refuses(
+        &["iptables"],
+        load,
+        &[("/etc/firewall/rules.v4", bad.as_str())],
+        "DROPP",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn files_of_this_machine_are_not_there() {
+    let marker = tempfile::Builder::new()
+        .prefix("windlass-outside")
+        .tempfile_in("/var/tmp")
+        .unwrap();
+    std::fs::write(marker.path(), "options { };\n").unwrap();
+    std::fs::set_permissions(marker.path(), Permissions::from_mode(0o644)).unwrap();
+    let outside = marker.path().to_str().unwrap().to_owned();
+    for line in [
+        "errorfile 500 /etc/shadow".to_owned(),
+        format!("errorfile 500 {outside}"),
+    ] {
+        let cfg = CFG.replace("  errorfile 503", &format!("  {line}\n  errorfile 503"));
+        let files = [("/etc/haproxy/haproxy.cfg", cfg.as_str())];
+        assert_refuses(&["haproxy"], HAPROXY, &files, "error opening file").await;
+    }
+    let lua = CFG.replace("  chroot", &format!("  lua-load {outside}\n  chroot"));
+    let files = [("/etc/haproxy/haproxy.cfg", lua.as_str())];
+    assert_refuses(&["haproxy"], HAPROXY, &files, "No such file").await;
+    let include = format!("include \"{outside}\";\n");
+    let files = [("/etc/bind/named.conf", include.as_str())];
+    assert_refuses(
+        &["bind9"],
+        "named-checkconf /etc/bind/named.conf",
+        &files,
+        "file not found",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn homes_keys_accounts_and_environment_stay_hidden() {
+    let text = "never() { if \"$@\" 2>/dev/null; then echo \"possible: $*\"; exit 9; fi; }\n\
+                for file in /etc/shadow /etc/ssh/ssh_host_ed25519_key /root/.ssh /home /work /boot; do\n\
+                never test -e $file; done\n\
+                never test -e /proc/1/root/work\n\
+                test -z \"$(ls -A /root)\"\n\
+                never grep -q '^[^:]*:[^:]*:[1-5][0-9][0-9][0-9]:' /etc/passwd\n\
+                names=$(env | cut -d= -f1 | sort | tr '\\n' ' ')\n\
+                test \"$names\" = 'HOME LC_ALL OLDPWD PATH PWD ' || { echo \"$names\"; exit 8; }\n\
+                test \"$(ls /proc | grep -c '^[0-9]')\" -lt 10\n\
+                never touch /usr/windlass-was-here\n\
+                never mount -o remount,rw,bind /usr\n";
+    assert_accepts(&["openssh-server"], text, &[]).await;
+}
+
+#[tokio::test]
+async fn there_is_no_network() {
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    listener.set_nonblocking(true).unwrap();
+    let text = format!(
+        "for a in 127.0.0.1 $(cat /etc/addresses); do\n\
+         if bash -c \"exec 3<>/dev/tcp/$a/{port}\" 2>/dev/null; then exit 9; fi; done\n"
+    );
+    let own = std::net::UdpSocket::bind("0.0.0.0:0")
+        .and_then(|socket| {
+            socket
+                .connect("192.0.2.1:9")
+                .and_then(|()| socket.local_addr())
+        })
+        .map_or_else(
+            |_| "127.0.0.1".to_owned(),
+            |address| address.ip().to_string(),
+        );
+    assert_accepts(&[], &text, &[("/etc/addresses", own.as_str())]).await;
+    assert!(
+        listener.accept().is_err(),
+        "the sandbox reached this machine"
+    );
+}
+
+#[tokio::test]
+async fn a_fork_bomb_meets_a_limit() {
+    let text = "bash -c 'f() { f | f & }; for i in $(seq 400); do sleep 30 & done; exit 9'";
+    assert_refuses(&[], text, &[], "fork").await;
+}
+
+#[tokio::test]
+async fn endless_output_and_endless_sleep_end() {
+    let findings = run_one(&[], "yes windlass | head -c 10000000000", &[]).await;
+    let finding = findings.iter().next().unwrap();
+    assert_eq!(finding.code, checks::CHECK_KILLED);
+    assert!(finding.message.contains("printed more than 16 MiB"));
+
+    let mut sleeping = check("trap '' TERM; sleep 100000 & sleep 100000");
+    sleeping.command.timeout = 1;
+    let findings = run(vec![release("vps1", &[], vec![sleeping], &[])]).await;
+    assert_eq!(
+        findings.iter().next().unwrap().code,
+        checks::CHECK_TIMED_OUT
+    );
+}
+
+#[tokio::test]
+async fn memory_and_disk_have_limits() {
+    let disk = "for i in 1 2 3 4; do head -c 100000000 /dev/zero > /tmp/$i; done";
+    assert_refuses(&[], disk, &[], "No space left").await;
+    let large = "head -c 200000000 /dev/zero > /tmp/large";
+    assert!(run_one(&[], large, &[]).await.has_errors());
+    let memory = "head -c 5000000000 /dev/zero | tail -n 1 > /dev/null";
+    assert_refuses(&[], memory, &[], "exhausted").await;
+}
+
+#[tokio::test]
+async fn identical_files_are_checked_once_and_remembered() {
+    let node = |name, content| {
+        release(
+            name,
+            &[],
+            vec![check("grep -q good /etc/thing/x")],
+            &[("/etc/thing/x", content)],
+        )
+    };
+    let checker = Checker::new(Sandbox::default());
+    let remembered = Remembered::default();
+    let cancel = CancellationToken::new();
+    let seen = Mutex::new(Vec::new());
+    let tell = |progress: Progress| {
+        seen.lock()
+            .unwrap()
+            .push((progress.total, progress.remembered))
+    };
+
+    let first = bundle(vec![
+        node("vps1", "good"),
+        node("vps2", "good"),
+        node("vps3", "bad"),
+    ]);
+    let findings = checker
+        .run(&first, &remembered, &tell, &cancel)
+        .await
+        .unwrap();
+    assert_eq!(findings.len(), 1);
+    assert_eq!(
+        findings.iter().next().unwrap().node,
+        Some("vps3".parse().unwrap())
+    );
+    assert_eq!(
+        std::mem::take(&mut *seen.lock().unwrap()),
+        [(2, false), (2, false)]
+    );
+
+    let second = bundle(vec![
+        node("vps1", "good"),
+        node("vps2", "good"),
+        node("vps3", "good too"),
+    ]);
+    assert!(
+        checker
+            .run(&second, &remembered, &tell, &cancel)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(
+        std::mem::take(&mut *seen.lock().unwrap()),
+        [(2, true), (2, false)]
+    );
+}
+
+#[tokio::test]
+async fn cancelling_kills_what_runs() {
+    let checker = Checker::new(Sandbox::default());
+    let cancel = CancellationToken::new();
+    let bundle = bundle(vec![release("vps1", &[], vec![check("sleep 86399")], &[])]);
+    let remembered = Remembered::default();
+    let begun = Instant::now();
+    let (result, ()) = tokio::join!(checker.run(&bundle, &remembered, &|_| {}, &cancel), async {
+        wait_for("sleep 86399 to run", || is_running("86399")).await;
+        cancel.cancel();
+    });
+    assert!(result.is_err());
+    wait_for("sleep 86399 to be gone", || !is_running("86399")).await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(60),
+        "only the timeout ended it"
+    );
+}
+
+#[tokio::test]
+async fn missing_programs_unplaceable_files_and_no_sandbox_are_told() {
+    let findings = run_one(&["ghostd"], "ghostctl --check", &[]).await;
+    let finding = findings.iter().next().unwrap();
+    assert_eq!(
+        (finding.code, finding.severity),
+        (checks::CHECK_PROGRAM_MISSING, Severity::Warning)
+    );
+    assert!(
+        finding
+            .hint
+            .as_ref()
+            .unwrap()
+            .contains("apt-get install ghostd")
+    );
+
+    let findings = run_one(&[], "true", &[("/usr/lib/thing", "x")]).await;
+    assert_eq!(findings.iter().next().unwrap().code, checks::CHECK_PATH);
+
+    let finding = no_sandbox("bubblewrap is not installed", 3);
+    assert_eq!(finding.code, checks::NO_SANDBOX);
+}
+
+#[tokio::test]
+async fn scripts_lie_in_the_working_directory_and_on_the_path() {
+    let mut with_script = check("./trial.sh && trial.sh");
+    let script = "#!/bin/sh\ncat /usr/local/etc/x | grep -q here\n".to_owned();
+    with_script.scripts.insert("trial.sh".to_owned(), script);
+    let files = [("/usr/local/etc/x", "here\n")];
+    let findings = run(vec![release("vps1", &[], vec![with_script], &files)]).await;
+    assert!(findings.is_empty(), "{findings:#?}");
+}
+
+#[tokio::test]
+async fn limits_can_be_set_lower() {
+    let limits = Limits {
+        output_bytes: 10_000,
+        ..Limits::default()
+    };
+    let checker = Checker::new(Sandbox::new(limits));
+    let bundle = bundle(vec![release("vps1", &[], vec![check("seq 100000")], &[])]);
+    let cancel = CancellationToken::new();
+    let findings = checker
+        .run(&bundle, &Remembered::default(), &|_| {}, &cancel)
+        .await
+        .unwrap();
+    assert_eq!(findings.iter().next().unwrap().code, checks::CHECK_KILLED);
+}
+
+/// Whether a process of this machine has that argument.
+fn is_running(argument: &str) -> bool {
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return false;
+    };
+    processes.flatten().any(|process| {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        line.starts_with(b"sleep\0") && String::from_utf8_lossy(&line).contains(argument)
+    })
+}
+
+async fn wait_for(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

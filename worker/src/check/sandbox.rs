@@ -1,0 +1,249 @@
+//! The sandbox for programs that a commit names: bubblewrap with a file system, network, process table and user
+//! table of their own, none of the worker's environment, and limits on time, memory, processes, files and
+//! output. It guards against a hostile commit, and as much against an honest check that hangs or floods.
+//!
+//! As root the sandbox is entered as `nobody`: root in it is then nobody outside, and a way out of the
+//! mounts would still meet files that belong to someone else.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::unix::pipe;
+use tokio::process::{Child, Command};
+use windlass_core::check::Ended;
+
+use super::capture::Capture;
+use super::tree::{COMMAND, Candidate, SCRIPTS};
+
+const NOBODY: u32 = 65534;
+const PATH: &str =
+    "/run/windlass/scripts:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// What programs need of this machine's `/etc`; nothing in it is secret.
+const SYSTEM_FILES: [&str; 9] = [
+    "/etc/alternatives",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/localtime",
+    "/etc/protocols",
+    "/etc/services",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+];
+/// Enough to load a firewall or bind a port in the sandbox's own network; nothing that reaches out of it.
+const CAPABILITIES: [&str; 3] = ["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_NET_BIND_SERVICE"];
+/// How the inner shell says that the candidate did not fit in.
+const NOT_PLACED: &str = "windlass: the candidate could not be placed in the sandbox";
+
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Address space of each process.
+    pub memory_bytes: u64,
+    pub processes: u32,
+    /// Largest file that may be written.
+    pub file_bytes: u64,
+    /// All files together.
+    pub disk_bytes: u64,
+    /// Output after which a program is killed; at most 64 KiB of it are kept.
+    pub output_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 2 << 30,
+            processes: 128,
+            file_bytes: 128 << 20,
+            disk_bytes: 256 << 20,
+            output_bytes: 16 << 20,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Sandbox {
+    limits: Limits,
+}
+
+impl Sandbox {
+    pub fn new(limits: Limits) -> Self {
+        Self { limits }
+    }
+
+    /// Whether programs can be run here; else why not.
+    pub async fn available(&self) -> Result<(), String> {
+        let mut command = self.command(|_| true);
+        command.args(["/bin/sh", "-c", "exec prlimit --nproc=1 true"]);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let output = match command.output().await {
+            Ok(output) => output,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err("bubblewrap is not installed".to_owned());
+            }
+            Err(error) => return Err(format!("bubblewrap cannot be started: {error}")),
+        };
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(said
+            .lines()
+            .last()
+            .unwrap_or("bubblewrap failed")
+            .to_owned())
+    }
+
+    /// Runs one check to its end. Dropping the future kills everything it started.
+    pub(super) async fn run(&self, candidate: &Candidate, timeout: Duration) -> (Ended, String) {
+        let mut capture = Capture::default();
+        let ended = match self.start(candidate, timeout) {
+            Ok((mut child, mut reader)) => {
+                let talk = talk(
+                    &mut child,
+                    &mut reader,
+                    candidate,
+                    &mut capture,
+                    &self.limits,
+                );
+                let ended = tokio::time::timeout(timeout, talk).await;
+                // Also kills what is left after an error; the process table of the sandbox dies with it.
+                let _ = child.kill().await;
+                match ended {
+                    Ok(Ok(ended)) => ended,
+                    Ok(Err(error)) => Ended::Killed(error.to_string()),
+                    Err(_) => Ended::TimedOut,
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Ended::NotFound("bwrap".to_owned())
+            }
+            Err(error) => Ended::Killed(error.to_string()),
+        };
+        let output = capture.text();
+        if ended == Ended::Exit(125) && output.contains(NOT_PLACED) {
+            return (
+                Ended::Killed("its files could not be placed".to_owned()),
+                output,
+            );
+        }
+        (ended, output)
+    }
+
+    fn start(
+        &self,
+        candidate: &Candidate,
+        timeout: Duration,
+    ) -> std::io::Result<(Child, pipe::Receiver)> {
+        // One pipe for both streams: the order of a program's lines means something.
+        let (reader, writer) = std::io::pipe()?;
+        let mut command = self.command(|path| !candidate.has_below(path));
+        command.args(["/bin/sh", "-c", &self.launcher(timeout)]);
+        command
+            .stdin(Stdio::piped())
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
+            .kill_on_drop(true);
+        let child = command.spawn()?;
+        Ok((child, pipe::Receiver::from_owned_fd(OwnedFd::from(reader))?))
+    }
+
+    fn command(&self, is_shown: impl Fn(&str) -> bool) -> Command {
+        let disk = self.limits.disk_bytes.to_string();
+        let mut command = Command::new("bwrap");
+        command.env_clear().env("PATH", PATH).current_dir("/");
+        if is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command.args([
+            "--unshare-all",
+            "--unshare-user",
+            "--uid",
+            "0",
+            "--gid",
+            "0",
+        ]);
+        command.args(["--die-with-parent", "--new-session", "--hostname", "check"]);
+        command.args(["--clearenv", "--setenv", "PATH", PATH]);
+        command.args(["--setenv", "LC_ALL", "C.UTF-8", "--setenv", "HOME", "/root"]);
+        command.args(["--size", &disk, "--tmpfs", "/", "--ro-bind", "/usr", "/usr"]);
+        for top in ["bin", "sbin", "lib", "lib32", "lib64"] {
+            let path = format!("/{top}");
+            match std::fs::read_link(&path) {
+                Ok(target) => command.arg("--symlink").arg(target).arg(&path),
+                Err(_) => command.args(["--ro-bind-try", &path, &path]),
+            };
+        }
+        command.args(["--size", &disk, "--tmpfs", "/usr/local"]);
+        for path in SYSTEM_FILES.into_iter().filter(|path| is_shown(path)) {
+            command.args(["--ro-bind-try", path, path]);
+        }
+        for path in ["/root", "/run", "/tmp", "/var/tmp", "/var/log"] {
+            command.args(["--dir", path]);
+        }
+        command.args(["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]);
+        command.args(["--cap-drop", "ALL"]);
+        for capability in CAPABILITIES {
+            command.args(["--cap-add", capability]);
+        }
+        command
+    }
+
+    /// The first thing that runs inside: places the candidate, takes the limits, becomes the check. The limits are
+    /// taken here because only here are processes counted apart from those of the machine.
+    fn launcher(&self, timeout: Duration) -> String {
+        let Limits {
+            memory_bytes,
+            processes,
+            file_bytes,
+            ..
+        } = &self.limits;
+        let seconds = timeout.as_secs() + 1;
+        format!(
+            "umask 022\n\
+             echo 1000 > /proc/self/oom_score_adj\n\
+             tar --extract --file=- --directory=/ --preserve-permissions --no-same-owner --touch || {{ echo '{NOT_PLACED}'; exit 125; }}\n\
+             cd /{SCRIPTS}\n\
+             exec prlimit --as={memory_bytes} --nproc={processes} --fsize={file_bytes} --cpu={seconds} --core=0 \
+             -- sh -eu /{COMMAND} < /dev/null\n"
+        )
+    }
+}
+
+async fn talk(
+    child: &mut Child,
+    reader: &mut pipe::Receiver,
+    candidate: &Candidate,
+    capture: &mut Capture,
+    limits: &Limits,
+) -> std::io::Result<Ended> {
+    let stdin = child.stdin.take();
+    let feed = async {
+        let Some(mut stdin) = stdin else { return };
+        let Ok(archive) = candidate.archive() else {
+            return;
+        };
+        // A sandbox that ends early breaks the pipe; its output and status say why.
+        let _ = stdin.write_all(&archive).await;
+    };
+    let ((), complete) = tokio::join!(feed, capture.read(reader, limits.output_bytes));
+    if !complete? {
+        let limit = limits.output_bytes >> 20;
+        return Ok(Ended::Killed(format!("it printed more than {limit} MiB")));
+    }
+    let status = child.wait().await?;
+    Ok(match status.code() {
+        Some(code) => Ended::Exit(code),
+        None => Ended::Killed(status.to_string()),
+    })
+}
+
+fn is_root() -> bool {
+    std::fs::metadata(Path::new("/proc/self")).is_ok_and(|meta| meta.uid() == 0)
+}
