@@ -27,4 +27,70 @@ super::codes! {
         "A kind of your own lives in `definitions/<kind>/` and needs a `schema.json` (JSON Schema) there, so that mistakes in its definitions are found.";
     SCHEMA_VIOLATION = "WL113", "a definition does not fit its kind's schema",
         "The schema beside the definition refuses it; the message says which value and why.";
+    DUPLICATE_HOST = "WL120", "a host name belongs to two sites",
+        "The edge sends the requests of a host to exactly one site, so one of the two would never be seen. Remove the host from one of them.";
+    HOST_WITHOUT_ZONE = "WL121", "a site's host lies in no zone of the repository",
+        "No DNS record is made for it. Add the zone, or write `dns: { manage: false }` in the site where its DNS is looked after elsewhere.";
+    UNKNOWN_NODE = "WL122", "a node that does not exist",
+        "A node exists when it has a file in `nodes/`. Check the spelling, or add the node.";
+    UNKNOWN_ROLE = "WL123", "a role that no node has",
+        "What is placed by this role would run nowhere, silently. Check the spelling, or give the role to a node.";
+    UNKNOWN_NETWORK = "WL124", "a network that does not exist",
+        "Networks are named in `networks` of `cluster.yaml`.";
+    OUTSIDE_NETWORK = "WL125", "an address outside its network",
+        "The address of a node in a network must lie in one of the network's ranges; anything else is a typing mistake that firewalls and DNS would carry further.";
+    DUPLICATE_ADDRESS = "WL126", "two nodes with the same address",
+        "Gates, DNS and SSH would all speak with one of the two machines and take it for both.";
+    ORDER = "WL127", "the order does not name every node once",
+        "`order` in `cluster.yaml` decides whose turn is next; a node that is missing there would never be rolled.";
+    WAVES = "WL128", "waves that cannot be rolled",
+        "A wave needs at least one node, and a node has one turn in a roll.";
+    QUORUM = "WL129", "a quorum larger than its role",
+        "More nodes would have to be healthy than there are, so no roll could ever begin.";
+    HOST_KEYS = "WL130", "a node's host key is missing or malformed",
+        "The worker gives root's commands only to machines it can identify. The key is the content of `/etc/ssh/ssh_host_ed25519_key.pub` on the node: read it at the console, not over a connection that is not yet trusted.";
+    SSH = "WL131", "it is not clear how to reach a node",
+        "`ssh` has exactly one of `network` (the node's address in it is used) and `address`.";
+    DEADLINES = "WL132", "deadlines that no node can meet",
+        "A node counts as healthy after its gates held for `min_healthy_time`; `healthy_deadline` must leave time for that, and `progress_deadline` for the whole turn.";
+    EMPTY_FREEZE = "WL133", "a freeze that ends before it begins",
+        "It would never cover any time, and what it should protect would be rolled. Put the later time last; mind the time zones.";
+    PORT_COLLISION = "WL134", "two things on the same port of a node",
+        "Only one can listen. Configuration checkers accept it and the service fails when it starts. Port 22 is sshd's, 53 the name server's, 80 and 443 belong to the edge.";
+    UNKNOWN_CERTIFICATE = "WL135", "a certificate that does not exist",
+        "A certificate exists when it has a file in `certificates/`.";
+    NOT_COVERED = "WL136", "a certificate that does not cover a site's host",
+        "Browsers would refuse the site. A name `*.example.org` covers `www.example.org`, but neither `example.org` nor `a.b.example.org` (RFC 6125).";
+    FORWARD_TARGET = "WL137", "a forward that leads nowhere",
+        "A forward leads to a node in a network where the node has an address, or to an address outside the cluster.";
+    MAINTENANCE = "WL138", "a maintenance page or text that cannot be shown",
+        "Pages are HTML files of the repository below `errors/`; a text is one line.";
+    EMPTY_LIST = "WL139", "a list that must have something in it",
+        "Without an entry the definition has no effect.";
+    OWNER_NAME = "WL140", "a record's name is no name",
+        "Names of hosts (A, AAAA, MX) have a-z, 0-9 and `-`; others may have `_` as well. BIND refuses zones that break this.";
+    OUT_OF_ZONE = "WL141", "a record outside its zone",
+        "Name servers ignore it with a warning, so the record would not exist. Put it into the zone that holds the name.";
+    RECORD_VALUE = "WL142", "a record's value does not fit its type",
+        "An A record holds an IPv4 address, an MX record a preference and a name, and so on.";
+    MISSING_DOT = "WL143", "a name without the dot at its end",
+        "In a zone, a name without a dot at its end is relative: `www.example.org` in the zone example.org means `www.example.org.example.org`. No checker finds it, because it is valid. Write the dot, or write the name relative to the zone.";
+    CNAME_CONFLICT = "WL144", "a CNAME beside other records",
+        "A CNAME says that its name is only another name for something else, so nothing else may stand there, also not a second CNAME. The zone itself always has SOA and NS records and can therefore never be a CNAME.";
+    TARGET_IS_CNAME = "WL145", "an MX, NS or SRV record that points to an alias",
+        "RFC 2181 forbids it, and mail servers and resolvers fail on it. Point to the name that has the addresses.";
+    MISSING_ADDRESS = "WL146", "a server's name without an address",
+        "Name servers and mail servers inside our own zones need an A or AAAA record there; a delegation to servers below itself needs them as glue. Checkers only mention it in passing, resolvers fail.";
+    TTL = "WL147", "a TTL that makes no sense",
+        "A TTL is 1 second to 7 days: what is wrong in DNS stays wrong in caches for that long, whatever is rolled back. All records of one name and type share one TTL.";
+    SOA = "WL148", "an SOA that makes no sense",
+        "Secondaries ask every `refresh`, after a failure every `retry`, and stop answering after `expire` without contact. A `minimum` above a day keeps new names unseen for that long.";
+    ZONE_SERVERS = "WL149", "a zone that is not served properly",
+        "A zone has exactly one (hidden) primary, at least one secondary that answers, and the names of its servers in `nameservers`.";
+    EDGE_ADDRESS = "WL150", "an edge node without a published address",
+        "Sites resolve to the edge nodes' addresses in `edge.network`; this node has none there and would never be asked.";
+    HEALTH = "WL151", "a health check that cannot pass",
+        "HTTP statuses go from 100 to 599.";
+    DANGLING = "WL152", "an alias of a name that does not exist",
+        "The target lies in a zone of this repository, but there is no record: whoever asks gets NXDOMAIN.";
 }

@@ -1,6 +1,6 @@
 //! A small valid repository for tests, and ways to break it.
 
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Entry, Snapshot};
 
 const FILES: [(&str, &str); 9] = [
     (
@@ -97,4 +97,31 @@ to: { node: homelab, network: public, port: 22 }
 
 pub(crate) fn snapshot() -> Snapshot {
     Snapshot::of_texts("worktree", FILES)
+}
+
+/// The example with one passage of a file replaced.
+pub(crate) fn edited(path: &str, from: &str, to: &str) -> Snapshot {
+    let mut snapshot = snapshot();
+    let text = FILES
+        .iter()
+        .find(|(file, _)| *file == path)
+        .map_or("", |(_, text)| text);
+    assert!(
+        text.contains(from),
+        "the example's {path} does not hold {from:?}"
+    );
+    put(&mut snapshot, path, &text.replacen(from, to, 1));
+    snapshot
+}
+
+/// The example with one more file.
+pub(crate) fn with(path: &str, text: &str) -> Snapshot {
+    let mut snapshot = snapshot();
+    put(&mut snapshot, path, text);
+    snapshot
+}
+
+fn put(snapshot: &mut Snapshot, path: &str, text: &str) {
+    let entry = Entry::File(text.as_bytes().into());
+    snapshot.entries.insert(path.to_owned(), entry);
 }

@@ -1,16 +1,18 @@
 //! From a snapshot's files to the model: every file is read, all mistakes are told at once.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 
-use super::{Cluster, Defined, Model};
+use super::cache::{Cache, Store};
+use super::{Cluster, Defined, Model, crosscheck, files, own};
 use crate::codes::definitions as codes;
 use crate::finding::{Finding, Findings, Location};
 use crate::snapshot::{Entry, Snapshot};
-use crate::yaml;
 
 /// What became of a snapshot: a model only where there is no error.
 #[derive(Debug, Clone)]
@@ -19,104 +21,149 @@ pub struct Loaded {
     pub findings: Findings,
 }
 
-/// Parsed files by the digest of their content.
-#[derive(Debug, Default)]
-pub struct Cache {}
-
 /// Reads a snapshot without remembering anything.
 pub fn load(snapshot: &Snapshot) -> Loaded {
     load_cached(snapshot, &Cache::default())
 }
 
 /// Reads a snapshot; files that the cache has seen before are not parsed again.
-pub fn load_cached(snapshot: &Snapshot, _cache: &Cache) -> Loaded {
+pub fn load_cached(snapshot: &Snapshot, cache: &Cache) -> Loaded {
+    cache.begin();
     let mut findings = Findings::default();
-    let nodes = kind(snapshot, "nodes", &mut findings);
-    let sites = kind(snapshot, "sites", &mut findings);
-    let zones = kind(snapshot, "zones", &mut findings);
-    let forwards = kind(snapshot, "forwards", &mut findings);
-    let certificates = kind(snapshot, "certificates", &mut findings);
-    let model = cluster(snapshot, &mut findings).map(|cluster| Model {
-        cluster,
-        nodes,
-        sites,
-        zones,
-        forwards,
-        certificates,
-        definitions: BTreeMap::new(),
-    });
+    files::survey(snapshot, &mut findings);
+    let model = model(snapshot, cache, &mut findings);
+    if let Some(model) = &model {
+        let complete = !findings.has_errors();
+        findings.extend(crosscheck::run(model, snapshot, complete));
+    }
     let findings = findings.sorted();
     let model = model.filter(|_| !findings.has_errors()).map(Arc::new);
     Loaded { model, findings }
 }
 
-fn cluster(snapshot: &Snapshot, findings: &mut Findings) -> Option<Defined<Cluster>> {
-    let Some(bytes) = snapshot.file("cluster.yaml") else {
-        findings.push(
-            Finding::error(codes::NO_CLUSTER, "the repository has no cluster.yaml")
-                .hint("`windlass init DIR` writes a repository to begin with"),
-        );
-        return None;
-    };
-    parsed("cluster.yaml", bytes)
-        .map_err(|errors| findings.extend(errors))
-        .ok()
-}
-
-fn parsed<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<Defined<T>, Findings> {
-    let value = yaml::parse(file, bytes)?;
-    Ok(Defined {
-        file: Arc::from(file),
-        value: Arc::new(value),
+fn model(snapshot: &Snapshot, cache: &Cache, findings: &mut Findings) -> Option<Model> {
+    let cluster = cluster(snapshot, cache, findings);
+    let nodes = kind(snapshot, "nodes", &cache.nodes, findings);
+    let sites = kind(snapshot, "sites", &cache.sites, findings);
+    let zones = kind(snapshot, "zones", &cache.zones, findings);
+    let forwards = kind(snapshot, "forwards", &cache.forwards, findings);
+    let certificates = kind(snapshot, "certificates", &cache.certificates, findings);
+    let definitions = own::load(snapshot, cache, findings);
+    Some(Model {
+        cluster: cluster?,
+        nodes,
+        sites,
+        zones,
+        forwards,
+        certificates,
+        definitions,
     })
 }
 
+fn cluster(
+    snapshot: &Snapshot,
+    cache: &Cache,
+    findings: &mut Findings,
+) -> Option<Defined<Cluster>> {
+    const FILE: &str = "cluster.yaml";
+    let Some(bytes) = snapshot.file(FILE) else {
+        // A link or a giant in its place was told of already.
+        if !snapshot.entries.contains_key(FILE) {
+            findings.push(missing_cluster(snapshot));
+        }
+        return None;
+    };
+    match cache.clusters.parse(FILE, bytes) {
+        Ok(value) => Some(Defined {
+            file: Arc::from(FILE),
+            value,
+        }),
+        Err(errors) => {
+            findings.extend(errors);
+            None
+        }
+    }
+}
+
+fn missing_cluster(snapshot: &Snapshot) -> Finding {
+    let message = if snapshot.entries.is_empty() {
+        "the commit holds no definitions at all"
+    } else {
+        "the repository has no cluster.yaml"
+    };
+    Finding::error(codes::NO_CLUSTER, message)
+        .hint("`windlass init DIR` writes a repository to begin with; no node is touched")
+}
+
 /// Every `<folder>/<name>.yaml`, named by its file.
-fn kind<K, T>(snapshot: &Snapshot, folder: &str, findings: &mut Findings) -> BTreeMap<K, Defined<T>>
+fn kind<K, T>(
+    snapshot: &Snapshot,
+    folder: &str,
+    store: &Store<T>,
+    findings: &mut Findings,
+) -> BTreeMap<K, Defined<T>>
 where
-    K: std::str::FromStr + Ord + Send,
-    K::Err: std::fmt::Display,
+    K: FromStr + Ord + Send,
+    K::Err: Display,
     T: DeserializeOwned + Send + Sync,
 {
     let prefix = format!("{folder}/");
-    let files: Vec<(&String, &Entry)> = snapshot
+    let files: Vec<(&str, &str, &[u8])> = snapshot
         .entries
         .range(prefix.clone()..)
         .take_while(|(path, _)| path.starts_with(&prefix))
+        .filter_map(|(path, entry)| {
+            let stem = path[prefix.len()..].strip_suffix(".yaml")?;
+            match entry {
+                Entry::File(bytes) if !stem.contains('/') => Some((path.as_str(), stem, &**bytes)),
+                _ => None,
+            }
+        })
         .collect();
     let results: Vec<Result<(K, Defined<T>), Findings>> = files
         .into_par_iter()
-        .filter_map(|(path, entry)| match entry {
-            Entry::File(bytes) => path[prefix.len()..].strip_suffix(".yaml").map(|stem| {
-                let name = stem.parse().map_err(|error: K::Err| {
-                    Findings::from_iter([Finding::error(codes::BAD_FILE_NAME, error.to_string())
-                        .at(Location::file(path))])
-                })?;
-                Ok((name, parsed(path, bytes)?))
-            }),
-            _ => None,
+        .map(|(path, stem, bytes)| {
+            let value = store.parse(path, bytes);
+            let name = stem.parse().map_err(|error: K::Err| {
+                Finding::error(codes::BAD_FILE_NAME, error.to_string()).at(Location::file(path))
+            });
+            match (name, value) {
+                (Ok(name), Ok(value)) => Ok((
+                    name,
+                    Defined {
+                        file: Arc::from(path),
+                        value,
+                    },
+                )),
+                (name, value) => Err(name
+                    .err()
+                    .into_iter()
+                    .chain(value.err().into_iter().flatten())
+                    .collect()),
+            }
         })
         .collect();
-    let mut map = BTreeMap::new();
+    let mut definitions = BTreeMap::new();
     for result in results {
         match result {
             Ok((name, value)) => {
-                map.insert(name, value);
+                definitions.insert(name, value);
             }
             Err(errors) => findings.extend(errors),
         }
     }
-    map
+    definitions
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::example;
     use super::*;
 
     #[test]
     fn a_small_repository_becomes_a_model() {
-        let loaded = load(&super::super::example::snapshot());
-        let told: Vec<_> = loaded.findings.iter().collect();
-        assert!(loaded.model.is_some(), "{told:#?}");
+        let loaded = load(&example::snapshot());
+        assert_eq!(loaded.findings, Findings::default());
+        assert!(loaded.model.is_some());
     }
 }

@@ -8,20 +8,27 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+mod cache;
 pub mod cluster;
+mod crosscheck;
 pub mod definitions;
+pub mod derive;
 #[cfg(test)]
 pub(crate) mod example;
+mod files;
 pub mod freeze;
 mod load;
 pub mod names;
+mod own;
 mod place;
+pub(crate) mod rdata;
 pub mod scalars;
 pub mod zone;
 
+pub use cache::Cache;
 pub use cluster::{Cluster, Drift, OnFailure, Policy, Unreachable, Wave};
 pub use definitions::{Backend, Certificate, Forward, Maintenance, Node, Placement, Site, Target};
-pub use load::{Cache, Loaded, load, load_cached};
+pub use load::{Loaded, load, load_cached};
 pub use zone::{Record, RecordType, Zone};
 
 use crate::finding::Location;

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::definitions::Placement;
-use super::names::HostName;
+use super::names::{DomainName, HostName};
 use super::scalars::Seconds;
 use crate::yaml::At;
 
@@ -119,4 +119,13 @@ impl fmt::Display for RecordType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// A mail address as the SOA has it (`hostmaster.example.org.`); `None` where it is none.
+pub fn soa_contact(address: &str) -> Option<String> {
+    let (user, domain) = address.split_once('@')?;
+    let domain = DomainName::try_from(domain.to_ascii_lowercase()).ok()?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
+    let fits = !user.is_empty() && user.len() <= 63 && user.chars().all(allowed);
+    fits.then(|| format!("{}.{domain}.", user.replace('.', "\\.")))
 }

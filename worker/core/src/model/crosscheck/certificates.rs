@@ -1,0 +1,72 @@
+//! A site's certificate exists and covers each of its hosts: haproxy does not look.
+
+use super::{View, unknown};
+use crate::codes::definitions as codes;
+use crate::finding::{Finding, Findings};
+
+/// Every certificate that a site names has a file.
+pub(super) fn exist(view: &View<'_>, findings: &mut Findings) {
+    let certificates = &view.model.certificates;
+    for site in view.model.sites.values() {
+        if let Some(tls) = &site.tls
+            && !certificates.contains_key(&tls.certificate.value)
+        {
+            let known = certificates.keys().map(|name| name.as_str());
+            findings.push(
+                unknown(
+                    codes::UNKNOWN_CERTIFICATE,
+                    "certificate",
+                    tls.certificate.as_str(),
+                    known,
+                )
+                .at(site.place(&tls.certificate)),
+            );
+        }
+    }
+}
+
+/// Every host of a site with TLS is covered by a name of its certificate.
+pub(super) fn coverage(view: &View<'_>, findings: &mut Findings) {
+    for (name, certificate) in &view.model.certificates {
+        if certificate.names.is_empty() {
+            findings.push(
+                Finding::error(
+                    codes::EMPTY_LIST,
+                    format!("the certificate `{name}` has no names"),
+                )
+                .at(certificate.whole())
+                .hint("list the host names that it is for"),
+            );
+        }
+    }
+    for site in view.model.sites.values() {
+        let Some((tls, certificate)) = site
+            .tls
+            .as_ref()
+            .and_then(|tls| Some((tls, view.model.certificates.get(&tls.certificate.value)?)))
+        else {
+            continue;
+        };
+        for host in site
+            .hosts
+            .iter()
+            .filter(|host| !certificate.names.iter().any(|name| name.covers(host)))
+        {
+            let finding = Finding::error(
+                codes::NOT_COVERED,
+                format!(
+                    "the certificate `{}` does not cover {host}",
+                    tls.certificate
+                ),
+            )
+            .at(site.place(host))
+            .hint(format!(
+                "add {host} to its names (a `*.` stands for exactly one label), or choose another"
+            ));
+            findings.push(match certificate.names.first() {
+                Some(first) => finding.related(certificate.place(first), "its names stand here"),
+                None => finding,
+            });
+        }
+    }
+}
