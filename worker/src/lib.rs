@@ -1,5 +1,8 @@
 //! The Windlass worker: all I/O of the program. See ARCHITECTURE.md for a walk through one push.
 
 pub mod check;
+pub mod git;
 pub mod node;
 pub mod ports;
+pub mod queue;
+pub mod store;

@@ -2,5 +2,13 @@
 
 super::codes! {
     REWOUND = "WL601", "the watched branch was rewound",
-        "The branch no longer has the commit that was rolled out last. Only fast-forwards are rolled by themselves.";
+        "The branch no longer contains the commit that was rolled out last: it was force-pushed, reset, or its history was rewritten. Windlass follows a branch forward only, because going to an older tree would undo changes that nobody reviewed the undoing of.\n\nIf the new history is right, say so: `windlass accept-rewind CLUSTER COMMIT` with the commit that the branch points at now. That commit, and only it, is then rolled like any other. If it is not right, push the branch to where it was. To undo a change, prefer `git revert`: it goes forward.";
+    BRANCH_MISSING = "WL602", "the watched branch does not exist",
+        "The remote can be reached, but has no branch of the configured name: it was renamed or deleted, or the name in the worker's configuration has a slip. Nodes stay as they are. Create the branch, or change `repository.branch` in the worker's configuration.";
+    REMOTE_DENIED = "WL603", "the Git remote refuses the worker",
+        "The remote answered, and said no: the token or deploy key is wrong, was revoked, or may not read the repository; or the SSH host key is none of those pinned. The token and the key are read from their files at every fetch, so replacing the file is enough. A changed host key is never accepted by itself: compare it over another way, then change `repository.host_keys`.";
+    QUARANTINED = "WL604", "this bundle was rolled back before",
+        "A roll of exactly these releases failed and was rolled back. It is not tried again by itself, since the same files would do the same thing. Change the definitions (a commit that gives other files is rolled at once), or, if the cause lay elsewhere and is mended, say `windlass retry CLUSTER`.";
+    INCOMPLETE = "WL605", "secrets or certificates are missing on the worker",
+        "A definition names a certificate or secret that the worker was not given. Checks and previews go on with a stand-in, so that they tell as much as they can, but stand-ins are never rolled out. Put the file into the worker's `certificates` or `secrets` directory; a warning beside this finding names it.";
 }

@@ -1,0 +1,167 @@
+//! The bare mirror of one cluster's repository in the state directory. It is only a cache: where it cannot be
+//! read it is thrown away and cloned again.
+//!
+//! Everything here blocks; the flow calls it in `spawn_blocking`.
+
+use std::path::{Path, PathBuf};
+
+use git2::{ErrorCode, Oid, Repository};
+use windlass_core::snapshot::Snapshot;
+
+use super::remote::Remote;
+use super::{GitError, limits, tree};
+
+/// Where the mirror keeps what it fetched: outside of `refs/heads`, so that nobody mistakes it for a branch.
+const FETCHED: &str = "refs/windlass/watched";
+
+#[derive(Debug, Clone)]
+pub struct Mirror {
+    dir: PathBuf,
+    remote: Remote,
+    /// The cluster's folder in the repository; empty for the whole of it.
+    folder: String,
+}
+
+/// How a commit stands to the one rolled out before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    Same,
+    Forward,
+    /// The branch no longer contains the older commit: it was force-pushed or reset.
+    Rewound,
+}
+
+impl Mirror {
+    pub fn new(dir: PathBuf, remote: Remote, folder: String) -> Self {
+        Self {
+            dir,
+            remote,
+            folder,
+        }
+    }
+
+    /// Fetches the watched branch and gives the commit it points at.
+    pub fn fetch(&self) -> Result<String, GitError> {
+        limits::apply();
+        match self.fetch_once() {
+            Err(GitError::Damaged { why, .. }) => {
+                tracing::warn!(mirror = %self.dir.display(), why, "the mirror is damaged; cloning it again");
+                self.discard()?;
+                self.fetch_once()
+            }
+            fetched => fetched,
+        }
+    }
+
+    /// Every file of a commit that was fetched.
+    pub fn snapshot(&self, commit: &str) -> Result<Snapshot, GitError> {
+        limits::apply();
+        let repository = self.open()?;
+        let commit = find(&repository, commit)?;
+        tree::snapshot_of(&repository, &commit, &self.folder).map_err(|error| self.damaged(&error))
+    }
+
+    pub fn step(&self, from: &str, to: &str) -> Result<Step, GitError> {
+        limits::apply();
+        if from == to {
+            return Ok(Step::Same);
+        }
+        let repository = self.open()?;
+        let to = find(&repository, to)?.id();
+        // After a force push and a fresh clone the old commit may not exist any more.
+        let Ok(from) = find(&repository, from) else {
+            return Ok(Step::Rewound);
+        };
+        match repository.graph_descendant_of(to, from.id()) {
+            Ok(true) => Ok(Step::Forward),
+            Ok(false) => Ok(Step::Rewound),
+            Err(error) => Err(self.damaged(&error)),
+        }
+    }
+
+    fn fetch_once(&self) -> Result<String, GitError> {
+        let repository = self.open()?;
+        let url = &self.remote.url;
+        let of_remote = |error: git2::Error| self.fetch_error(&error);
+        let mut remote = repository.remote_anonymous(url).map_err(of_remote)?;
+        let wanted = format!("refs/heads/{}", self.remote.branch);
+        let refspec = format!("+{wanted}:{FETCHED}");
+        remote
+            .fetch(&[&refspec], Some(&mut self.remote.options()), None)
+            .map_err(of_remote)?;
+        let heads = remote.list().map_err(of_remote)?;
+        let head = heads
+            .iter()
+            .find(|head| head.name() == wanted)
+            .map(git2::RemoteHead::oid)
+            .ok_or_else(|| GitError::NoBranch {
+                url: url.clone(),
+                branch: self.remote.branch.clone(),
+            })?;
+        self.complete(&repository, head)?;
+        Ok(head.to_string())
+    }
+
+    /// A fetch that found nothing new does not look at what it has: a damaged store would only show later.
+    fn complete(&self, repository: &Repository, head: Oid) -> Result<(), GitError> {
+        let tree = repository
+            .find_commit(head)
+            .and_then(|commit| commit.tree());
+        tree.map(|_| ()).map_err(|error| self.damaged(&error))
+    }
+
+    fn fetch_error(&self, error: &git2::Error) -> GitError {
+        use git2::ErrorClass as Class;
+        match error.class() {
+            Class::Odb | Class::Object | Class::Zlib | Class::Indexer | Class::Reference
+                if self.remote_is_elsewhere() =>
+            {
+                self.damaged(error)
+            }
+            _ => GitError::of_remote(&self.remote.url, error),
+        }
+    }
+
+    /// With a local remote the same classes speak of the remote's own store, and cloning again would not help.
+    fn remote_is_elsewhere(&self) -> bool {
+        !Path::new(&self.remote.url).is_absolute() && !self.remote.url.starts_with("file:")
+    }
+
+    fn open(&self) -> Result<Repository, GitError> {
+        match Repository::open_bare(&self.dir) {
+            Ok(repository) => Ok(repository),
+            Err(error) if error.code() == ErrorCode::NotFound && !self.dir.exists() => {
+                Repository::init_bare(&self.dir).map_err(|error| self.damaged(&error))
+            }
+            Err(error) => Err(self.damaged(&error)),
+        }
+    }
+
+    fn discard(&self) -> Result<(), GitError> {
+        let removed = if self.dir.is_dir() {
+            std::fs::remove_dir_all(&self.dir)
+        } else {
+            std::fs::remove_file(&self.dir)
+        };
+        removed.map_err(|error| GitError::Unreadable {
+            path: self.dir.display().to_string(),
+            why: error.to_string(),
+        })
+    }
+
+    fn damaged(&self, error: &git2::Error) -> GitError {
+        GitError::Damaged {
+            dir: self.dir.display().to_string(),
+            why: error.message().to_owned(),
+        }
+    }
+}
+
+fn find<'repo>(repository: &'repo Repository, id: &str) -> Result<git2::Commit<'repo>, GitError> {
+    Oid::from_str(id)
+        .and_then(|id| repository.find_commit(id))
+        .map_err(|error| GitError::NoCommit {
+            rev: id.to_owned(),
+            why: error.message().to_owned(),
+        })
+}

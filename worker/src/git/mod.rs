@@ -1,0 +1,47 @@
+//! Definitions out of Git, read from its objects and never checked out: nothing a repository holds is
+//! followed, executed or written to disk.
+
+pub mod checkout;
+pub mod limits;
+pub mod mirror;
+pub mod remote;
+pub mod tree;
+
+use git2::{ErrorClass, ErrorCode};
+
+/// Why Git gave no commit. The caller decides by the variant: try again, refuse with a finding, or clone anew.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// The remote is away or the transfer broke off; the next try may work.
+    #[error("cannot fetch from {url}: {why}")]
+    Away { url: String, why: String },
+    /// The remote is there and does not let us in, or is not the host we pinned.
+    #[error("{url} refused: {why}")]
+    Denied { url: String, why: String },
+    #[error("{url} has no branch {branch:?}")]
+    NoBranch { url: String, branch: String },
+    /// The local mirror cannot be read.
+    #[error("the mirror {dir} is damaged: {why}")]
+    Damaged { dir: String, why: String },
+    #[error("{rev:?} names no commit: {why}")]
+    NoCommit { rev: String, why: String },
+    #[error("cannot read {path}: {why}")]
+    Unreadable { path: String, why: String },
+}
+
+impl GitError {
+    fn of_remote(url: &str, error: &git2::Error) -> Self {
+        let url = url.to_owned();
+        let why = error.message().to_owned();
+        let denied = matches!(error.code(), ErrorCode::Auth | ErrorCode::Certificate)
+            || matches!(error.class(), ErrorClass::Callback);
+        if denied {
+            Self::Denied { url, why }
+        } else {
+            Self::Away { url, why }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

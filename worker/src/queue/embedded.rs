@@ -1,0 +1,400 @@
+//! The queue without a broker: one table in the worker's database. Taking an event is a single statement, so
+//! two consumers cannot take the same one, and a process that dies in between leaves a lease that runs out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use tokio::sync::Notify;
+use uuid::Uuid;
+use windlass_core::ids::ClusterName;
+
+use super::{Event, EventQueue, Lease, Published, QueueError, QueueState, Queued};
+use crate::store::{Store, StoreError};
+
+/// How long done events are remembered, so that the same id is not taken for a new one.
+const REMEMBERED_MS: i64 = 7 * 24 * 3600 * 1000;
+/// Another process (the CLI) may publish; nobody tells us then.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Clone)]
+pub struct EmbeddedQueue {
+    store: Store,
+    patience: Duration,
+    published: Arc<Notify>,
+}
+
+impl EmbeddedQueue {
+    /// `patience`: for how long an event may be held before it is given out again.
+    pub fn new(store: Store, patience: Duration) -> Self {
+        Self {
+            store,
+            patience,
+            published: Arc::new(Notify::new()),
+        }
+    }
+
+    /// Gives out again what a worker before us held when it died. Only for the one process that owns the state
+    /// directory.
+    pub async fn reclaim(&self) -> Result<usize, QueueError> {
+        self.call(|connection| {
+            connection.execute(
+                "UPDATE event SET state = 'ready', lease = NULL, leased_until = NULL WHERE state = 'leased'",
+                [],
+            )
+        })
+        .await
+    }
+
+    async fn call<T, F>(&self, work: F) -> Result<T, QueueError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let done = self.store.call(work).await;
+        done.map_err(|error: StoreError| QueueError::Backend(error.to_string()))
+    }
+
+    /// Changes the event that is held under this lease; an error where it is not any more.
+    async fn answer(
+        &self,
+        lease: &Lease,
+        change: &'static str,
+        at: i64,
+        why: &str,
+    ) -> Result<(), QueueError> {
+        let (token, why) = (lease.token.clone(), why.to_owned());
+        let changed = self
+            .call(move |connection| {
+                connection.execute(
+                    &format!("UPDATE event SET {change} WHERE lease = ?1 AND state = 'leased'"),
+                    params![token, at, why],
+                )
+            })
+            .await?;
+        if changed == 1 {
+            Ok(())
+        } else {
+            Err(QueueError::Lost(lease.event.id.clone()))
+        }
+    }
+
+    async fn of_dead(&self, id: &str, sql: &'static str) -> Result<(), QueueError> {
+        let owned = id.to_owned();
+        let changed = self
+            .call(move |connection| connection.execute(sql, params![owned, now()]))
+            .await?;
+        if changed == 1 {
+            Ok(())
+        } else {
+            Err(QueueError::Unknown(id.to_owned()))
+        }
+    }
+}
+
+impl EventQueue for EmbeddedQueue {
+    async fn publish(&self, event: &Event) -> Result<Published, QueueError> {
+        let body = serde_json::to_string(event).map_err(|e| QueueError::Backend(e.to_string()))?;
+        let (id, cluster) = (event.id.clone(), event.subject.to_string());
+        let added = self
+            .call(move |connection| insert(connection, &id, &cluster, &body))
+            .await?;
+        if added == 0 {
+            return Ok(Published::Known);
+        }
+        self.published.notify_waiters();
+        Ok(Published::New)
+    }
+
+    async fn next(&self, cluster: &ClusterName) -> Result<Lease, QueueError> {
+        loop {
+            // Registered before looking, so that an event published in between is not missed.
+            let published = self.published.notified();
+            tokio::pin!(published);
+            published.as_mut().enable();
+            let (name, patience) = (cluster.to_string(), millis(self.patience));
+            let taken = self
+                .call(move |connection| take(connection, &name, patience))
+                .await?;
+            match taken {
+                Taken::Event(lease) => return Ok(*lease),
+                Taken::Unreadable => {}
+                Taken::Nothing { wait_ms } => {
+                    let wait = Duration::from_millis(wait_ms).min(LOOK_AGAIN);
+                    // Whichever comes first: we look again.
+                    let _ = tokio::time::timeout(wait, published).await;
+                }
+            }
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    async fn extend(&self, lease: &Lease) -> Result<(), QueueError> {
+        let until = now() + millis(self.patience);
+        self.answer(lease, "leased_until = ?2, why = ?3", until, "")
+            .await
+    }
+
+    async fn ack(&self, lease: Lease) -> Result<(), QueueError> {
+        self.answer(
+            &lease,
+            "state = 'done', lease = NULL, due = ?2, why = ?3",
+            now(),
+            "",
+        )
+        .await?;
+        // The next event of this cluster may be taken now.
+        self.published.notify_waiters();
+        Ok(())
+    }
+
+    async fn retry(&self, lease: Lease, delay: Duration, why: &str) -> Result<(), QueueError> {
+        let due = now() + millis(delay);
+        self.answer(
+            &lease,
+            "state = 'ready', lease = NULL, due = ?2, why = ?3",
+            due,
+            why,
+        )
+        .await?;
+        self.published.notify_waiters();
+        Ok(())
+    }
+
+    async fn dead(&self, lease: Lease, why: &str) -> Result<(), QueueError> {
+        self.answer(
+            &lease,
+            "state = 'dead', lease = NULL, due = ?2, why = ?3",
+            now(),
+            why,
+        )
+        .await?;
+        self.published.notify_waiters();
+        Ok(())
+    }
+
+    async fn list(&self, limit: u32) -> Result<Vec<Queued>, QueueError> {
+        self.call(move |connection| {
+            connection
+                .prepare_cached(&format!(
+                    "{LISTED} ORDER BY state = 'done', seq DESC LIMIT ?1"
+                ))?
+                .query_map([limit], queued)?
+                .filter_map(Result::transpose)
+                .collect()
+        })
+        .await
+    }
+
+    async fn show(&self, id: &str) -> Result<Option<Queued>, QueueError> {
+        let id = id.to_owned();
+        self.call(move |connection| {
+            let found = connection
+                .query_row(&format!("{LISTED} WHERE id = ?1"), [id], queued)
+                .optional()?;
+            Ok(found.flatten())
+        })
+        .await
+    }
+
+    async fn replay(&self, id: &str) -> Result<(), QueueError> {
+        self.of_dead(
+            id,
+            "UPDATE event SET state = 'ready', attempts = 0, due = ?2 WHERE id = ?1 AND state = 'dead'",
+        )
+        .await?;
+        self.published.notify_waiters();
+        Ok(())
+    }
+
+    async fn discard(&self, id: &str) -> Result<(), QueueError> {
+        self.of_dead(
+            id,
+            "UPDATE event SET state = 'done', due = ?2 WHERE id = ?1 AND state = 'dead'",
+        )
+        .await
+    }
+}
+
+const LISTED: &str = "SELECT body, state, attempts, due, why FROM event";
+
+fn now() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
+}
+
+fn insert(
+    connection: &mut Connection,
+    id: &str,
+    cluster: &str,
+    body: &str,
+) -> rusqlite::Result<usize> {
+    let now = now();
+    let transaction = connection.transaction()?;
+    transaction.execute(
+        "DELETE FROM event WHERE state = 'done' AND due < ?1",
+        [now - REMEMBERED_MS],
+    )?;
+    let added = transaction.execute(
+        "INSERT INTO event (id, cluster, body, state, published, due) VALUES (?1, ?2, ?3, 'ready', ?4, ?4)
+         ON CONFLICT (id) DO NOTHING",
+        params![id, cluster, body, now],
+    )?;
+    transaction.commit()?;
+    Ok(added)
+}
+
+enum Taken {
+    Event(Box<Lease>),
+    /// An event of another version; it was put among the dead.
+    Unreadable,
+    Nothing {
+        wait_ms: u64,
+    },
+}
+
+/// The oldest event that is due, unless another one of this cluster is held.
+const TAKE: &str = "
+    UPDATE event SET state = 'leased', lease = ?3, leased_until = ?2 + ?4, attempts = attempts + 1
+    WHERE seq = (
+        SELECT seq FROM event
+        WHERE cluster = ?1 AND ((state = 'ready' AND due <= ?2) OR (state = 'leased' AND leased_until <= ?2))
+          AND NOT EXISTS (SELECT 1 FROM event WHERE cluster = ?1 AND state = 'leased' AND leased_until > ?2)
+        ORDER BY seq LIMIT 1)
+    RETURNING seq, body, attempts";
+
+fn take(connection: &Connection, cluster: &str, patience: i64) -> rusqlite::Result<Taken> {
+    let now = now();
+    let token = Uuid::new_v4().to_string();
+    let row: Option<(i64, String, u32)> = connection
+        .prepare_cached(TAKE)?
+        .query_row(params![cluster, now, token, patience], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    let Some((seq, body, attempt)) = row else {
+        return nothing(connection, cluster, now);
+    };
+    match serde_json::from_str(&body) {
+        Ok(event) => Ok(Taken::Event(Box::new(Lease {
+            event,
+            attempt,
+            token,
+        }))),
+        Err(error) => {
+            connection.execute(
+                "UPDATE event SET state = 'dead', lease = NULL, why = ?2 WHERE seq = ?1",
+                params![seq, format!("not an event of this version: {error}")],
+            )?;
+            Ok(Taken::Unreadable)
+        }
+    }
+}
+
+/// How long until an event becomes due or a lease runs out.
+fn nothing(connection: &Connection, cluster: &str, now: i64) -> rusqlite::Result<Taken> {
+    let next: Option<i64> = connection
+        .prepare_cached(
+            "SELECT min(CASE state WHEN 'ready' THEN due ELSE leased_until END) FROM event
+             WHERE cluster = ?1 AND state IN ('ready', 'leased')
+               AND (CASE state WHEN 'ready' THEN due ELSE leased_until END) > ?2",
+        )?
+        .query_row(params![cluster, now], |row| row.get(0))?;
+    let wait_ms = next.map_or(u64::MAX, |next| {
+        u64::try_from(next - now).unwrap_or(0).max(1)
+    });
+    Ok(Taken::Nothing { wait_ms })
+}
+
+fn queued(row: &Row<'_>) -> rusqlite::Result<Option<Queued>> {
+    let body: String = row.get(0)?;
+    let state: String = row.get(1)?;
+    let state = match state.as_str() {
+        "ready" => QueueState::Ready,
+        "leased" => QueueState::Leased,
+        "dead" => QueueState::Dead,
+        _ => QueueState::Done,
+    };
+    let due = Timestamp::from_millisecond(row.get(3)?).unwrap_or(Timestamp::UNIX_EPOCH);
+    // An event of another version is listed by nothing but its row; it cannot be shown.
+    let Ok(event) = serde_json::from_str(&body) else {
+        return Ok(None);
+    };
+    Ok(Some(Queued {
+        event,
+        state,
+        attempts: row.get(2)?,
+        due,
+        why: row.get(4)?,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conformance;
+    use super::*;
+
+    #[tokio::test]
+    async fn it_keeps_what_every_queue_must() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = std::sync::atomic::AtomicU32::new(0);
+        conformance::run(|| async {
+            let n = made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let store = Store::open(&dir.path().join(format!("{n}.db"))).unwrap();
+            EmbeddedQueue::new(store, Duration::from_secs(1))
+        })
+        .await
+        .unwrap();
+    }
+
+    #[tokio::test]
+    async fn events_of_another_version_end_among_the_dead() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("q.db")).unwrap();
+        let queue = EmbeddedQueue::new(store, Duration::from_secs(1));
+        let cluster: ClusterName = "example".parse().unwrap();
+        queue
+            .call(|connection| insert(connection, "strange", "example", "{\"type\":\"new\"}"))
+            .await
+            .unwrap();
+        let event = Event::new(super::super::EventKind::Sweep, "/timer", &cluster, "plain");
+        queue.publish(&event).await.unwrap();
+        assert_eq!(queue.next(&cluster).await.unwrap().event, event);
+        let dead: i64 = queue
+            .call(|connection| {
+                connection.query_row(
+                    "SELECT count(*) FROM event WHERE state = 'dead'",
+                    [],
+                    |row| row.get(0),
+                )
+            })
+            .await
+            .unwrap();
+        assert_eq!(dead, 1);
+    }
+
+    #[tokio::test]
+    async fn what_a_dead_worker_held_is_given_out_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("q.db");
+        let cluster: ClusterName = "example".parse().unwrap();
+        let event = Event::new(super::super::EventKind::Moved, "/timer", &cluster, "1");
+        let hour = Duration::from_secs(3600);
+        {
+            let queue = EmbeddedQueue::new(Store::open(&path).unwrap(), hour);
+            queue.publish(&event).await.unwrap();
+            let _held = queue.next(&cluster).await.unwrap();
+        }
+        let queue = EmbeddedQueue::new(Store::open(&path).unwrap(), hour);
+        assert_eq!(queue.reclaim().await.unwrap(), 1);
+        let again = queue.next(&cluster).await.unwrap();
+        assert_eq!((again.event, again.attempt), (event, 2));
+    }
+}

@@ -1,0 +1,100 @@
+//! Events in the form of CloudEvents 1.0. They say that something may have happened, never what: whoever takes
+//! one looks for itself.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use windlass_core::ids::ClusterName;
+
+/// One reason to look at a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Event {
+    pub specversion: SpecVersion,
+    /// The same id twice is one event.
+    pub id: String,
+    #[serde(rename = "type")]
+    pub kind: EventKind,
+    /// Who says so: `/hooks/git`, `/timer`, `/cli`.
+    pub source: String,
+    /// The cluster.
+    pub subject: ClusterName,
+    #[schemars(with = "String")]
+    pub time: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SpecVersion {
+    #[serde(rename = "1.0")]
+    V1,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum EventKind {
+    /// The watched branch may have moved.
+    #[serde(rename = "windlass.git.moved.v1")]
+    Moved,
+    /// Time to compare the nodes with the newest commit, moved or not: nodes that were away catch up.
+    #[serde(rename = "windlass.sweep.v1")]
+    Sweep,
+    /// A person wants another look: after a quarantine was lifted or a rewind accepted.
+    #[serde(rename = "windlass.asked.v1")]
+    Asked,
+}
+
+impl EventKind {
+    /// What reports call the trigger.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Moved => "push",
+            Self::Sweep => "sweep",
+            Self::Asked => "asked",
+        }
+    }
+}
+
+impl Event {
+    pub fn new(
+        kind: EventKind,
+        source: &str,
+        subject: &ClusterName,
+        id: impl Into<String>,
+    ) -> Self {
+        Self {
+            specversion: SpecVersion::V1,
+            id: id.into(),
+            kind,
+            source: source.to_owned(),
+            subject: subject.clone(),
+            time: Timestamp::now(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_has_the_shape_of_a_cloud_event() {
+        let cluster: ClusterName = "example".parse().unwrap();
+        let mut event = Event::new(EventKind::Moved, "/hooks/git", &cluster, "7");
+        event.time = Timestamp::UNIX_EPOCH;
+        assert_eq!(
+            serde_json::to_string(&event).unwrap(),
+            r#"{"specversion":"1.0","id":"7","type":"windlass.git.moved.v1","source":"/hooks/git","subject":"example","time":"1970-01-01T00:00:00Z"}"#
+        );
+    }
+
+    #[test]
+    fn unknown_types_and_versions_are_refused() {
+        let known = r#"{"specversion":"1.0","id":"7","type":"windlass.sweep.v1","source":"/timer","subject":"example","time":"1970-01-01T00:00:00Z"}"#;
+        assert!(serde_json::from_str::<Event>(known).is_ok());
+        for (from, to) in [
+            ("sweep.v1", "sweep.v9"),
+            ("\"1.0\"", "\"2.0\""),
+            ("example", "../x"),
+        ] {
+            assert!(serde_json::from_str::<Event>(&known.replace(from, to)).is_err());
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The queue between what wakes the worker and what it does. Losing, repeating or reordering events can do no
+//! harm (they only wake), but none is lost: an event is on disk before it counts as published, and stays until
+//! whoever took it says that it is done.
+
+pub mod conformance;
+pub mod embedded;
+pub mod event;
+pub mod port;
+
+pub use event::{Event, EventKind};
+pub use port::{EventQueue, Lease, Published, QueueError, QueueState, Queued};

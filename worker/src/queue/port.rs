@@ -1,0 +1,128 @@
+//! What the worker needs of a queue. Two backends keep it: the embedded one, and a message broker.
+
+use std::future::Future;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use windlass_core::ids::ClusterName;
+
+use super::Event;
+
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// The backend is away or failed; the caller tries again.
+    #[error("the queue failed: {0}")]
+    Backend(String),
+    /// The lease ran out, and someone else may have the event.
+    #[error("the event {0} is not held any more")]
+    Lost(String),
+    #[error("there is no event {0} among those given up")]
+    Unknown(String),
+}
+
+/// An event that was taken and not yet answered. It comes back by itself when it is not answered in time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    pub event: Event,
+    /// 1 at the first delivery.
+    pub attempt: u32,
+    /// The backend's own word for this delivery.
+    pub token: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    New,
+    /// An event with this id is known already.
+    Known,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueState {
+    Ready,
+    Leased,
+    Done,
+    /// Given up; waits for a person.
+    Dead,
+}
+
+/// An event as people see it in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Queued {
+    pub event: Event,
+    pub state: QueueState,
+    pub attempts: u32,
+    /// When it may be taken next.
+    #[schemars(with = "String")]
+    pub due: Timestamp,
+    /// Why it was put back or given up.
+    pub why: String,
+}
+
+/// The longest wait before another attempt.
+const MAX_DELAY: Duration = Duration::from_secs(300);
+
+/// How long to wait after the given attempt failed: 5 s, doubling, at most five minutes.
+pub fn delay_after(attempt: u32) -> Duration {
+    let doublings = attempt.saturating_sub(1).min(10);
+    Duration::from_secs(5 * (1 << doublings)).min(MAX_DELAY)
+}
+
+pub trait EventQueue: Send + Sync {
+    /// Returns when the event is durable.
+    fn publish(&self, event: &Event) -> impl Future<Output = Result<Published, QueueError>> + Send;
+
+    /// Waits for an event of this cluster and takes it. While it is held no other event of the cluster is
+    /// given out. One that waits for another attempt does not block those behind it.
+    fn next(&self, cluster: &ClusterName)
+    -> impl Future<Output = Result<Lease, QueueError>> + Send;
+
+    /// How long an event may be held without `extend`.
+    fn patience(&self) -> Duration;
+
+    /// Holds the event for another `patience`.
+    fn extend(&self, lease: &Lease) -> impl Future<Output = Result<(), QueueError>> + Send;
+
+    /// Done; it never comes again.
+    fn ack(&self, lease: Lease) -> impl Future<Output = Result<(), QueueError>> + Send;
+
+    /// To be given out again after `delay`.
+    fn retry(
+        &self,
+        lease: Lease,
+        delay: Duration,
+        why: &str,
+    ) -> impl Future<Output = Result<(), QueueError>> + Send;
+
+    /// Gives up: it waits among the dead for a person.
+    fn dead(&self, lease: Lease, why: &str) -> impl Future<Output = Result<(), QueueError>> + Send;
+
+    /// Events that are not done, and the latest that are, newest first.
+    fn list(&self, limit: u32) -> impl Future<Output = Result<Vec<Queued>, QueueError>> + Send;
+
+    fn show(&self, id: &str) -> impl Future<Output = Result<Option<Queued>, QueueError>> + Send;
+
+    /// Gives a dead event out once more, with its attempts counted from the beginning.
+    fn replay(&self, id: &str) -> impl Future<Output = Result<(), QueueError>> + Send;
+
+    /// Forgets a dead event.
+    fn discard(&self, id: &str) -> impl Future<Output = Result<(), QueueError>> + Send;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow_to_a_limit() {
+        let seconds: Vec<u64> = (0..12).map(|n| delay_after(n).as_secs()).collect();
+        assert_eq!(
+            seconds,
+            [5, 5, 10, 20, 40, 80, 160, 300, 300, 300, 300, 300]
+        );
+        assert_eq!(delay_after(u32::MAX).as_secs(), 300);
+    }
+}

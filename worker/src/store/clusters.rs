@@ -1,0 +1,152 @@
+//! What is remembered of each watched cluster: which commit was looked at, which one its nodes hold, and which
+//! bundles are in quarantine.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, Row, params};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use windlass_core::ids::{ClusterName, Digest};
+
+use super::{Store, StoreError};
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClusterRecord {
+    /// The commit looked at last.
+    pub seen: Option<String>,
+    /// The commit that every reachable node holds.
+    pub rolled: Option<String>,
+    /// A rewound commit that a person said yes to.
+    pub accepted: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Quarantined {
+    pub bundle: Digest,
+    pub reason: String,
+    #[schemars(with = "String")]
+    pub at: Timestamp,
+}
+
+impl Store {
+    pub async fn cluster(&self, cluster: &ClusterName) -> Result<ClusterRecord, StoreError> {
+        let name = cluster.to_string();
+        self.call(move |connection| {
+            connection
+                .query_row(
+                    "SELECT seen, rolled, accepted FROM cluster WHERE name = ?1",
+                    [name],
+                    |row| {
+                        Ok(ClusterRecord {
+                            seen: row.get(0)?,
+                            rolled: row.get(1)?,
+                            accepted: row.get(2)?,
+                        })
+                    },
+                )
+                .optional()
+                .map(Option::unwrap_or_default)
+        })
+        .await
+    }
+
+    pub async fn saw(&self, cluster: &ClusterName, commit: &str) -> Result<(), StoreError> {
+        self.remember(cluster, "seen = ?2, seen_at = ?3", commit)
+            .await
+    }
+
+    /// Every reachable node holds this commit now. A rewind that was accepted is thereby used up.
+    pub async fn rolled(&self, cluster: &ClusterName, commit: &str) -> Result<(), StoreError> {
+        self.remember(
+            cluster,
+            "rolled = ?2, rolled_at = ?3, accepted = NULL",
+            commit,
+        )
+        .await
+    }
+
+    pub async fn accept(&self, cluster: &ClusterName, commit: &str) -> Result<(), StoreError> {
+        self.remember(cluster, "accepted = ?2, seen_at = ?3", commit)
+            .await
+    }
+
+    async fn remember(
+        &self,
+        cluster: &ClusterName,
+        columns: &'static str,
+        commit: &str,
+    ) -> Result<(), StoreError> {
+        let (name, commit) = (cluster.to_string(), commit.to_owned());
+        let now = Timestamp::now().as_millisecond();
+        self.call(move |connection| {
+            let transaction = connection.transaction()?;
+            transaction.execute("INSERT OR IGNORE INTO cluster (name) VALUES (?1)", [&name])?;
+            transaction.execute(
+                &format!("UPDATE cluster SET {columns} WHERE name = ?1"),
+                params![name, commit, now],
+            )?;
+            transaction.commit()
+        })
+        .await
+    }
+
+    pub async fn quarantine(
+        &self,
+        cluster: &ClusterName,
+        bundle: Digest,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        let (name, reason) = (cluster.to_string(), reason.to_owned());
+        let now = Timestamp::now().as_millisecond();
+        self.call(move |connection| {
+            connection
+                .execute(
+                    "INSERT OR REPLACE INTO quarantine (cluster, bundle, reason, at) VALUES (?1, ?2, ?3, ?4)",
+                    params![name, bundle.to_string(), reason, now],
+                )
+                .map(|_| ())
+        })
+        .await
+    }
+
+    pub async fn quarantined(&self, cluster: &ClusterName) -> Result<Vec<Quarantined>, StoreError> {
+        let name = cluster.to_string();
+        self.call(move |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT bundle, reason, at FROM quarantine WHERE cluster = ?1 ORDER BY at",
+                )?
+                .query_map([name], quarantined)?
+                .filter_map(Result::transpose)
+                .collect::<rusqlite::Result<Vec<_>>>()
+        })
+        .await
+    }
+
+    pub async fn quarantined_bundles(
+        &self,
+        cluster: &ClusterName,
+    ) -> Result<BTreeSet<Digest>, StoreError> {
+        let entries = self.quarantined(cluster).await?;
+        Ok(entries.into_iter().map(|entry| entry.bundle).collect())
+    }
+
+    /// A person says that what was rolled back may be tried again; how many bundles that freed.
+    pub async fn lift_quarantine(&self, cluster: &ClusterName) -> Result<usize, StoreError> {
+        let name = cluster.to_string();
+        self.call(move |connection| {
+            connection.execute("DELETE FROM quarantine WHERE cluster = ?1", [name])
+        })
+        .await
+    }
+}
+
+fn quarantined(row: &Row<'_>) -> rusqlite::Result<Option<Quarantined>> {
+    let (bundle, reason, at): (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    let entry = bundle
+        .parse()
+        .ok()
+        .zip(Timestamp::from_millisecond(at).ok());
+    Ok(entry.map(|(bundle, at)| Quarantined { bundle, reason, at }))
+}

@@ -1,0 +1,10 @@
+//! The worker's own database: queue, history, quarantine and the roll's journal in one SQLite file.
+//! It is a cache and a record. The truth is on the nodes and in Git, so a file that cannot be read is moved
+//! aside and made anew.
+
+pub mod clusters;
+pub mod handle;
+mod open;
+pub mod reports;
+
+pub use handle::{Store, StoreError};

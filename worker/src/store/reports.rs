@@ -1,0 +1,96 @@
+//! The history: how each roll ended, told by the same value everywhere.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, params};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use windlass_core::ids::{ClusterName, Digest};
+use windlass_core::outcome::Outcome;
+
+use super::{Store, StoreError};
+
+/// How many reports are kept for each cluster.
+const KEPT: i64 = 1000;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// Given by the store; 0 before it is stored.
+    #[serde(default)]
+    pub id: i64,
+    pub cluster: ClusterName,
+    pub commit: String,
+    pub subject: String,
+    /// Absent where the commit gave no bundle.
+    pub bundle: Option<Digest>,
+    /// What woke the worker: "push", "poll", "sweep" …
+    pub trigger: String,
+    #[schemars(with = "String")]
+    pub started: Timestamp,
+    #[schemars(with = "String")]
+    pub ended: Timestamp,
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+impl Store {
+    /// Stores a report and gives it back with its id.
+    pub async fn add_report(&self, mut report: Report) -> Result<Report, StoreError> {
+        self.call(move |connection| -> Result<Report, StoreError> {
+            let body = serde_json::to_string(&report)?;
+            let transaction = connection.transaction()?;
+            transaction.execute(
+                r#"INSERT INTO report (cluster, "commit", started, ended, outcome, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"#,
+                params![
+                    report.cluster.as_str(), report.commit, report.started.as_millisecond(),
+                    report.ended.as_millisecond(), report.outcome.word(), body
+                ],
+            )?;
+            report.id = transaction.last_insert_rowid();
+            transaction.execute(
+                "DELETE FROM report WHERE cluster = ?1 AND id NOT IN
+                 (SELECT id FROM report WHERE cluster = ?1 ORDER BY id DESC LIMIT ?2)",
+                params![report.cluster.as_str(), KEPT],
+            )?;
+            transaction.commit()?;
+            Ok(report)
+        })
+        .await
+    }
+
+    /// The newest first; of all clusters where none is named.
+    pub async fn reports(
+        &self,
+        cluster: Option<&ClusterName>,
+        limit: u32,
+    ) -> Result<Vec<Report>, StoreError> {
+        let name = cluster.map(ToString::to_string);
+        self.call(move |connection| -> Result<Vec<Report>, StoreError> {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, body FROM report WHERE ?1 IS NULL OR cluster = ?1 ORDER BY id DESC LIMIT ?2",
+            )?;
+            let rows = statement.query_map(params![name, limit], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+            })?;
+            rows.map(|row| row.map_err(StoreError::from).and_then(|(id, body)| read(id, &body)))
+                .collect()
+        })
+        .await
+    }
+
+    pub async fn report(&self, id: i64) -> Result<Option<Report>, StoreError> {
+        self.call(move |connection| -> Result<Option<Report>, StoreError> {
+            let body: Option<String> = connection
+                .query_row("SELECT body FROM report WHERE id = ?1", [id], |row| {
+                    row.get(0)
+                })
+                .optional()?;
+            body.map(|body| read(id, &body)).transpose()
+        })
+        .await
+    }
+}
+
+fn read(id: i64, body: &str) -> Result<Report, StoreError> {
+    let report: Report = serde_json::from_str(body)?;
+    Ok(Report { id, ..report })
+}
