@@ -16,5 +16,7 @@ pub mod observed;
 pub mod outcome;
 pub mod plan;
 pub mod release;
+pub mod report;
+pub mod schema;
 pub mod snapshot;
 pub mod yaml;

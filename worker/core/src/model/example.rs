@@ -121,7 +121,7 @@ pub(crate) fn with(path: &str, text: &str) -> Snapshot {
     snapshot
 }
 
-fn put(snapshot: &mut Snapshot, path: &str, text: &str) {
+pub(crate) fn put(snapshot: &mut Snapshot, path: &str, text: &str) {
     let entry = Entry::File(text.as_bytes().into());
     snapshot.entries.insert(path.to_owned(), entry);
 }

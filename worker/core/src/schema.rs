@@ -1,0 +1,37 @@
+//! JSON Schemas of everything that people write and of everything that `--format json` gives. Draft 7, because
+//! that is what the editors' YAML servers read. Committed under `schemas/`; a test holds them current.
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
+
+use crate::component::format::Component;
+use crate::finding::Findings;
+use crate::model::{Certificate, Cluster, Forward, Node, Site, Zone};
+use crate::observed::NodeState;
+use crate::outcome::Outcome;
+use crate::plan::Plan;
+
+/// Each schema with the name of its file.
+pub fn all() -> Vec<(&'static str, Value)> {
+    vec![
+        ("cluster.json", of::<Cluster>()),
+        ("node.json", of::<Node>()),
+        ("site.json", of::<Site>()),
+        ("zone.json", of::<Zone>()),
+        ("forward.json", of::<Forward>()),
+        ("certificate.json", of::<Certificate>()),
+        ("component.json", of::<Component>()),
+        ("plan.json", of::<Plan>()),
+        ("outcome.json", of::<Outcome>()),
+        ("node-state.json", of::<NodeState>()),
+        ("findings.json", of::<Findings>()),
+    ]
+}
+
+fn of<T: JsonSchema>() -> Value {
+    SchemaSettings::draft07()
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value()
+}
