@@ -4,5 +4,6 @@ pub mod check;
 pub mod git;
 pub mod node;
 pub mod ports;
+pub mod probe;
 pub mod queue;
 pub mod store;
