@@ -60,7 +60,10 @@ sources() {
 
 mkdir -p "$cache/debs"
 exec 9>"$cache/build.lock"
-flock 9
+if ! flock --nonblock 9; then
+    say "waiting for another build"
+    flock 9
+fi
 if [ -d "$image" ]; then echo "$image"; exit 0; fi
 rm -rf "$cache"/*.partial
 partial=$image.partial
