@@ -1,0 +1,33 @@
+#!/bin/sh
+# may-log-in.sh CONFIG USER [trial]: the file is valid, and it leaves USER a way in by key.
+# `sshd -t` alone is content with a file that lets nobody in.
+set -u
+config=$1 user=$2
+keys=$(mktemp -d) || exit 1
+trap 'rm -rf "$keys"' EXIT
+set --
+if [ "${3-}" = trial ] || ! [ -r /etc/ssh/ssh_host_ed25519_key ]; then
+    ssh-keygen -q -t ed25519 -N '' -f "$keys/host" || exit 1
+    set -- -h "$keys/host"
+fi
+sshd -t "$@" -f "$config" || exit 1
+settings=$(sshd -T "$@" -f "$config" -C "user=$user,host=windlass,addr=192.0.2.1") || exit 1
+has() { printf '%s\n' "$settings" | grep -qix "$1"; }
+
+if ! has 'pubkeyauthentication yes'; then
+    echo "$user could not log in: public keys are switched off"
+    exit 1
+fi
+if [ "$user" = root ] && has 'permitrootlogin no'; then
+    echo "root could not log in: PermitRootLogin is no"
+    exit 1
+fi
+allowed=$(printf '%s\n' "$settings" | awk '$1 == "allowusers" { print $2 }')
+if [ -n "$allowed" ] && ! printf '%s\n' "$allowed" | grep -qxF "$user"; then
+    echo "$user could not log in: AllowUsers has only $(echo $allowed)"
+    exit 1
+fi
+if printf '%s\n' "$settings" | grep -qixE "denyusers $user"; then
+    echo "$user could not log in: DenyUsers names it"
+    exit 1
+fi
