@@ -32,5 +32,5 @@ lab-up: lab-base ## Boot vps1 to vps3 and homelab, to stay (BASE=core or stack)
 lab-ssh: ## Log in to a machine of the lab (NODE=vps1)
 	@$(LAB) ssh $(NODE)
 
-lab-down: ## Remove the labs that lab-up booted
-	@$(LAB) down --all
+lab-down: ## Remove the lab that lab-up booted
+	@$(LAB) down

@@ -219,15 +219,17 @@ fn known<'a>(lab: &Lab, name: &'a str) -> Result<&'a str> {
 }
 
 fn attach(number: Option<u8>) -> Result<Lab> {
-    let mut kept = Lab::all()
-        .into_iter()
-        .filter(|(_, kept)| *kept)
-        .map(|(number, _)| number);
-    match (number, kept.next(), kept.next()) {
-        (Some(number), ..) => Lab::attach(number),
-        (None, Some(only), None) => Lab::attach(only),
-        (None, None, _) => Err(anyhow::anyhow!("no lab is up: run `make lab-up`")),
-        (None, Some(_), Some(_)) => bail!("several labs are up: say which with --lab"),
+    if let Some(number) = number {
+        return Lab::attach(number);
     }
-    .context("cannot find the lab")
+    let kept = Lab::all().into_iter().filter(|(_, kept)| *kept);
+    let numbers: Vec<String> = kept.map(|(number, _)| number.to_string()).collect();
+    match numbers.as_slice() {
+        [] => bail!("no lab is up: run `make lab-up`"),
+        [only] => Lab::attach(only.parse()?),
+        _ => bail!(
+            "several labs are up ({}): choose one with WINDLASS_LAB=N",
+            numbers.join(", ")
+        ),
+    }
 }
