@@ -199,3 +199,65 @@ fn moment(text: &str) -> Option<Moment> {
     let time = Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()?;
     Some(Moment { day, time })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml;
+
+    fn freeze(text: &str) -> Option<Freeze> {
+        yaml::parse("x", text.as_bytes()).ok()
+    }
+
+    #[test]
+    fn windows_cover_local_time_over_the_end_of_a_week_and_summer_time() {
+        let weekend =
+            freeze("{ weekly: fri 16:00 - mon 08:00, timezone: Europe/London, reason: x }")
+                .unwrap();
+        for (now, covered) in [
+            ("2026-11-20T15:59:59Z", false),
+            ("2026-11-20T16:00:00Z", true),
+            ("2026-11-22T12:00:00Z", true),
+            ("2026-11-23T07:59:59Z", true),
+            ("2026-11-23T08:00:00Z", false),
+            ("2026-07-17T15:00:00Z", true),
+        ] {
+            assert_eq!(weekend.covers(now.parse().unwrap()), covered, "{now}");
+        }
+        let nights = freeze("{ weekly: tue 01:00 - tue 05:00, reason: x }").unwrap();
+        assert!(nights.covers("2026-11-24T04:00:00Z".parse().unwrap()));
+        assert!(!nights.covers("2026-11-24T05:00:00Z".parse().unwrap()));
+        let once = "{ from: \"2026-12-24T00:00[Europe/Berlin]\", until: \"2026-12-27T00:00[Europe/Berlin]\", reason: x }";
+        let once = freeze(once).unwrap();
+        assert!(once.covers("2026-12-23T23:00:00Z".parse().unwrap()));
+        assert!(!once.covers("2026-12-26T23:00:00Z".parse().unwrap()));
+        assert!(!once.is_empty());
+    }
+
+    #[test]
+    fn half_windows_are_refused() {
+        for wrong in [
+            "{ reason: x }",
+            "{ from: \"2026-12-24T00:00[Europe/Berlin]\", reason: x }",
+            "{ weekly: friday 16:00 - mon 08:00, reason: x }",
+            "{ weekly: fri 25:00 - mon 08:00, reason: x }",
+            "{ weekly: fri 16:00 - mon 08:00, timezone: Mars/Olympus, reason: x }",
+            "{ from: \"2026-12-24T00:00\", until: \"2026-12-27T00:00\", reason: x }",
+        ] {
+            assert!(freeze(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_freeze_survives_being_written_and_read() {
+        let weekend =
+            freeze("{ weekly: fri 16:00 - mon 08:00, timezone: Europe/London, reason: x }")
+                .unwrap();
+        let json = serde_json::to_string(&weekend).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Freeze>(&json).unwrap(),
+            weekend,
+            "{json}"
+        );
+    }
+}

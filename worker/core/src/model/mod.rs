@@ -79,3 +79,6 @@ pub struct Model {
 pub fn address_of(node: &Node, network: &Label) -> Option<IpAddr> {
     node.addresses.get(network).map(|address| address.value)
 }
+
+#[cfg(test)]
+mod tests;

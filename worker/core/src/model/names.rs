@@ -220,3 +220,42 @@ impl UrlPath {
         Self("/".to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_refuse_what_a_configuration_file_could_misread() {
+        for bad in [
+            "", "a", "a..b", "-a.b", "a.b-", "A.b", "a b.c", "a.b\n", "a.b;c", "a.b.", "*.a.b",
+            "ä.b", "1.2.3.4",
+        ] {
+            assert!(bad.parse::<HostName>().is_err(), "{bad:?}");
+        }
+        assert!("_acme.example.org".parse::<DomainName>().is_ok());
+        assert!("a.*.b".parse::<CertName>().is_err());
+        for bad in ["-oProxyCommand=x", "a b", "a\nb", "$x"] {
+            assert!(bad.parse::<Host>().is_err(), "{bad:?}");
+        }
+        for bad in ["root;", "-x", "", "Root", "a b"] {
+            assert!(bad.parse::<UserName>().is_err(), "{bad:?}");
+        }
+        for bad in ["x", "/a b", "/\"", "/a\n", "/\\"] {
+            assert!(bad.parse::<UrlPath>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_covers_exactly_one_label() {
+        let wildcard: CertName = "*.example.org".parse().unwrap();
+        for (host, covered) in [
+            ("www.example.org", true),
+            ("example.org", false),
+            ("a.b.example.org", false),
+            ("wwwexample.org", false),
+        ] {
+            assert_eq!(wildcard.covers(&host.parse().unwrap()), covered, "{host}");
+        }
+    }
+}

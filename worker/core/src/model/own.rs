@@ -19,8 +19,15 @@ const FOLDER: &str = "definitions/";
 /// A schema that refuses everything should not tell of everything.
 const MOST_VIOLATIONS: usize = 20;
 
+/// A file in the folder of a kind.
+struct OwnFile<'a> {
+    path: &'a str,
+    name: &'a str,
+    bytes: &'a [u8],
+}
+
 pub(super) fn load(snapshot: &Snapshot, cache: &Cache, findings: &mut Findings) -> Own {
-    let mut kinds: BTreeMap<&str, Vec<(&str, &str, &[u8])>> = BTreeMap::new();
+    let mut kinds: BTreeMap<&str, Vec<OwnFile<'_>>> = BTreeMap::new();
     let entries = snapshot.entries.range(FOLDER.to_owned()..);
     for (path, entry) in entries.take_while(|(path, _)| path.starts_with(FOLDER)) {
         let (Entry::File(bytes), Some((kind, file))) =
@@ -28,7 +35,11 @@ pub(super) fn load(snapshot: &Snapshot, cache: &Cache, findings: &mut Findings) 
         else {
             continue;
         };
-        kinds.entry(kind).or_default().push((path, file, bytes));
+        kinds.entry(kind).or_default().push(OwnFile {
+            path,
+            name: file,
+            bytes,
+        });
     }
     let mut own = Own::new();
     for (kind, files) in kinds {
@@ -48,16 +59,16 @@ pub(super) fn load(snapshot: &Snapshot, cache: &Cache, findings: &mut Findings) 
 fn definitions(
     snapshot: &Snapshot,
     kind: &str,
-    files: &[(&str, &str, &[u8])],
+    files: &[OwnFile<'_>],
     cache: &Cache,
     findings: &mut Findings,
 ) -> BTreeMap<Label, Defined<Value>> {
     let validator = validator(snapshot, kind)
-        .map_err(|finding| findings.push(finding))
+        .map_err(|finding| findings.push(*finding))
         .ok();
     let mut definitions = BTreeMap::new();
-    for (path, file, bytes) in files {
-        let Some(stem) = file.strip_suffix(".yaml") else {
+    for OwnFile { path, name, bytes } in files {
+        let Some(stem) = name.strip_suffix(".yaml") else {
             continue;
         };
         let name = match stem.parse::<Label>() {
@@ -87,22 +98,27 @@ fn definitions(
 }
 
 /// Patterns run in time linear to their input, and nothing outside the schema is fetched: it may be hostile.
-fn validator(snapshot: &Snapshot, kind: &str) -> Result<Validator, Finding> {
+fn validator(snapshot: &Snapshot, kind: &str) -> Result<Validator, Box<Finding>> {
     let path = format!("{FOLDER}{kind}/schema.json");
-    let broken =
-        |message: String| Finding::error(codes::BROKEN_SCHEMA, message).at(Location::file(&path));
-    let bytes = snapshot.file(&path).ok_or_else(|| {
-        broken(format!("the kind `{kind}` has no schema.json"))
-            .hint("`{ \"type\": \"object\" }` is enough to begin with")
-    })?;
+    let broken = |message: String, line: usize, column: usize| {
+        let at = Location::new(&path, number(line), number(column));
+        Box::new(
+            Finding::error(codes::BROKEN_SCHEMA, message)
+                .at(at)
+                .hint("`{ \"type\": \"object\" }` is enough to begin with"),
+        )
+    };
+    let bytes = snapshot
+        .file(&path)
+        .ok_or_else(|| broken(format!("the kind `{kind}` has no schema.json"), 0, 0))?;
     let schema: Value = serde_json::from_slice(bytes).map_err(|error| {
-        let place = Location::new(&path, number(error.line()), number(error.column()));
-        broken(format!("the schema is not JSON: {error}")).at(place)
+        let message = format!("the schema is not JSON: {error}");
+        broken(message, error.line(), error.column())
     })?;
     jsonschema::options()
         .with_pattern_options(PatternOptions::regex())
         .build(&schema)
-        .map_err(|error| broken(format!("the schema cannot be used: {error}")))
+        .map_err(|error| broken(format!("the schema cannot be used: {error}"), 0, 0))
 }
 
 fn violations(validator: &Validator, path: &str, bytes: &[u8], value: &Value) -> Vec<Finding> {

@@ -106,14 +106,9 @@ pub(crate) fn rdata(kind: RecordType, value: &str, zone: &DomainName) -> Result<
     let plain = |text: String| Ok(Rdata { text, target: None });
     let words: Vec<&str> = value.split_ascii_whitespace().collect();
     match (kind, words.as_slice()) {
-        (RecordType::A, [address]) => match address.parse::<Ipv4Addr>() {
-            Ok(address) => plain(address.to_string()),
-            Err(_) => Err(bad("an IPv4 address")),
-        },
-        (RecordType::Aaaa, [address]) => match address.parse::<Ipv6Addr>() {
-            Ok(address) => plain(address.to_string()),
-            Err(_) => Err(bad("an IPv6 address")),
-        },
+        (RecordType::A | RecordType::Aaaa, [address]) => {
+            ip(kind, address).map_or_else(|| Err(bad("one address of its family")), plain)
+        }
         (RecordType::Cname | RecordType::Ns | RecordType::Ptr, [target]) => {
             pointing("", target, zone)
                 .ok_or_else(|| bad("a name: relative to the zone, or with a dot at its end"))
@@ -153,6 +148,19 @@ pub(crate) fn rdata(kind: RecordType, value: &str, zone: &DomainName) -> Result<
             digest(kind, words).map_or_else(|| Err(bad(digest_form(kind))), plain)
         }
         _ => Err(bad(form(kind))),
+    }
+}
+
+fn ip(kind: RecordType, address: &str) -> Option<String> {
+    match kind {
+        RecordType::A => address
+            .parse::<Ipv4Addr>()
+            .ok()
+            .map(|address| address.to_string()),
+        _ => address
+            .parse::<Ipv6Addr>()
+            .ok()
+            .map(|address| address.to_string()),
     }
 }
 
@@ -278,4 +286,75 @@ fn quoted(bytes: &[u8]) -> String {
     }
     text.push('"');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(kind: RecordType, value: &str) -> Option<String> {
+        let zone = "example.org".parse().unwrap();
+        rdata(kind, value, &zone).ok().map(|rdata| rdata.text)
+    }
+
+    #[test]
+    fn texts_become_quoted_strings_of_at_most_255_bytes() {
+        assert_eq!(
+            text(RecordType::Txt, "v=spf1 -all").unwrap(),
+            "\"v=spf1 -all\""
+        );
+        assert_eq!(
+            text(RecordType::Txt, "\"a b\" \"c\\\"\"").unwrap(),
+            "\"a b\" \"c\\\"\""
+        );
+        assert_eq!(
+            text(RecordType::Txt, "x\n1 IN A 192.0.2.1\"").unwrap(),
+            "\"x\\0101 IN A 192.0.2.1\\\"\""
+        );
+        let long = text(RecordType::Txt, &"k".repeat(300)).unwrap();
+        assert_eq!(
+            long,
+            format!("\"{}\" \"{}\"", "k".repeat(255), "k".repeat(45))
+        );
+        assert_eq!(text(RecordType::Txt, "\"open"), None);
+        assert_eq!(text(RecordType::Txt, &"k".repeat(5000)), None);
+    }
+
+    #[test]
+    fn values_are_written_with_absolute_names() {
+        let written = |kind, value| text(kind, value).unwrap();
+        assert_eq!(written(RecordType::Cname, "web"), "web.example.org.");
+        assert_eq!(written(RecordType::Cname, "@"), "example.org.");
+        assert_eq!(
+            written(RecordType::Mx, "10  Mail.Example.NET."),
+            "10 mail.example.net."
+        );
+        assert_eq!(written(RecordType::Mx, "0 ."), "0 .");
+        assert_eq!(
+            written(RecordType::Srv, "0 5 443 web"),
+            "0 5 443 web.example.org."
+        );
+        assert_eq!(written(RecordType::Aaaa, "2001:DB8::0:1"), "2001:db8::1");
+        assert_eq!(
+            written(RecordType::Caa, "0 issue \"ca.example; x=1\""),
+            "0 issue \"ca.example; x=1\""
+        );
+        assert_eq!(written(RecordType::Sshfp, "4 2 ABCD ef01"), "4 2 abcdef01");
+    }
+
+    #[test]
+    fn values_that_could_break_out_of_their_line_are_refused() {
+        for (kind, value) in [
+            (RecordType::A, "192.0.2.1\n@ A 192.0.2.2"),
+            (RecordType::Cname, "a;b"),
+            (RecordType::Cname, "a (b)"),
+            (RecordType::Mx, "10 a$b"),
+            (RecordType::Srv, "0 0 70000 web"),
+            (RecordType::Tlsa, "3 1 1 xyz"),
+            (RecordType::Ds, "1 8"),
+            (RecordType::Caa, "0 issue"),
+        ] {
+            assert_eq!(text(kind, value), None, "{kind} {value:?}");
+        }
+    }
 }

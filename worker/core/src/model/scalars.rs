@@ -245,3 +245,62 @@ impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
         json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml;
+
+    #[test]
+    fn times_are_written_for_people() {
+        let seconds = |text: &str| {
+            yaml::parse::<Seconds>("x", text.as_bytes())
+                .ok()
+                .map(Seconds::get)
+        };
+        for (text, expected) in [
+            ("90s", 90),
+            ("5m", 300),
+            ("1h 30m", 5400),
+            ("14 days", 14 * 86400),
+            ("2d", 172_800),
+            ("300", 300),
+        ] {
+            assert_eq!(seconds(text), Some(expected), "{text}");
+        }
+        for wrong in [
+            "-5s",
+            "5 parsecs",
+            "100ms",
+            "99999999999",
+            "1mo",
+            "true",
+            "\"\"",
+        ] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+        assert_eq!(
+            [0, 45, 120, 7200].map(|s| Seconds::new(s).to_string()),
+            ["0s", "45s", "2m", "2h"]
+        );
+    }
+
+    #[test]
+    fn shares_and_ports_stay_in_their_range() {
+        let share = |text: &str| Percent::try_from(text.to_owned()).ok().map(Percent::get);
+        assert_eq!(
+            [
+                share("30%"),
+                share("0%"),
+                share("101%"),
+                share("30"),
+                share("-1%")
+            ],
+            [Some(30), Some(0), None, None, None]
+        );
+        assert_eq!(
+            [Port::try_from(0), Port::try_from(65536), Port::try_from(-1)].map(|port| port.is_ok()),
+            [false; 3]
+        );
+    }
+}
