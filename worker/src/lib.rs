@@ -1,9 +1,12 @@
 //! The Windlass worker: all I/O of the program. See ARCHITECTURE.md for a walk through one push.
 
 pub mod check;
+pub mod config;
 pub mod git;
+pub mod inbound;
 pub mod node;
 pub mod ports;
 pub mod probe;
 pub mod queue;
 pub mod store;
+pub mod web;

@@ -11,4 +11,12 @@ super::codes! {
         "A roll of exactly these releases failed and was rolled back. It is not tried again by itself, since the same files would do the same thing. Change the definitions (a commit that gives other files is rolled at once), or, if the cause lay elsewhere and is mended, say `windlass retry CLUSTER`.";
     INCOMPLETE = "WL605", "secrets or certificates are missing on the worker",
         "A definition names a certificate or secret that the worker was not given. Checks and previews go on with a stand-in, so that they tell as much as they can, but stand-ins are never rolled out. Put the file into the worker's `certificates` or `secrets` directory; a warning beside this finding names it.";
+    CONFIG_CLUSTERS = "WL611", "the worker's configuration lists its clusters wrongly",
+        "Each entry of `clusters` in `worker.yaml` has a name of its own, which is the name in that repository's `cluster.yaml`, and a poll interval of at least a second.";
+    CONFIG_REPOSITORY = "WL612", "a repository is configured wrongly",
+        "The worker fetches over https (with a token from a file), over ssh (with a deploy key and pinned host keys) or from a path on the same machine. Plain http, passwords in URLs and unpinned ssh hosts are refused, because whoever can answer in the server's place decides what your nodes run.";
+    CONFIG_QUEUE = "WL613", "the queue is configured wrongly",
+        "This version has one queue, `embedded`: a durable queue in the worker's own database.";
+    CONFIG_HOOK = "WL614", "the hook is configured wrongly",
+        "`hook.secret_files` names one file with the secret that the sender signs with, or two while it is being replaced, and `listen` says where the hook is served.";
 }

@@ -1,0 +1,174 @@
+//! What types cannot say of the configuration. All mistakes are told at once.
+
+use std::collections::BTreeSet;
+
+use windlass_core::codes::git as codes;
+use windlass_core::finding::{Finding, Findings};
+use windlass_core::yaml::At;
+
+use super::{ClusterConfig, Config, RepositoryConfig};
+
+pub(super) fn findings(config: &Config, file: &str) -> Findings {
+    let mut findings = Findings::default();
+    whole(config, file, &mut findings);
+    let mut names = BTreeSet::new();
+    for cluster in &config.clusters {
+        if !names.insert(&cluster.name) {
+            let message = format!("the cluster {} stands here twice", cluster.name);
+            findings.push(
+                Finding::error(codes::CONFIG_CLUSTERS, message)
+                    .at(cluster.location(file))
+                    .hint("give each cluster its own name, and the name that its cluster.yaml has"),
+            );
+        }
+        one(cluster, file, &mut findings);
+    }
+    findings.sorted()
+}
+
+fn whole(config: &Config, file: &str, findings: &mut Findings) {
+    if config.clusters.is_empty() {
+        findings.push(
+            Finding::error(codes::CONFIG_CLUSTERS, "no cluster is watched")
+                .at(windlass_core::finding::Location::file(file))
+                .hint("add one below `clusters:`"),
+        );
+    }
+    if config.queue.value != "embedded" {
+        let message = if config.queue.starts_with("amqp") {
+            "a message broker as the queue is not in this version"
+        } else {
+            "there is no such queue"
+        };
+        findings.push(
+            Finding::error(codes::CONFIG_QUEUE, message)
+                .at(config.queue.location(file))
+                .hint("write `queue: embedded`, or leave the line out"),
+        );
+    }
+    let Some(hook) = &config.hook else { return };
+    if config.listen.is_none() {
+        findings.push(
+            Finding::error(codes::CONFIG_HOOK, "the hook is served nowhere")
+                .at(hook.location(file))
+                .hint("add `listen: 127.0.0.1:8320`, or remove `hook`"),
+        );
+    }
+    if !(1..=2).contains(&hook.secret_files.len()) {
+        findings.push(
+            Finding::error(codes::CONFIG_HOOK, "the hook needs one secret, or two")
+                .at(hook.location(file))
+                .hint("list one file; a second only while the secret is being replaced"),
+        );
+    }
+}
+
+fn one(cluster: &At<ClusterConfig>, file: &str, findings: &mut Findings) {
+    if cluster.poll.get() == 0 {
+        findings.push(
+            Finding::error(codes::CONFIG_CLUSTERS, "a poll every 0 s would never rest")
+                .at(cluster.location(file))
+                .hint("write `poll: 60s`"),
+        );
+    }
+    let repository = &cluster.repository;
+    let wrong = transport(&repository.url)
+        .and_then(|transport| access(repository, transport))
+        .and_then(|()| folder(&repository.path));
+    if let Err((message, hint)) = wrong {
+        findings.push(
+            Finding::error(codes::CONFIG_REPOSITORY, message)
+                .at(repository.url.location(file))
+                .hint(hint),
+        );
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    Https,
+    Ssh,
+    Local,
+}
+
+/// What is wrong, and what mends it.
+type Wrong = (&'static str, &'static str);
+
+fn transport(url: &str) -> Result<Transport, Wrong> {
+    if let Some((scheme, rest)) = url.split_once("://") {
+        let host = rest.split('/').next().unwrap_or_default();
+        let login = host.rsplit_once('@').map(|(login, _)| login);
+        return match (scheme, login) {
+            ("https", Some(_)) => Err((
+                "the URL carries a user or password, which would end up in logs",
+                "put the token into a file and name it as `token_file`",
+            )),
+            ("ssh", Some(login)) if login.contains(':') => Err((
+                "the URL carries a password, which would end up in logs",
+                "use a deploy key: `key_file` and `host_keys`",
+            )),
+            ("https", None) => Ok(Transport::Https),
+            ("ssh", _) => Ok(Transport::Ssh),
+            ("file", _) => Ok(Transport::Local),
+            ("http", _) => Err((
+                "http is neither encrypted nor proves which server answers",
+                "use https, ssh, or a path on this machine",
+            )),
+            _ => Err((
+                "the URL has a scheme that the worker does not fetch from",
+                "use https, ssh, or a path on this machine",
+            )),
+        };
+    }
+    match url.split_once(':') {
+        _ if url.starts_with('/') => Ok(Transport::Local),
+        Some((host, path)) if !host.contains('/') && !path.is_empty() => Ok(Transport::Ssh),
+        _ => Err((
+            "this is no URL and no absolute path",
+            "write `https://…`, `ssh://…`, `user@host:path`, or an absolute path",
+        )),
+    }
+}
+
+fn access(repository: &RepositoryConfig, transport: Transport) -> Result<(), Wrong> {
+    if repository.token_file.is_some() && transport != Transport::Https {
+        return Err((
+            "`token_file` is for https only",
+            "remove it, or use an https URL",
+        ));
+    }
+    let key = repository.key_file.is_some() || !repository.host_keys.is_empty();
+    if key && transport != Transport::Ssh {
+        return Err((
+            "`key_file` and `host_keys` are for ssh only",
+            "remove them, or use an ssh URL",
+        ));
+    }
+    if transport == Transport::Ssh && repository.key_file.is_none() {
+        return Err((
+            "an ssh URL needs a deploy key",
+            "name the private key's file as `key_file`",
+        ));
+    }
+    let usable = |key: &String| key.split_ascii_whitespace().count() >= 2;
+    if transport == Transport::Ssh
+        && (repository.host_keys.is_empty() || !repository.host_keys.iter().all(usable))
+    {
+        return Err((
+            "an ssh URL needs the server's host keys",
+            "list them in `host_keys`: run ssh-keyscan, leave out the host name, compare with what the server's owner says",
+        ));
+    }
+    Ok(())
+}
+
+fn folder(path: &str) -> Result<(), Wrong> {
+    let outside = path.starts_with('/') || path.split('/').any(|part| part == "..");
+    if outside {
+        return Err((
+            "`path` must be a folder within the repository",
+            "write it without a leading `/` and without `..`",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! The worker's own configuration: where the clusters' repositories are, and what must never be in Git.
+//! It is read once, at start; a mistake is told with its line before anything begins.
+
+mod check;
+mod paths;
+mod read;
+mod types;
+
+pub use read::{ConfigError, read};
+pub use types::{
+    ClusterConfig, Config, HookConfig, LogConfig, LogFormat, RepositoryConfig, SshConfig,
+};

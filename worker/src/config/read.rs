@@ -1,0 +1,148 @@
+//! Reads `worker.yaml`.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use windlass_core::finding::Findings;
+use windlass_core::yaml;
+
+use super::paths::Bases;
+use super::{Config, check};
+
+/// No configuration is larger; a mistaken path to a device or image must not fill the memory.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read the configuration {path}: {why}")]
+    Unreadable { path: String, why: String },
+    #[error("{}", in_words(.0))]
+    Wrong(Findings),
+}
+
+/// Reads and checks the configuration. `credentials` is systemd's credentials directory, where there is one.
+pub fn read(path: &Path, credentials: Option<&Path>) -> Result<Config, ConfigError> {
+    let unreadable = |why: String| ConfigError::Unreadable {
+        path: path.display().to_string(),
+        why,
+    };
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| unreadable(error.to_string()))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(unreadable("it has more than 1 MiB".to_owned()));
+    }
+    let file = path.display().to_string();
+    let mut config: Config = yaml::parse(&file, &bytes).map_err(ConfigError::Wrong)?;
+    let findings = check::findings(&config, &file);
+    if findings.has_errors() {
+        return Err(ConfigError::Wrong(findings));
+    }
+    let absolute = path.canonicalize().map_err(|e| unreadable(e.to_string()))?;
+    let folder = absolute.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    let bases = Bases {
+        folder: &folder,
+        credentials,
+    };
+    bases.resolve(&mut config).map_err(unreadable)?;
+    Ok(config)
+}
+
+fn in_words(findings: &Findings) -> String {
+    let mut words = String::new();
+    for finding in findings {
+        let place = finding.at.as_ref().map_or_else(String::new, |at| {
+            format!("{}:{}:{}: ", at.file, at.line, at.column)
+        });
+        // Writing to a String cannot fail.
+        let _ = writeln!(words, "{place}{} [{}]", finding.message, finding.code);
+        if let Some(hint) = &finding.hint {
+            let _ = writeln!(words, "  {hint}");
+        }
+    }
+    words.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "\
+state: state
+listen: 127.0.0.1:8320
+hook: { secret_files: [$CREDENTIALS_DIRECTORY/hook, /etc/windlass/old-hook] }
+clusters:
+  - name: example
+    repository: { url: https://git.example.org/cluster.git, token_file: token }
+  - name: home
+    poll: 5s
+    repository:
+      url: git@git.example.org:home.git
+      branch: trunk
+      key_file: $CREDENTIALS_DIRECTORY/key
+      host_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA]
+";
+
+    fn parsed(text: &str) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().canonicalize().unwrap().join("worker.yaml");
+        std::fs::write(&path, text).unwrap();
+        read(&path, Some(Path::new("/run/credentials/w")))
+    }
+
+    #[test]
+    fn a_good_file_is_read_with_its_defaults() {
+        let config = parsed(GOOD).unwrap();
+        assert!(config.state.is_absolute() && config.state.ends_with("state"));
+        let hook = config.hook.unwrap();
+        assert_eq!(hook.secret_files[0], Path::new("/run/credentials/w/hook"));
+        assert_eq!(hook.secret_files[1], Path::new("/etc/windlass/old-hook"));
+        assert_eq!(config.sweep.get(), 600);
+        let [example, home] = &config.clusters[..] else {
+            panic!("two clusters")
+        };
+        assert_eq!(example.repository.branch, "main");
+        assert_eq!((example.poll.get(), home.poll.get()), (60, 5));
+        let key = home.repository.key_file.as_deref();
+        assert_eq!(key, Some(Path::new("/run/credentials/w/key")));
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_line_and_what_mends_them() {
+        let cases = [
+            ("listen: 127.0.0.1:8320\n", "", ":2:", "hook"),
+            ("name: home", "name: example", "worker.yaml:7:", "twice"),
+            ("https://git", "https://me:pw@git", ":6:", "password"),
+            ("https://git", "http://git", ":6:", "http"),
+            ("https://git.example.org/cluster.git", "cluster.git", ":6:", "absolute path"),
+            (", token_file: token", ", key_file: key", ":6:", "ssh"),
+            ("host_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA]", "host_keys: []", ":10:", "ssh-keyscan"),
+            ("state: state", "queue: amqp://broker", ":1:", "not in this version"),
+            ("state: state", "stat: state", ":1:", "did you mean `state`"),
+            ("poll: 5s", "poll: 0s", ":7:", "poll"),
+            ("branch: trunk", "path: ../other", ":10:", "path"),
+        ];
+        for (from, to, place, words) in cases {
+            let text = GOOD.replace(from, to);
+            assert_ne!(text, GOOD, "{from}");
+            let error = parsed(&text).unwrap_err().to_string();
+            assert!(error.contains(place) && error.contains(words), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_or_credential_is_told() {
+        let missing = read(Path::new("/nonexistent/worker.yaml"), None).unwrap_err();
+        assert!(missing.to_string().contains("/nonexistent/worker.yaml"));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("worker.yaml");
+        std::fs::write(&path, GOOD).unwrap();
+        let error = read(&path, None).unwrap_err().to_string();
+        assert!(error.contains("LoadCredential"), "{error}");
+        let endless = read(Path::new("/dev/zero"), None).unwrap_err().to_string();
+        assert!(endless.contains("more than 1 MiB"), "{endless}");
+    }
+}

@@ -1,0 +1,135 @@
+//! The keys of `worker.yaml`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use windlass_core::ids::ClusterName;
+use windlass_core::model::scalars::Seconds;
+use windlass_core::yaml::At;
+
+/// Configuration of `windlass worker`. Paths may begin with `$CREDENTIALS_DIRECTORY/`; relative ones are taken
+/// from the folder of this file.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the worker keeps its database and the mirrors.
+    #[serde(default = "default_state")]
+    pub state: PathBuf,
+    /// Where hooks, API and metrics are served; absent: nowhere. Put a TLS proxy before it if it must be reached
+    /// from elsewhere.
+    #[schemars(with = "Option<String>")]
+    pub listen: Option<At<SocketAddr>>,
+    pub hook: Option<At<HookConfig>>,
+    #[serde(default)]
+    pub ssh: SshConfig,
+    /// Folder with `<name>.pem` (chain and key) for each certificate that the definitions name.
+    pub certificates: Option<PathBuf>,
+    /// Folder with one file for each secret that templates name.
+    pub secrets: Option<PathBuf>,
+    /// PEM file with further authorities that https and tls gates trust.
+    pub ca_file: Option<PathBuf>,
+    /// `embedded`: the worker's own durable queue.
+    #[serde(default = "default_queue")]
+    pub queue: At<String>,
+    /// How often the nodes are compared with the newest commit even if nothing was pushed.
+    #[serde(default = "default_sweep")]
+    pub sweep: Seconds,
+    #[serde(default)]
+    pub log: LogConfig,
+    pub clusters: Vec<At<ClusterConfig>>,
+}
+
+/// Who may wake the worker by `POST /hooks/git`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HookConfig {
+    /// Files that hold the shared secret; two while it is being replaced.
+    pub secret_files: Vec<PathBuf>,
+}
+
+/// How the worker reaches the nodes.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SshConfig {
+    /// Private key for the nodes; absent: ssh's own defaults and agent.
+    pub identity_file: Option<PathBuf>,
+}
+
+/// What is written to standard error.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    #[serde(default)]
+    pub format: LogFormat,
+    /// A filter of the tracing crate: `info`, `debug`, `windlass::git=trace`.
+    pub filter: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// One watched cluster.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterConfig {
+    /// As in the repository's `cluster.yaml`.
+    pub name: ClusterName,
+    pub repository: RepositoryConfig,
+    /// How often the branch is looked at; a hook makes it faster.
+    #[serde(default = "default_poll")]
+    pub poll: Seconds,
+}
+
+/// Where a cluster's definitions are.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RepositoryConfig {
+    /// `https://…`, `ssh://…`, `user@host:path` or an absolute path; without a password in it.
+    pub url: At<String>,
+    #[serde(default = "default_branch")]
+    pub branch: String,
+    /// The folder with `cluster.yaml`, where it is not the repository's root.
+    #[serde(default)]
+    pub path: String,
+    /// User name that goes with the token; most forges take any.
+    #[serde(default = "default_user")]
+    pub user: String,
+    /// File with an access token, for https.
+    pub token_file: Option<PathBuf>,
+    /// File with a private deploy key, for ssh.
+    pub key_file: Option<PathBuf>,
+    /// The Git server's host keys as `ssh-keyscan` prints them, without the host name: `ssh-ed25519 AAAA…`.
+    #[serde(default)]
+    pub host_keys: Vec<String>,
+}
+
+fn default_state() -> PathBuf {
+    PathBuf::from("/var/lib/windlass-worker")
+}
+
+fn default_queue() -> At<String> {
+    At::nowhere("embedded".to_owned())
+}
+
+fn default_sweep() -> Seconds {
+    Seconds::new(600)
+}
+
+fn default_poll() -> Seconds {
+    Seconds::new(60)
+}
+
+fn default_branch() -> String {
+    "main".to_owned()
+}
+
+fn default_user() -> String {
+    "git".to_owned()
+}

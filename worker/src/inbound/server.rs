@@ -1,0 +1,57 @@
+//! The worker's HTTP server: hooks, health, metrics and the API. Everything but the hook only reads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::hook::{self, Hook};
+use crate::queue::EventQueue;
+use crate::web::api::{self, Api};
+use crate::web::metrics;
+
+/// How long requests that are being answered may still take when the worker stops.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+pub fn router<Q: EventQueue + 'static>(api: Arc<Api<Q>>, hook: Option<Arc<Hook<Q>>>) -> Router {
+    let reading = Router::new()
+        .route("/healthz", get(api::healthz))
+        .route("/readyz", get(api::readyz::<Q>))
+        .route("/metrics", get(metrics::metrics::<Q>))
+        .route("/api/v1/clusters", get(api::clusters::<Q>))
+        .route("/api/v1/clusters/{cluster}", get(api::cluster::<Q>))
+        .route("/api/v1/rolls", get(api::rolls::<Q>))
+        .route("/api/v1/rolls/{id}", get(api::roll::<Q>))
+        .route("/api/v1/events", get(api::events::<Q>))
+        .with_state(api);
+    match hook {
+        Some(hook) => {
+            let hooks = Router::new().route("/hooks/git", post(hook::git::<Q>));
+            reading.merge(hooks.with_state(hook))
+        }
+        None => reading,
+    }
+}
+
+/// Serves until `stop`.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let stopping = stop.clone();
+    let serving = axum::serve(listener, router)
+        .with_graceful_shutdown(async move { stopping.cancelled().await })
+        .into_future();
+    let cut = async {
+        stop.cancelled().await;
+        tokio::time::sleep(LAST_ANSWERS).await;
+    };
+    tokio::select! {
+        served = serving => served,
+        () = cut => Ok(()),
+    }
+}

@@ -1,0 +1,4 @@
+//! What people and programs can read of the worker over HTTP.
+
+pub mod api;
+pub mod metrics;
