@@ -18,7 +18,12 @@ impl Bases<'_> {
     pub(super) fn resolve(&self, config: &mut Config) -> Result<(), String> {
         self.path(&mut config.state)?;
         let ssh = &mut config.ssh.identity_file;
-        let options = [ssh, &mut config.certificates, &mut config.secrets, &mut config.ca_file];
+        let options = [
+            ssh,
+            &mut config.certificates,
+            &mut config.secrets,
+            &mut config.ca_file,
+        ];
         for path in options.into_iter().flatten() {
             self.path(path)?;
         }

@@ -42,7 +42,9 @@ pub fn read(path: &Path, credentials: Option<&Path>) -> Result<Config, ConfigErr
         return Err(ConfigError::Wrong(findings));
     }
     let absolute = path.canonicalize().map_err(|e| unreadable(e.to_string()))?;
-    let folder = absolute.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    let folder = absolute
+        .parent()
+        .map_or_else(PathBuf::new, Path::to_path_buf);
     let bases = Bases {
         folder: &folder,
         credentials,
@@ -117,10 +119,25 @@ clusters:
             ("name: home", "name: example", "worker.yaml:7:", "twice"),
             ("https://git", "https://me:pw@git", ":6:", "password"),
             ("https://git", "http://git", ":6:", "http"),
-            ("https://git.example.org/cluster.git", "cluster.git", ":6:", "absolute path"),
+            (
+                "https://git.example.org/cluster.git",
+                "cluster.git",
+                ":6:",
+                "absolute path",
+            ),
             (", token_file: token", ", key_file: key", ":6:", "ssh"),
-            ("host_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA]", "host_keys: []", ":10:", "ssh-keyscan"),
-            ("state: state", "queue: amqp://broker", ":1:", "not in this version"),
+            (
+                "host_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA]",
+                "host_keys: []",
+                ":10:",
+                "ssh-keyscan",
+            ),
+            (
+                "state: state",
+                "queue: amqp://broker",
+                ":1:",
+                "not in this version",
+            ),
             ("state: state", "stat: state", ":1:", "did you mean `state`"),
             ("poll: 5s", "poll: 0s", ":7:", "poll"),
             ("branch: trunk", "path: ../other", ":10:", "path"),
@@ -129,7 +146,10 @@ clusters:
             let text = GOOD.replace(from, to);
             assert_ne!(text, GOOD, "{from}");
             let error = parsed(&text).unwrap_err().to_string();
-            assert!(error.contains(place) && error.contains(words), "{to}: {error}");
+            assert!(
+                error.contains(place) && error.contains(words),
+                "{to}: {error}"
+            );
         }
     }
 

@@ -63,11 +63,15 @@ impl<Q> Hook<Q> {
 
     fn woken(&self, push: &Push) -> Vec<&ClusterName> {
         let named = |cluster: &ClusterName| {
-            push.cluster.as_deref().is_none_or(|name| name == cluster.as_str())
+            push.cluster
+                .as_deref()
+                .is_none_or(|name| name == cluster.as_str())
         };
         let moved = |branch: &str| {
             let watched = format!("refs/heads/{branch}");
-            push.refs.as_ref().is_none_or(|refs| refs.contains(&watched))
+            push.refs
+                .as_ref()
+                .is_none_or(|refs| refs.contains(&watched))
         };
         self.watched
             .iter()
@@ -92,14 +96,21 @@ impl<Q: EventQueue> Hook<Q> {
         let body = self.body(body).await?;
         let signature = parts.headers.get("x-windlass-signature");
         let signature = signature.map(axum::http::HeaderValue::as_bytes);
-        self.secrets.verify(signature, &body).await.map_err(denied)?;
+        self.secrets
+            .verify(signature, &body)
+            .await
+            .map_err(denied)?;
         if !self.rate.admit() {
             let words = format!("more than {MAX_PER_MINUTE} hooks a minute");
             return Err((StatusCode::TOO_MANY_REQUESTS, words));
         }
         let delivery = delivery(&parts.headers)?;
-        let push: Push = serde_json::from_slice(&body)
-            .map_err(|error| refuse(StatusCode::BAD_REQUEST, &format!("the body is not as expected: {error}")))?;
+        let push: Push = serde_json::from_slice(&body).map_err(|error| {
+            refuse(
+                StatusCode::BAD_REQUEST,
+                &format!("the body is not as expected: {error}"),
+            )
+        })?;
         let woken = self.woken(&push);
         if woken.is_empty() {
             return Ok((StatusCode::OK, "nothing here watches that\n".to_owned()));
@@ -123,7 +134,10 @@ impl<Q: EventQueue> Hook<Q> {
                 let words = format!("the body broke off or has more than {MAX_BODY_BYTES} bytes");
                 Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, &words))
             }
-            Err(_) => Err(refuse(StatusCode::REQUEST_TIMEOUT, "the body took too long")),
+            Err(_) => Err(refuse(
+                StatusCode::REQUEST_TIMEOUT,
+                "the body took too long",
+            )),
         }
     }
 
@@ -161,7 +175,12 @@ fn delivery(headers: &HeaderMap) -> Result<String, Answer> {
         .and_then(|value| value.to_str().ok())
         .filter(|id| !id.is_empty() && id.len() <= MAX_DELIVERY_BYTES);
     id.map(str::to_owned).ok_or_else(|| {
-        let words = "the header X-Windlass-Delivery must hold 1 to 128 plain characters, new for each push";
+        let words =
+            "the header X-Windlass-Delivery must hold 1 to 128 plain characters, new for each push";
         refuse(StatusCode::BAD_REQUEST, words)
     })
 }
+
+#[cfg(test)]
+#[path = "hook_tests.rs"]
+mod tests;

@@ -45,7 +45,8 @@ mod tests {
     fn a_minute_has_its_share_and_the_next_one_too() {
         let rate = Rate::per_minute(2);
         let start = Instant::now();
-        let taken = [0, 1, 2, 59, 61, 62, 63].map(|s| rate.admit_at(start + Duration::from_secs(s)));
+        let taken =
+            [0, 1, 2, 59, 61, 62, 63].map(|s| rate.admit_at(start + Duration::from_secs(s)));
         assert_eq!(taken, [true, true, false, false, true, true, false]);
     }
 }

@@ -50,7 +50,11 @@ impl Secrets {
                 return Ok(());
             }
         }
-        Err(if usable { Denied::Wrong } else { Denied::NoSecret })
+        Err(if usable {
+            Denied::Wrong
+        } else {
+            Denied::NoSecret
+        })
     }
 }
 
@@ -118,7 +122,8 @@ mod tests {
 
     #[tokio::test]
     async fn either_of_two_secrets_is_valid_while_one_is_replaced() {
-        let (dir, secrets) = secrets(&["the secret that comes next", "correct horse battery staple"]);
+        let (dir, secrets) =
+            secrets(&["the secret that comes next", "correct horse battery staple"]);
         assert_eq!(secrets.verify(Some(SIGNED.as_bytes()), b"{}").await, Ok(()));
         std::fs::write(dir.path().join("1"), "the old secret is gone now").unwrap();
         let gone = secrets.verify(Some(SIGNED.as_bytes()), b"{}").await;
@@ -131,7 +136,15 @@ mod tests {
         assert_eq!(secrets.verify(None, b"{}").await, Err(Denied::Missing));
         let long = format!("{SIGNED}0");
         let signs = SIGNED.replace("sha256=", "sha256=+").replacen('0', "", 1);
-        for header in ["", "sha256=", "sha1=00", "sha256=zz", &long, &signs, "sha256=\u{e9}"] {
+        for header in [
+            "",
+            "sha256=",
+            "sha1=00",
+            "sha256=zz",
+            &long,
+            &signs,
+            "sha256=\u{e9}",
+        ] {
             let denied = secrets.verify(Some(header.as_bytes()), b"{}").await;
             assert_eq!(denied, Err(Denied::Malformed), "{header}");
         }

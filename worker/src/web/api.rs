@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use windlass_core::ids::ClusterName;
 
 use crate::queue::EventQueue;
+use crate::store::Store;
 use crate::store::clusters::{ClusterRecord, Quarantined};
 use crate::store::reports::Report;
-use crate::store::Store;
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 500;
@@ -85,10 +85,7 @@ pub async fn clusters<Q: EventQueue>(State(api): Shared<Q>) -> Response {
     Json(views).into_response()
 }
 
-pub async fn cluster<Q: EventQueue>(
-    State(api): Shared<Q>,
-    Path(name): Path<String>,
-) -> Response {
+pub async fn cluster<Q: EventQueue>(State(api): Shared<Q>, Path(name): Path<String>) -> Response {
     match api.clusters.get(name.as_str()) {
         Some(name) => answer(view(&api.store, name).await.map(Some)),
         None => missing("no cluster of this name is watched"),

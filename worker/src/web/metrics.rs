@@ -76,12 +76,18 @@ async fn text(store: &Store) -> Result<String, StoreError> {
         .call(|connection| -> Result<String, StoreError> {
             let mut text = String::new();
             for metric in &METRICS {
-                let Metric { name, help, kind, .. } = metric;
+                let Metric {
+                    name, help, kind, ..
+                } = metric;
                 // Writing to a String cannot fail.
                 let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
                 let mut statement = connection.prepare_cached(metric.sql)?;
                 let rows = statement.query_map([], |row| {
-                    Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
+                    Ok((
+                        row.get::<_, String>(0)?,
+                        row.get::<_, String>(1)?,
+                        row.get::<_, i64>(2)?,
+                    ))
                 })?;
                 for row in rows {
                     let (cluster, value, number) = row?;
