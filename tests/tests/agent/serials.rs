@@ -1,0 +1,101 @@
+//! SOA serials: as long as a zone's text stays, its serial stays; every other text, also an old one that comes
+//! back, gets a higher one.
+
+use windlass::ports::NodeWriter;
+
+use super::bench::{Bench, OLD, ZONE, fence, path, release, turn, zone};
+
+fn serial(bench: &Bench) -> u32 {
+    let text = bench.read(ZONE);
+    let number = text.split_whitespace().nth(5).unwrap_or_default();
+    number
+        .parse()
+        .unwrap_or_else(|_| panic!("no serial in {text}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "lab: needs root"]
+async fn a_serial_changes_with_the_text_only_and_going_back_raises_it() {
+    let bench = Bench::boot();
+    let one = release(&[(ZONE, &zone("www A 192.0.2.1"))]);
+    bench.roll("1-a", &turn(None, &one), &one).await;
+    let first = serial(&bench);
+    assert_eq!(first.to_string()[..8], bench.sh("date -u +%Y%m%d"));
+
+    let mut same = release(&[(ZONE, &zone("www A 192.0.2.1")), (OLD, "x\n")]);
+    same.meta.files.get_mut(&path(ZONE)).unwrap().mode = "0600".to_owned();
+    bench.roll("1-b", &turn(Some(&one), &same), &same).await;
+    assert_eq!(serial(&bench), first);
+
+    let two = release(&[(ZONE, &zone("www A 192.0.2.2")), (OLD, "x\n")]);
+    bench.stage("1-c", Some(&same), &two).await;
+    bench.activate("1-c", 60).await.unwrap();
+    assert_eq!(serial(&bench), first + 1);
+    bench.rollback("1-c").await.unwrap();
+    assert_eq!(
+        serial(&bench),
+        first + 2,
+        "secondaries would keep the bad zone"
+    );
+    assert!(bench.read(ZONE).contains("192.0.2.1"));
+    assert!(bench.status().await.drift.is_empty());
+    bench.rollback("1-c").await.unwrap();
+    assert_eq!(serial(&bench), first + 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "lab: needs root"]
+async fn a_refused_activation_uses_no_serial_up_and_is_no_drift() {
+    let bench = Bench::boot();
+    let one = release(&[(ZONE, &zone("www A 192.0.2.1"))]);
+    bench.roll("1-a", &turn(None, &one), &one).await;
+    let first = serial(&bench);
+    let two = release(&[(ZONE, &zone("www A 192.0.2.2"))]);
+    bench.stage("1-b", Some(&one), &two).await;
+    bench.node().make_read_only("/etc/demo").unwrap();
+    bench.activate("1-b", 60).await.unwrap_err();
+    bench.node().make_writable("/etc/demo").unwrap();
+    assert!(bench.status().await.drift.is_empty());
+    bench.activate("1-b", 60).await.unwrap();
+    assert_eq!(serial(&bench), first + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "lab: needs root"]
+async fn an_adopted_zone_goes_on_from_its_own_serial_and_wraps_as_rfc_1982_says() {
+    let bench = Bench::boot();
+    bench.sh("mkdir -p /etc/demo; echo '@ SOA ns hostmaster ( 4294967294 60 30 86400 5 )' >/etc/demo/example.zone");
+    let one = release(&[(ZONE, &zone("www A 192.0.2.1"))]);
+    let mut adopting = turn(None, &one);
+    adopting.adopt = vec![path(ZONE)];
+    let nodes = &bench.nodes;
+    nodes
+        .stage(&fence(1), "1-a", &one, &adopting)
+        .await
+        .unwrap();
+    bench.activate("1-a", 60).await.unwrap();
+    // Today's date is "before" 4294967294 by at most 2^31 only from the other side: it counts as higher.
+    let taken = serial(&bench);
+    assert!(
+        taken.wrapping_sub(4_294_967_294) < 1 << 31,
+        "{taken} is lower"
+    );
+    bench.rollback("1-a").await.unwrap();
+    let back = serial(&bench);
+    assert_eq!(back, taken + 1);
+    assert!(!bench.read(ZONE).contains("192.0.2.1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "lab: needs root"]
+async fn a_clock_that_jumps_back_does_not_lower_a_serial() {
+    let bench = Bench::boot();
+    let one = release(&[(ZONE, &zone("www A 192.0.2.1"))]);
+    bench.roll("1-a", &turn(None, &one), &one).await;
+    // As if the first roll had happened while the clock was years ahead.
+    bench.sh("f=/var/lib/windlass/serials/etc/demo/example.zone; sed -i 's/^[0-9]*/2091010107/' $f; sed -i 's/( [0-9]*/( 2091010107/' /etc/demo/example.zone; s=$(sha256sum </etc/demo/example.zone); sed -i \"s/[0-9a-f]*$/${s%% *}/\" $f");
+    assert!(bench.status().await.drift.is_empty());
+    let two = release(&[(ZONE, &zone("www A 192.0.2.2"))]);
+    bench.roll("1-b", &turn(Some(&one), &two), &two).await;
+    assert_eq!(serial(&bench), 2_091_010_108);
+}
