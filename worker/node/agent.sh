@@ -354,8 +354,10 @@ swap() { # renames what was brought over what is there: each file is the old or 
 	done <"$scratch/dirs"
 }
 
-drop_brought() {
+drop_brought() { # what an activation left that never began to change anything
 	sed 's,$,/.windlass-new,' "$scratch/dirs" | xargs -r rm -rf
+	[ ! -f "$at/new-dirs" ] || sort -ru "$at/new-dirs" | xargs -r rmdir 2>/dev/null
+	return 0
 }
 
 to_disk() { # one sync of each file system, not one of each file
@@ -378,8 +380,9 @@ keep() { # copies of every file about to change, before anything does
 			printf '%s\n' "$dir"
 			dir=${dir%/*}
 		done
-	done <"$scratch/dirs" >"$scratch/new-dirs"
-	[ ! -s "$scratch/adopted" ] || { mkdir -p "$root/adopted" && xargs cp -a --parents -t "$root/adopted" <"$scratch/adopted"; }
+	done <"$scratch/dirs" >"$at/new-dirs"
+	[ -s "$scratch/adopted" ] || return 0
+	mkdir -p "$root/adopted" && cd / && sed 's,^,.,' "$scratch/adopted" | xargs cp -a --parents -t "$root/adopted"
 }
 
 # ---- Steps, and going back -------------------------------------------------------------------------------
@@ -728,7 +731,6 @@ prepare() { # all that may fail for want of space or rights, before anything has
 	prepare_files 2>"$scratch/err" && return 0
 	why=$(last_words)
 	drop_brought
-	sort -ru "$scratch/new-dirs" 2>/dev/null | xargs -r rmdir 2>/dev/null
 	end failed "nothing was changed: $why"
 }
 
@@ -739,7 +741,7 @@ prepare_files() {
 }
 
 change_files() {
-	cat "$scratch/new-dirs" >>"$root/dirs" && cp -R "$at/serials/." "$root/serials/" && sync -f "$root" && swap || return 1
+	cat "$at/new-dirs" >>"$root/dirs" && cp -R "$at/serials/." "$root/serials/" && sync -f "$root" && swap || return 1
 	xargs -r rm -f <"$scratch/remove" || return 1
 	[ ! -s "$scratch/remove" ] || drop_empty_dirs
 	to_disk
@@ -797,10 +799,14 @@ verb_rollback() { # verb_rollback TOKEN REASON
 }
 
 retire() { # retire REASON: an attempt that has changed nothing
-	lists
-	drop_brought
+	leave_no_trace
 	put "$at/reason" "$1" && set_phase rolled-back || end failed "cannot write to $root"
 	disarm
+}
+
+leave_no_trace() { # of an attempt that has changed nothing
+	lists
+	drop_brought
 	[ ! -e "$at/drained" ] || { steps undrain && rm -f "$at/drained"; }
 }
 
@@ -839,7 +845,7 @@ verb_recover() {
 		;;
 	activating) back_or_stuck "the activation was interrupted" ;;
 	rolling-back | stuck) back_or_stuck "going back was interrupted" ;;
-	staged) [ ! -e "$at/drained" ] || { steps undrain && rm -f "$at/drained"; } ;;
+	staged) leave_no_trace ;;
 	esac
 	end ok "$phase"
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::process::Output;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use windlass_core::release::Release;
 use super::answer::{Answer, End, bytes_of, text_of};
 use super::login::{Login, Target};
 use super::pool::Pool;
+use super::session::Lost;
 use super::{archive, state};
 use crate::ports::{CheckOutput, Fence, NodeError, NodeReader, NodeWriter};
 
@@ -132,17 +134,33 @@ impl Nodes {
         }
         argv.extend([script, "windlass"]);
         argv.extend(arguments);
-        let connection = self.pool.connection(node).await?;
-        let output = match connection.run(&argv, stdin, limit).await {
-            Ok(output) => output,
-            Err(why) => {
-                self.pool.retire(node).await;
-                let node = node.clone();
-                return Err(NodeError::Unreachable { node, why });
-            }
-        };
+        let output = self.run_through(node, &argv, stdin, limit).await?;
         Answer::parse(&output.stdout)
             .ok_or_else(|| no_answer(node, &String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// A connection that broke since it was last used is replaced once, unseen: every command may be repeated.
+    async fn run_through(
+        &self,
+        node: &NodeName,
+        argv: &[&str],
+        stdin: &[u8],
+        limit: Duration,
+    ) -> Result<Output, NodeError> {
+        loop {
+            let (connection, new) = self.pool.connection(node).await?;
+            match connection.run(argv, stdin, limit).await {
+                Ok(output) => return Ok(output),
+                Err(Lost::Broken(_)) if !new => self.pool.retire(node).await,
+                Err(lost) => {
+                    self.pool.retire(node).await;
+                    return Err(NodeError::Unreachable {
+                        node: node.clone(),
+                        why: lost.to_string(),
+                    });
+                }
+            }
+        }
     }
 }
 

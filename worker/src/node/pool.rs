@@ -42,14 +42,17 @@ impl Pool {
         self.slot(node).map(|slot| &slot.target)
     }
 
-    /// The node's connection, dialled now if there is none that stands.
-    pub(super) async fn connection(&self, node: &NodeName) -> Result<Arc<Connection>, NodeError> {
+    /// The node's connection, and whether it was dialled only now because there was none that stands.
+    pub(super) async fn connection(
+        &self,
+        node: &NodeName,
+    ) -> Result<(Arc<Connection>, bool), NodeError> {
         let slot = self.slot(node)?;
         let mut held = slot.connection.lock().await;
         if let Some(connection) = held.as_ref()
             && connection.stands().await
         {
-            return Ok(Arc::clone(connection));
+            return Ok((Arc::clone(connection), false));
         }
         *held = None;
         let dir = self.dir.path();
@@ -63,7 +66,7 @@ impl Pool {
         let dialled = Connection::dial(dir, &config, node, &slot.target, &self.login).await?;
         let connection = Arc::new(dialled);
         *held = Some(Arc::clone(&connection));
-        Ok(connection)
+        Ok((connection, true))
     }
 
     /// Forgets the node's connection: the next call dials.

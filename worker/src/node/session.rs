@@ -31,6 +31,15 @@ pub(super) struct Connection {
     used: std::sync::Mutex<Instant>,
 }
 
+/// Why nothing is known of a command's end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Lost {
+    #[error("no answer within {} seconds", .0.as_secs())]
+    Late(Duration),
+    #[error("{0}")]
+    Broken(String),
+}
+
 impl Connection {
     pub(super) async fn dial(
         dir: &Path,
@@ -78,18 +87,18 @@ impl Connection {
         )
     }
 
-    /// Runs a command with this on its standard input. The error says why nothing is known of its end.
+    /// Runs a command with this on its standard input.
     pub(super) async fn run(
         &self,
         argv: &[&str],
         stdin: &[u8],
         limit: Duration,
-    ) -> Result<Output, String> {
+    ) -> Result<Output, Lost> {
         let run = self.run_unbounded(argv, stdin);
         let output = tokio::time::timeout(limit, run)
             .await
-            .map_err(|_| format!("no answer within {} seconds", limit.as_secs()))?
-            .map_err(|error| with_sources(&error))?;
+            .map_err(|_| Lost::Late(limit))?
+            .map_err(|error| Lost::Broken(with_sources(&error)))?;
         if let Ok(mut used) = self.used.lock() {
             *used = Instant::now();
         }
