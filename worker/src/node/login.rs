@@ -1,12 +1,15 @@
 //! Where a node is and as whom to log in, and the files that make `ssh` accept exactly the pinned host keys
 //! and nothing from the user's or the machine's own configuration.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
 use windlass_core::ids::NodeName;
+use windlass_core::model::definitions::Node;
+use windlass_core::model::{Model, address_of};
 
 /// How to reach one node; from its file in `nodes/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +22,33 @@ pub struct Target {
     pub host_keys: Vec<String>,
     /// The agent runs through `sudo -n`.
     pub sudo: bool,
+}
+
+impl Target {
+    /// Where the definitions say that the nodes are. A node whose address cannot be told is left out: the model's
+    /// own checks have found it before.
+    pub fn all(model: &Model) -> BTreeMap<NodeName, Self> {
+        let nodes = model.nodes.iter();
+        nodes
+            .filter_map(|(name, node)| Some((name.clone(), Self::of(node)?)))
+            .collect()
+    }
+
+    fn of(node: &Node) -> Option<Self> {
+        let ssh = &node.ssh;
+        let host = match (&ssh.address, &ssh.network) {
+            (Some(address), _) => address.value.to_string(),
+            (None, Some(network)) => address_of(node, &network.value)?.to_string(),
+            (None, None) => return None,
+        };
+        Some(Self {
+            host,
+            port: ssh.port.value.get(),
+            user: ssh.user.to_string(),
+            host_keys: ssh.host_keys.iter().map(|key| key.value.clone()).collect(),
+            sudo: ssh.sudo,
+        })
+    }
 }
 
 /// As whom the worker logs in, everywhere.

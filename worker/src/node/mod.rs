@@ -7,6 +7,7 @@
 mod agent;
 mod answer;
 mod archive;
+mod finding;
 mod login;
 mod pool;
 mod session;
@@ -14,4 +15,5 @@ mod state;
 mod turnfile;
 
 pub use agent::Nodes;
+pub use finding::finding;
 pub use login::{Login, Target};
