@@ -20,6 +20,8 @@ pub enum Outcome {
         failure: Failure,
         /** Nodes that were touched and hold their old release again. */
         nodes: Vec<NodeName>,
+        /** Nodes that were done before the failure and keep the new release (`on_failure: stop`). */
+        kept: Vec<NodeName>,
     },
     /// Nothing was touched.
     Refused { findings: Findings },

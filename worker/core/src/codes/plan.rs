@@ -2,5 +2,33 @@
 
 super::codes! {
     DRIFT = "WL401", "a file on a node was changed by hand",
-        "The node holds something else than the release it last confirmed. Windlass does not overwrite it silently: bring the change into the repository, or set `drift: overwrite` in the policy of cluster.yaml.";
+        "The node holds something else than the release it last confirmed. Windlass does not overwrite it silently: bring the change into the repository, or run `windlass adopt NODE PATH`, or set `drift: overwrite` in the policy of cluster.yaml. A copy of what was there is kept on the node.";
+    NODE_DOWN = "WL402", "a node cannot be reached and the policy does not go on without it",
+        "With `unreachable: refuse` nothing is rolled while a node is down. Bring the node back, or set `unreachable: skip`: the roll then goes on without it and the node catches up when it returns. Where no node at all can be reached nothing is rolled under either policy.";
+    FROZEN = "WL403", "the cluster is frozen",
+        "`policy.freeze` in cluster.yaml has a window that covers this moment. What was pushed stays pending and is rolled after the window.";
+    LOCKED = "WL404", "the cluster is locked",
+        "`policy.lock` in cluster.yaml says that nothing may be rolled. Remove it and push to go on.";
+    QUORUM = "WL405", "a role has fewer healthy nodes than its quorum",
+        "A roll takes nodes out of rotation one after the other, so it never begins on a cluster that is degraded already. A node counts as healthy when it can be reached and no attempt on it is unfinished or stuck. Mend the nodes, or lower `policy.quorum`.";
+    TOO_MUCH = "WL406", "the roll would remove more than the policy allows",
+        "`policy.limits` caps the share of DNS records, backends or files that one roll may remove, counted from ten existing ones up. DNS records and backends are compared by name between the commit that the nodes hold and the new one; files between the releases of every node that has a turn. If this is what you want, raise the limit in the same commit.";
+    QUARANTINED = "WL407", "this was rolled back before",
+        "The same bundle, or this node's part of it, was rolled back. It is not tried again by itself until the definitions change. When the cause lay elsewhere and is mended: `windlass roll --retry`.";
+    INCOMPLETE = "WL408", "a secret or certificate is missing",
+        "The bundle was rendered with a stand-in for a secret or certificate that this worker was not given. It can be looked at and compared, but not rolled.";
+    FOREIGN = "WL409", "the node belongs to someone else",
+        "The machine at this address says that it is another node, or a node of another cluster. Look at the address in the node's file. If the machine shall move here: `windlass forget` it from its old cluster first.";
+    UNFINISHED = "WL410", "an attempt on the node is not finished",
+        "Another roll is in the middle of this node's turn, or the worker that began it died. Unless it is confirmed the node goes back by itself; try again then.";
+    STUCK = "WL411", "the node is stuck half way",
+        "The node could not put its old release back. A person must look: `windlass status` names the step that failed; when it is mended, `windlass rollback NODE` finishes it.";
+    BAD_GLOB = "WL412", "an action's `when` is not a glob pattern",
+        "The pattern under `apply: - when:` of the component cannot be read. `*` stays within one folder, `**` crosses folders.";
+    UNMEASURED = "WL413", "what the roll removes could not be measured",
+        "The commit that the nodes hold is not in this repository (or cannot be read any more), so the limits for DNS records and backends were not applied.";
+    CLOCK = "WL414", "a node's clock is wrong",
+        "The node's clock differs from the worker's by minutes. Certificates, SOA serials and logs depend on it; look at its time service.";
+    CANCELLED = "WL415", "the roll was cancelled",
+        "Someone stopped it before any node was touched.";
 }

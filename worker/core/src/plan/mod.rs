@@ -1,6 +1,19 @@
 //! The plan: a bundle against what the nodes hold now. It decides everything (which files, which actions,
 //! which gates, which order, who is skipped) and is then only carried out. A value: serialisable, never changed.
 
+mod actions;
+mod changes;
+mod guards;
+mod limits;
+mod make;
+mod policy;
+mod waves;
+
+#[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -11,6 +24,9 @@ use crate::gate::Gate;
 use crate::ids::{ClusterName, ComponentName, Digest, NodeName, NodePath};
 pub use crate::model::OnFailure;
 use crate::release::Command;
+
+pub use make::{Adopt, Input, base_commit, make};
+pub use policy::{Batch, Drift, Freeze, Inventory, Limits, Policy, Unreachable, WeekMoment};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
@@ -48,7 +64,8 @@ pub struct Turn {
     /// After the old files are back, in order.
     pub backward: Vec<Command>,
     pub gates: Vec<Gate>,
-    pub units: Vec<String>,
+    /// systemd units of each component, whose logs explain a failure.
+    pub units: BTreeMap<ComponentName, Vec<String>>,
     /// Files changed by hand, or not ours yet, that this turn may replace (a copy is kept).
     pub adopt: Vec<NodePath>,
 }

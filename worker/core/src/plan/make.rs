@@ -1,0 +1,259 @@
+//! Makes the plan. Everything a roll will do follows from what is handed in here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::actions::{Actions, actions};
+use super::changes::changes;
+use super::policy::{Drift, Inventory, Policy};
+use super::waves::waves;
+use super::{FileChange, Plan, Skipped, Turn, guards, limits};
+use crate::codes::plan as codes;
+use crate::finding::{Finding, Findings};
+use crate::gate::{Gate, GateScope};
+use crate::ids::{ClusterName, Digest, NodeName, NodePath};
+use crate::observed::{DriftKind, NodeState, Observed, Seen};
+use crate::release::{Bundle, Release, ReleaseMeta};
+
+/// All that a plan is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    pub cluster: &'a ClusterName,
+    /// Every node, in the order of cluster.yaml.
+    pub order: &'a [NodeName],
+    pub roles: &'a BTreeMap<NodeName, BTreeSet<String>>,
+    pub policy: &'a Policy,
+    pub bundle: &'a Bundle,
+    /// Rendered with stand-ins for missing secrets.
+    pub incomplete: bool,
+    /// The commit's subject line.
+    pub subject: &'a str,
+    pub observed: &'a Observed,
+    /// What the new commit defines.
+    pub target: &'a Inventory,
+    /// What the commit that the nodes hold (`base_commit`) defines; `None` where it cannot be read.
+    pub base: Option<&'a Inventory>,
+    /// Digests of bundles that were rolled back.
+    pub quarantined: &'a BTreeSet<Digest>,
+    /// A person says: try again what was rolled back.
+    pub retry: bool,
+    pub adopt: &'a Adopt,
+    pub now: Timestamp,
+}
+
+/// Files changed by hand, or not ours yet, that a person allows to be replaced.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Adopt {
+    pub paths: BTreeSet<(NodeName, NodePath)>,
+}
+
+/// The commit that most nodes hold: what a plan is compared against.
+pub fn base_commit(observed: &Observed) -> Option<&str> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for seen in observed.nodes.values() {
+        if let Seen::State(state) = seen
+            && let Some(current) = &state.current
+        {
+            *counts.entry(&current.commit).or_default() += 1;
+        }
+    }
+    counts
+        .into_iter()
+        .max_by_key(|(_, count)| *count)
+        .map(|(commit, _)| commit)
+}
+
+/// What became of one node.
+enum Part {
+    Turn(Box<Turn>),
+    Unchanged(Vec<Gate>),
+    Skipped(String),
+}
+
+pub fn make(input: &Input<'_>) -> Plan {
+    let mut findings = guards::cluster(input);
+    findings.extend(limits::limits(input));
+    let mut turns = BTreeMap::new();
+    let mut unchanged = BTreeMap::new();
+    let mut skipped = Vec::new();
+    for (node, release) in &input.bundle.releases {
+        match part(input, node, release, &mut findings) {
+            Part::Turn(turn) => drop(turns.insert(node.clone(), *turn)),
+            Part::Unchanged(gates) => drop(unchanged.insert(node.clone(), gates)),
+            Part::Skipped(why) => skipped.push(Skipped {
+                node: node.clone(),
+                why,
+            }),
+        }
+    }
+    let in_order: Vec<NodeName> = in_order(input.order, turns.keys());
+    Plan {
+        cluster: input.cluster.clone(),
+        commit: input.bundle.commit.clone(),
+        subject: input.subject.to_owned(),
+        bundle: input.bundle.digest,
+        waves: waves(&in_order, &input.policy.serial),
+        turns,
+        unchanged,
+        skipped,
+        findings: findings.sorted(),
+        timing: input.policy.timing,
+        on_failure: input.policy.on_failure,
+        fence: highest_fence(input.observed) + 1,
+    }
+}
+
+/// In cluster order; a node that the order forgot comes last rather than never.
+fn in_order<'a>(
+    order: &'a [NodeName],
+    nodes: impl Iterator<Item = &'a NodeName> + Clone,
+) -> Vec<NodeName> {
+    let wanted: BTreeSet<&NodeName> = nodes.clone().collect();
+    let listed = order.iter().filter(|node| wanted.contains(node));
+    let rest = nodes.filter(|node| !order.contains(node));
+    listed.chain(rest).cloned().collect()
+}
+
+fn highest_fence(observed: &Observed) -> u64 {
+    let fences = observed.nodes.values().map(|seen| match seen {
+        Seen::State(state) => state.fence,
+        Seen::Unreachable(_) => 0,
+    });
+    fences.max().unwrap_or(0)
+}
+
+fn part(input: &Input<'_>, node: &NodeName, release: &Release, findings: &mut Findings) -> Part {
+    let state = match input.observed.nodes.get(node) {
+        Some(Seen::State(state)) => state,
+        Some(Seen::Unreachable(why)) => {
+            return Part::Skipped(format!("it cannot be reached: {why}"));
+        }
+        None => return Part::Skipped("it was not asked".to_owned()),
+    };
+    findings.extend(guards::node(input, node, state));
+    let target = &release.meta;
+    let base = state.current.as_ref();
+    let replaced = drift(input, node, state, findings);
+    if base.is_some_and(|base| base.digest == target.digest) && replaced.is_empty() {
+        return Part::Unchanged(lasting_gates(target));
+    }
+    findings.extend(guards::quarantine(input, node, state));
+    match turn(input, node, base, target, &replaced) {
+        Ok(turn) => Part::Turn(Box::new(turn)),
+        Err(finding) => {
+            findings.push(finding);
+            Part::Skipped("its actions could not be decided".to_owned())
+        }
+    }
+}
+
+fn lasting_gates(target: &ReleaseMeta) -> Vec<Gate> {
+    let lasting = |gate: &&Gate| gate.scope == GateScope::Cluster;
+    target.gates.iter().filter(lasting).cloned().collect()
+}
+
+/// The drifted files that this roll may replace; every other one is a finding.
+fn drift(
+    input: &Input<'_>,
+    node: &NodeName,
+    state: &NodeState,
+    findings: &mut Findings,
+) -> BTreeMap<NodePath, DriftKind> {
+    let overwrite = input.policy.drift == Drift::Overwrite;
+    let adopts = |path: &NodePath| {
+        let named = (node.clone(), path.clone());
+        overwrite || input.adopt.paths.contains(&named)
+    };
+    let mut replaced = BTreeMap::new();
+    for (path, kind) in &state.drift {
+        if adopts(path) {
+            replaced.insert(path.clone(), *kind);
+            continue;
+        }
+        let what = match kind {
+            DriftKind::Modified => "was changed by hand",
+            DriftKind::Missing => "was removed by hand",
+            DriftKind::Attributes => "has another mode or owner",
+        };
+        let hint = format!(
+            "bring the change into the repository, or give it up with `windlass adopt {node} {path}`"
+        );
+        let finding = Finding::error(codes::DRIFT, format!("{path} on {node} {what}"));
+        let owner = state.current.as_ref().and_then(|base| base.files.get(path));
+        findings.push(match owner {
+            Some(file) => finding.on(node).of(&file.component).hint(hint),
+            None => finding.on(node).hint(hint),
+        });
+    }
+    replaced
+}
+
+fn turn(
+    input: &Input<'_>,
+    node: &NodeName,
+    base: Option<&ReleaseMeta>,
+    target: &ReleaseMeta,
+    replaced: &BTreeMap<NodePath, DriftKind>,
+) -> Result<Turn, Finding> {
+    let changes = changes(base, target, replaced);
+    let Actions {
+        forward,
+        backward,
+        drain,
+        undrain,
+    } = actions(base, target, &changes).map_err(|error| {
+        Finding::error(codes::BAD_GLOB, error.to_string())
+            .on(node)
+            .of(&error.component)
+    })?;
+    let mut packages: Vec<String> = Vec::new();
+    for package in target.components.iter().flat_map(|c| &c.packages) {
+        if !packages.contains(package) {
+            packages.push(package.clone());
+        }
+    }
+    let units = target.components.iter();
+    Ok(Turn {
+        node: node.clone(),
+        base: base.map(|base| base.digest),
+        target: target.digest,
+        packages,
+        drain,
+        undrain,
+        forward,
+        backward,
+        gates: gates(base, target),
+        units: units.map(|c| (c.name.clone(), c.units.clone())).collect(),
+        adopt: adopted(input, node, &changes, replaced),
+        changes,
+    })
+}
+
+/// A component that is not there yet cannot hold a condition before its first turn.
+fn gates(base: Option<&ReleaseMeta>, target: &ReleaseMeta) -> Vec<Gate> {
+    let known = |gate: &Gate| {
+        base.is_some_and(|base| base.components.iter().any(|c| c.name == gate.component))
+    };
+    let gates = target.gates.iter().cloned();
+    gates
+        .map(|gate| Gate {
+            before: gate.before && known(&gate),
+            ..gate
+        })
+        .collect()
+}
+
+fn adopted(
+    input: &Input<'_>,
+    node: &NodeName,
+    changes: &[FileChange],
+    replaced: &BTreeMap<NodePath, DriftKind>,
+) -> Vec<NodePath> {
+    let named = |path: &NodePath| input.adopt.paths.contains(&(node.clone(), path.clone()));
+    let changed = changes.iter().map(|change| &change.path);
+    changed
+        .filter(|path| replaced.contains_key(*path) || named(path))
+        .cloned()
+        .collect()
+}
