@@ -17,6 +17,7 @@ pub mod outcome;
 pub mod plan;
 pub mod release;
 pub mod report;
+pub mod roll;
 pub mod schema;
 pub mod snapshot;
 pub mod yaml;

@@ -28,4 +28,7 @@ super::codes! {
         "Putting the old release back failed half way, so a person must act. Log in to the node; the attempt's `log` \
          below /var/lib/windlass/attempts says what failed, and its `keep.tar` holds the files as they were. Mend the \
          cause, then roll back again: that repeats every step.";
+    NOT_ADMITTED = "WL508", "a condition that must hold before a node's turn does not hold",
+        "A component names gates under `before:` that must hold before the node is taken out of rotation. One of them \
+         did not, so no node was touched. The message names the gate and what was seen.";
 }

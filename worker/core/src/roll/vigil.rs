@@ -1,0 +1,116 @@
+//! Judges gates from what their probes saw. A gate must hold without a break, because a service that comes and goes
+//! is not up; and a gate that held may be broken for a moment, because a probe can be unlucky.
+
+use jiff::Timestamp;
+
+use super::step::{Hold, HoldPurpose};
+use crate::gate::ProbeResult;
+
+#[derive(Debug, Clone)]
+pub struct Vigil {
+    hold: Hold,
+    started: Timestamp,
+    gates: Vec<Record>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Record {
+    /// The first and the last good result of the present row.
+    good: Option<(Timestamp, Timestamp)>,
+    /// The first bad result since the last good one.
+    bad: Option<Timestamp>,
+    seen: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Pending,
+    Held,
+    /// Index into the hold's gates, and what was seen last.
+    Failed {
+        index: usize,
+        seen: String,
+    },
+}
+
+impl Vigil {
+    pub fn new(hold: Hold, now: Timestamp) -> Self {
+        let gates = vec![Record::default(); hold.gates.len()];
+        Self {
+            hold,
+            started: now,
+            gates,
+        }
+    }
+
+    pub fn hold(&self) -> &Hold {
+        &self.hold
+    }
+
+    /// A probe of the gate with this index came back.
+    pub fn note(&mut self, index: usize, result: &ProbeResult, now: Timestamp) {
+        let Some(gate) = self.gates.get_mut(index) else {
+            return;
+        };
+        gate.seen.clone_from(&result.seen);
+        if result.ok {
+            let first = gate.good.map_or(now, |(first, _)| first);
+            gate.good = Some((first, now));
+            gate.bad = None;
+        } else {
+            gate.good = None;
+            gate.bad.get_or_insert(now);
+        }
+    }
+
+    pub fn verdict(&self, now: Timestamp) -> Verdict {
+        let mut all = seconds(self.started, now) >= i64::from(self.hold.at_least);
+        for (index, (watched, record)) in self.hold.gates.iter().zip(&self.gates).enumerate() {
+            let failed = match watched.purpose {
+                HoldPurpose::Must { hold, deadline } => {
+                    all &= record.has_held(hold);
+                    self.is_late(record, deadline, now)
+                }
+                HoldPurpose::Keep { tolerance } => {
+                    all &= record.good.is_some();
+                    record.is_broken(tolerance, now)
+                }
+            };
+            if failed {
+                let seen = record.seen.clone();
+                return Verdict::Failed { index, seen };
+            }
+        }
+        if all { Verdict::Held } else { Verdict::Pending }
+    }
+
+    /// The first gate that keeps the others waiting, with what was seen.
+    pub fn waiting_for(&self) -> Option<(usize, &str)> {
+        let gates = self.hold.gates.iter().zip(&self.gates).enumerate();
+        gates
+            .filter(|(_, (_, record))| record.good.is_none())
+            .map(|(index, (_, record))| (index, record.seen.as_str()))
+            .next()
+    }
+
+    fn is_late(&self, record: &Record, deadline: u32, now: Timestamp) -> bool {
+        let began = record.good.map_or(now, |(first, _)| first);
+        seconds(self.started, began) > i64::from(deadline)
+    }
+}
+
+impl Record {
+    fn has_held(&self, hold: u32) -> bool {
+        let held = self.good.map(|(first, last)| seconds(first, last));
+        held.is_some_and(|held| held >= i64::from(hold))
+    }
+
+    fn is_broken(&self, tolerance: u32, now: Timestamp) -> bool {
+        let broken = self.bad.map(|since| seconds(since, now));
+        broken.is_some_and(|broken| broken > i64::from(tolerance))
+    }
+}
+
+fn seconds(from: Timestamp, to: Timestamp) -> i64 {
+    to.duration_since(from).as_secs()
+}
