@@ -61,7 +61,7 @@ pub struct ComponentOverride {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
-    /// The sizes of the waves: a number of nodes, a share of them (`30%`) or named nodes. The last one repeats.
+    /// The sizes of the waves: a number of nodes, a share of them (`30%`) or named nodes. What is left goes one node at a time.
     pub serial: Vec<At<Wave>>,
     /// How long a node's gates must hold before it counts as healthy.
     pub min_healthy_time: At<Seconds>,

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Adopt, Input, Inventory, Limits, OnFailure, Plan, Policy, Timing, make};
+use super::{Adopt, Input, Inventory, Outline, Plan, make};
 use crate::gate::{Gate, GateScope, Probe};
 use crate::ids::{ClusterName, ComponentName, Digest, NodeName, NodePath};
+use crate::model::Policy;
+use crate::model::scalars::Percent;
 use crate::observed::{NodeState, Observed, Seen};
 use crate::release::{Apply, Bundle, Command, FileMeta, Release, ReleaseComponent, ReleaseMeta};
 
@@ -130,23 +132,13 @@ pub(crate) fn now() -> jiff::Timestamp {
     "2026-11-22T20:00:00Z".parse().unwrap()
 }
 
+/// The defaults, with nothing limited.
 pub(crate) fn policy() -> Policy {
-    Policy {
-        serial: Vec::new(),
-        timing: Timing {
-            min_healthy_time: 10,
-            healthy_deadline: 120,
-            progress_deadline: 600,
-            reconnect_deadline: 30,
-        },
-        on_failure: OnFailure::RollbackAll,
-        unreachable: super::Unreachable::Skip,
-        drift: super::Drift::Refuse,
-        quorum: BTreeMap::new(),
-        limits: Limits::default(),
-        freeze: Vec::new(),
-        lock: None,
-    }
+    let mut policy = Policy::default();
+    policy.limits.dns_records = Percent::new(100);
+    policy.limits.backends = Percent::new(100);
+    policy.limits.files = Percent::new(100);
+    policy
 }
 
 /// All that `make` takes, owned, so that a test changes one thing and plans.
@@ -190,16 +182,19 @@ impl World {
     pub(crate) fn plan(&self) -> Plan {
         let order: Vec<NodeName> = self.bundle.releases.keys().cloned().collect();
         let edge = |name: &NodeName| (name.clone(), BTreeSet::from(["edge".to_owned()]));
+        let outline = Outline {
+            cluster: cluster(),
+            roles: order.iter().map(edge).collect(),
+            order,
+            policy: self.policy.clone(),
+            inventory: self.target.clone(),
+        };
         make(&Input {
-            cluster: &cluster(),
-            order: &order,
-            roles: &order.iter().map(edge).collect(),
-            policy: &self.policy,
+            outline: &outline,
             bundle: &self.bundle,
             incomplete: self.incomplete,
             subject: "Add a site",
             observed: &self.observed,
-            target: &self.target,
             base: self.base.as_ref(),
             quarantined: &self.quarantined,
             retry: self.retry,

@@ -4,10 +4,10 @@
 use jiff::Timestamp;
 
 use super::make::Input;
-use super::policy::Unreachable;
 use crate::codes::plan as codes;
 use crate::finding::{Finding, Findings};
 use crate::ids::NodeName;
+use crate::model::Unreachable;
 use crate::observed::{Attempt, AttemptPhase, NodeState, Seen};
 
 /// A worker and a node that disagree by more are not both right; time services keep to milliseconds.
@@ -18,14 +18,14 @@ pub(crate) const CANCELLED: &str = "cancelled";
 
 pub(super) fn cluster(input: &Input<'_>) -> Findings {
     let mut findings = Findings::default();
-    for freeze in &input.policy.freeze {
+    for freeze in &input.outline.policy.freeze {
         if freeze.covers(input.now) {
-            let message = format!("nothing is rolled at this time: {}", freeze.reason());
+            let message = format!("nothing is rolled at this time: {}", freeze.reason);
             findings.push(Finding::error(codes::FROZEN, message));
         }
     }
-    if let Some(reason) = &input.policy.lock {
-        let message = format!("the cluster is locked: {reason}");
+    if let Some(lock) = &input.outline.policy.lock {
+        let message = format!("the cluster is locked: {}", lock.reason);
         let hint = "remove `policy.lock` from cluster.yaml";
         findings.push(Finding::error(codes::LOCKED, message).hint(hint));
     }
@@ -52,19 +52,20 @@ fn quorum(input: &Input<'_>) -> Vec<Finding> {
         Some(Seen::State(state)) => !state.attempt.as_ref().is_some_and(in_the_way),
         Some(Seen::Unreachable(_)) | None => false,
     };
-    let quorum = input.policy.quorum.iter();
+    let quorum = input.outline.policy.quorum.iter();
     quorum
         .filter_map(|(role, least)| {
             let of_role = |node: &&NodeName| {
-                let roles = input.roles.get(*node);
-                roles.is_some_and(|roles| roles.contains(role))
+                let roles = input.outline.roles.get(*node);
+                roles.is_some_and(|roles| roles.contains(role.as_str()))
             };
-            let nodes: Vec<&NodeName> = input.order.iter().filter(of_role).collect();
+            let nodes: Vec<&NodeName> = input.outline.order.iter().filter(of_role).collect();
             let well = nodes.iter().copied().filter(healthy).count();
-            (well < *least as usize).then(|| {
+            (well < least.value as usize).then(|| {
                 let all = nodes.len();
                 let message = format!(
-                    "{well} of {all} nodes of role {role} are healthy; a roll begins with at least {least}"
+                    "{well} of {all} nodes of role {role} are healthy; a roll begins with at least {}",
+                    least.value
                 );
                 Finding::error(codes::QUORUM, message)
             })
@@ -83,7 +84,7 @@ fn reachable(input: &Input<'_>) -> Vec<Finding> {
         .filter_map(|node| why(node).map(|why| (node, why)))
         .collect();
     let all = !down.is_empty() && down.len() == input.bundle.releases.len();
-    if !all && input.policy.unreachable == Unreachable::Skip {
+    if !all && input.outline.policy.unreachable == Unreachable::Skip {
         return Vec::new();
     }
     let finding = |(node, why): (&NodeName, String)| {
@@ -106,7 +107,7 @@ fn in_the_way(attempt: &Attempt) -> bool {
 pub(super) fn node(input: &Input<'_>, node: &NodeName, state: &NodeState) -> Findings {
     let mut findings = Findings::default();
     if let Some(cluster) = &state.cluster
-        && cluster != input.cluster
+        && *cluster != input.outline.cluster
     {
         let message = format!("{node} belongs to the cluster {cluster}");
         findings.push(Finding::error(codes::FOREIGN, message).on(node));

@@ -2,36 +2,35 @@
 //! check; the share that would vanish gives it away. Small clusters lose large shares by honest edits, so
 //! a limit counts only from `FROM` existing things up.
 
-use super::Limits;
 use super::make::Input;
 use crate::codes::plan::{TOO_MUCH, UNMEASURED};
 use crate::finding::{Finding, Findings};
+use crate::model::scalars::Percent;
 use crate::observed::Seen;
 
 /// The same floor as octoDNS has: below it a share says little.
 const FROM: usize = 10;
 
 pub(super) fn limits(input: &Input<'_>) -> Findings {
-    let Limits {
-        dns_records,
-        backends,
-        files,
-    } = input.policy.limits;
+    let limits = &input.outline.policy.limits;
     let mut findings = Findings::default();
     let (removed, existing) = files_removed(input);
-    findings.extend(over(files, "files", removed, existing));
+    findings.extend(over(limits.files, "files", removed, existing));
     match input.base {
         Some(base) => {
             let gone = base
                 .dns_records
-                .difference(&input.target.dns_records)
+                .difference(&input.outline.inventory.dns_records)
                 .count();
             let records = base.dns_records.len();
-            findings.extend(over(dns_records, "DNS records", gone, records));
-            let gone = base.backends.difference(&input.target.backends).count();
-            findings.extend(over(backends, "backends", gone, base.backends.len()));
+            findings.extend(over(limits.dns_records, "DNS records", gone, records));
+            let gone = base
+                .backends
+                .difference(&input.outline.inventory.backends)
+                .count();
+            findings.extend(over(limits.backends, "backends", gone, base.backends.len()));
         }
-        None if base_is_missed(input) && (dns_records.is_some() || backends.is_some()) => {
+        None if base_is_missed(input) => {
             let message = "the commit that the nodes hold could not be read, so removed DNS records and backends were not counted";
             findings.push(Finding::warning(UNMEASURED, message));
         }
@@ -64,9 +63,9 @@ fn files_removed(input: &Input<'_>) -> (usize, usize) {
     (removed, existing)
 }
 
-fn over(limit: Option<u32>, what: &str, removed: usize, existing: usize) -> Option<Finding> {
-    let limit = limit?;
-    let too_much = existing >= FROM && removed * 100 > existing * limit as usize;
+fn over(limit: Percent, what: &str, removed: usize, existing: usize) -> Option<Finding> {
+    let limit = usize::from(limit.get());
+    let too_much = existing >= FROM && removed * 100 > existing * limit;
     too_much.then(|| {
         let share = removed * 100 / existing;
         let message = format!(

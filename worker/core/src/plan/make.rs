@@ -4,34 +4,29 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::actions::{Actions, actions};
+use super::actions::{Actions, BadGlob, actions};
 use super::changes::changes;
-use super::policy::{Drift, Inventory, Policy};
+use super::outline::{Inventory, Outline};
 use super::waves::waves;
-use super::{FileChange, Plan, Skipped, Turn, guards, limits};
+use super::{FileChange, Plan, Skipped, Timing, Turn, guards, limits};
 use crate::codes::plan as codes;
 use crate::finding::{Finding, Findings};
 use crate::gate::{Gate, GateScope};
-use crate::ids::{ClusterName, Digest, NodeName, NodePath};
+use crate::ids::{Digest, NodeName, NodePath};
+use crate::model::{Drift, Policy};
 use crate::observed::{DriftKind, NodeState, Observed, Seen};
 use crate::release::{Bundle, Release, ReleaseMeta};
 
 /// All that a plan is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
-    pub cluster: &'a ClusterName,
-    /// Every node, in the order of cluster.yaml.
-    pub order: &'a [NodeName],
-    pub roles: &'a BTreeMap<NodeName, BTreeSet<String>>,
-    pub policy: &'a Policy,
+    pub outline: &'a Outline,
     pub bundle: &'a Bundle,
     /// Rendered with stand-ins for missing secrets.
     pub incomplete: bool,
     /// The commit's subject line.
     pub subject: &'a str,
     pub observed: &'a Observed,
-    /// What the new commit defines.
-    pub target: &'a Inventory,
     /// What the commit that the nodes hold (`base_commit`) defines; `None` where it cannot be read.
     pub base: Option<&'a Inventory>,
     /// Digests of bundles that were rolled back.
@@ -72,6 +67,7 @@ enum Part {
 }
 
 pub fn make(input: &Input<'_>) -> Plan {
+    let outline = input.outline;
     let mut findings = guards::cluster(input);
     findings.extend(limits::limits(input));
     let mut turns = BTreeMap::new();
@@ -87,20 +83,29 @@ pub fn make(input: &Input<'_>) -> Plan {
             }),
         }
     }
-    let in_order: Vec<NodeName> = in_order(input.order, turns.keys());
+    let in_order: Vec<NodeName> = in_order(&outline.order, turns.keys());
     Plan {
-        cluster: input.cluster.clone(),
+        cluster: outline.cluster.clone(),
         commit: input.bundle.commit.clone(),
         subject: input.subject.to_owned(),
         bundle: input.bundle.digest,
-        waves: waves(&in_order, &input.policy.serial),
+        waves: waves(&in_order, &outline.policy.serial),
         turns,
         unchanged,
         skipped,
         findings: findings.sorted(),
-        timing: input.policy.timing,
-        on_failure: input.policy.on_failure,
+        timing: timing(&outline.policy),
+        on_failure: outline.policy.on_failure,
         fence: highest_fence(input.observed) + 1,
+    }
+}
+
+fn timing(policy: &Policy) -> Timing {
+    Timing {
+        min_healthy_time: policy.min_healthy_time.value.get(),
+        healthy_deadline: policy.healthy_deadline.value.get(),
+        progress_deadline: policy.progress_deadline.value.get(),
+        reconnect_deadline: policy.reconnect_deadline.value.get(),
     }
 }
 
@@ -141,8 +146,9 @@ fn part(input: &Input<'_>, node: &NodeName, release: &Release, findings: &mut Fi
     findings.extend(guards::quarantine(input, node, state));
     match turn(input, node, base, target, &replaced) {
         Ok(turn) => Part::Turn(Box::new(turn)),
-        Err(finding) => {
-            findings.push(finding);
+        Err(error) => {
+            let finding = Finding::error(codes::BAD_GLOB, error.to_string());
+            findings.push(finding.on(node).of(&error.component));
             Part::Skipped("its actions could not be decided".to_owned())
         }
     }
@@ -160,7 +166,7 @@ fn drift(
     state: &NodeState,
     findings: &mut Findings,
 ) -> BTreeMap<NodePath, DriftKind> {
-    let overwrite = input.policy.drift == Drift::Overwrite;
+    let overwrite = input.outline.policy.drift == Drift::Overwrite;
     let adopts = |path: &NodePath| {
         let named = (node.clone(), path.clone());
         overwrite || input.adopt.paths.contains(&named)
@@ -195,18 +201,14 @@ fn turn(
     base: Option<&ReleaseMeta>,
     target: &ReleaseMeta,
     replaced: &BTreeMap<NodePath, DriftKind>,
-) -> Result<Turn, Finding> {
+) -> Result<Turn, BadGlob> {
     let changes = changes(base, target, replaced);
     let Actions {
         forward,
         backward,
         drain,
         undrain,
-    } = actions(base, target, &changes).map_err(|error| {
-        Finding::error(codes::BAD_GLOB, error.to_string())
-            .on(node)
-            .of(&error.component)
-    })?;
+    } = actions(base, target, &changes)?;
     let mut packages: Vec<String> = Vec::new();
     for package in target.components.iter().flat_map(|c| &c.packages) {
         if !packages.contains(package) {

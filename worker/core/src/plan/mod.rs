@@ -6,7 +6,7 @@ mod changes;
 mod guards;
 mod limits;
 mod make;
-mod policy;
+mod outline;
 mod waves;
 
 #[cfg(test)]
@@ -22,11 +22,11 @@ use serde::{Deserialize, Serialize};
 use crate::finding::Findings;
 use crate::gate::Gate;
 use crate::ids::{ClusterName, ComponentName, Digest, NodeName, NodePath};
-pub use crate::model::OnFailure;
 use crate::release::Command;
 
+pub use crate::model::OnFailure;
 pub use make::{Adopt, Input, base_commit, make};
-pub use policy::{Batch, Drift, Freeze, Inventory, Limits, Policy, Unreachable, WeekMoment};
+pub use outline::{Inventory, Outline};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {

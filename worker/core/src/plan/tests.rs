@@ -5,8 +5,13 @@ use super::*;
 use crate::codes::Code;
 use crate::codes::plan as codes;
 use crate::gate::GateScope;
+use crate::model::cluster::Lock;
+use crate::model::freeze::Freeze;
+use crate::model::scalars::Percent;
+use crate::model::{Drift, Unreachable};
 use crate::observed::{Attempt, AttemptPhase, DriftKind, Seen};
 use crate::release::Release;
+use crate::yaml::At;
 
 const CFG: &str = "/etc/haproxy/haproxy.cfg";
 const MAP: &str = "/etc/haproxy/hosts.map";
@@ -190,7 +195,10 @@ fn a_node_that_is_down_is_skipped_or_stops_everything() {
 #[test]
 fn quorum_counts_nodes_that_are_up_and_not_half_way() {
     let mut world = world();
-    world.policy.quorum.insert("edge".into(), 2);
+    world
+        .policy
+        .quorum
+        .insert("edge".parse().unwrap(), At::nowhere(2));
     assert_eq!(codes_of(&world.plan()), []);
     world.state("b").attempt = Some(Attempt {
         token: "t".into(),
@@ -258,13 +266,13 @@ fn what_was_rolled_back_is_not_tried_again_by_itself() {
 #[test]
 fn freeze_lock_stand_ins_and_strangers_refuse() {
     let mut world = world();
-    world.policy.lock = Some("audit".into());
-    world.incomplete = true;
-    world.policy.freeze.push(Freeze::Between {
-        from: "2026-11-22T00:00:00Z".parse().unwrap(),
-        until: "2026-11-23T00:00:00Z".parse().unwrap(),
-        reason: "holidays".into(),
+    world.policy.lock = Some(Lock {
+        reason: "audit".into(),
     });
+    world.incomplete = true;
+    let window = r#"{"from": "2026-11-22T00:00[UTC]", "until": "2026-11-23T00:00[UTC]", "reason": "holidays"}"#;
+    let freeze: Freeze = serde_json::from_str(window).unwrap();
+    world.policy.freeze.push(At::nowhere(freeze));
     world.state("a").cluster = Some("other".parse().unwrap());
     *world.state("b") = state(Some(&haproxy("a", "old", "m")));
     let wanted = [
@@ -281,7 +289,7 @@ fn freeze_lock_stand_ins_and_strangers_refuse() {
 #[test]
 fn too_much_removed_is_refused_from_ten_up() {
     let mut world = world();
-    world.policy.limits.dns_records = Some(30);
+    world.policy.limits.dns_records = Percent::new(30);
     let names = |count: usize| (0..count).map(|n| format!("{n} A")).collect();
     let inventory = |count| Inventory {
         dns_records: names(count),
@@ -314,9 +322,9 @@ fn files_removed_count_over_all_nodes() {
         bundle("new", vec![many(5)]),
         vec![("a", state(Some(&many(12))))],
     );
-    world.policy.limits.files = Some(50);
+    world.policy.limits.files = Percent::new(50);
     assert_eq!(codes_of(&world.plan()), [codes::TOO_MUCH]);
-    world.policy.limits.files = Some(60);
+    world.policy.limits.files = Percent::new(60);
     assert_eq!(codes_of(&world.plan()), []);
 }
 
