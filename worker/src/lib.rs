@@ -8,5 +8,6 @@ pub mod node;
 pub mod ports;
 pub mod probe;
 pub mod queue;
+pub mod roll;
 pub mod store;
 pub mod web;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use windlass_core::gate::{Gate, ProbeResult};
-use windlass_core::ids::{ClusterName, Digest, NodeName, NodePath};
+use windlass_core::ids::{ClusterName, NodeName, NodePath};
 use windlass_core::observed::NodeState;
 use windlass_core::plan::Turn;
 use windlass_core::release::Release;
@@ -146,14 +146,4 @@ pub trait NodeWriter: NodeReader {
 pub trait Prober: Send + Sync {
     /// Probes once. A gate with `Probe::Command` is run on `node` by the caller instead.
     fn probe(&self, gate: &Gate) -> impl Future<Output = ProbeResult> + Send;
-}
-
-/// The releases that a resumed roll needs again come from here, by commit.
-pub trait BundleSource: Send + Sync {
-    fn release(
-        &self,
-        commit: &str,
-        node: &NodeName,
-        digest: &Digest,
-    ) -> impl Future<Output = anyhow::Result<Release>> + Send;
 }

@@ -64,6 +64,16 @@ impl Outcome {
         }
     }
 
+    /// Whether the bundle is not to be tried again by itself: it failed, nobody merely stopped it.
+    pub fn quarantines(&self) -> bool {
+        let failed = |failure: &Failure| failure.step != "cancel";
+        match self {
+            Self::RolledBack { failure, .. } => failed(failure),
+            Self::Stuck { failure, .. } => failure.as_ref().is_some_and(failed),
+            Self::Unchanged { .. } | Self::RolledOut { .. } | Self::Refused { .. } => false,
+        }
+    }
+
     /// One word, the same everywhere.
     pub fn word(&self) -> &'static str {
         match self {

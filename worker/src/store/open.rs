@@ -10,7 +10,10 @@ use rusqlite_migration::{M, Migrations};
 
 use super::handle::StoreError;
 
-const STEPS: &[M<'static>] = &[M::up(include_str!("schema.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("schema.sql")),
+    M::up(include_str!("../roll/schema.sql")),
+];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// Another process of ours (the CLI beside the worker) may hold the file for a moment.

@@ -51,10 +51,8 @@ pub(super) fn actions(
         }
     }
     for after in new.iter().filter(|c| busy.contains(&c.name)) {
-        if let Some(before) = find(old, &after.name) {
+        if find(old, &after.name).is_some() {
             actions.undrain.extend(after.undrain.iter().cloned());
-            // A node that goes back by itself has nobody to put it back into rotation.
-            actions.backward.extend(before.undrain.iter().cloned());
         }
     }
     Ok(actions)

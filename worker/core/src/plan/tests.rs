@@ -65,10 +65,7 @@ fn only_what_differs_changes_and_says_why() {
     let source = "components/haproxy/_etc_haproxy_haproxy.cfg".to_owned();
     assert_eq!(turn.changes[0].because, [(source, "changed".to_owned())]);
     assert_eq!(labels(&turn.forward), ["reload haproxy"]);
-    assert_eq!(
-        labels(&turn.backward),
-        ["reload haproxy", "undrain haproxy"]
-    );
+    assert_eq!(labels(&turn.backward), ["reload haproxy"]);
     assert_eq!(labels(&turn.drain), ["drain haproxy"]);
     assert_eq!(labels(&turn.undrain), ["undrain haproxy"]);
 }

@@ -104,16 +104,11 @@ impl RollState {
         let (Some(turn), Some(node)) = (plan.turns.get(name), self.nodes.get(name)) else {
             return Err("the node has no turn in this roll");
         };
-        let back = match act {
-            Act::Rollback => node.live,
-            Act::Undrain => node.drained && !node.live,
-            _ => false,
-        };
         let free = node
             .begun
             .is_none_or(|before| before == act || before.only_looks());
         let due = if self.is_going_back() {
-            (back && must_go_back(plan, self, name)) || node.begun == Some(act)
+            (act == Act::Rollback && must_go_back(plan, self, name)) || node.begun == Some(act)
         } else {
             forward(turn, node) == Some(act)
         };
@@ -125,8 +120,6 @@ impl RollState {
         }
         self.change(name, |node| {
             node.begun = Some(act);
-            node.drained |= act == Act::Drain;
-            node.live |= act == Act::Activate;
             node.touched |= matches!(act, Act::Drain | Act::Activate);
         });
         Ok(())
@@ -150,7 +143,6 @@ impl RollState {
     }
 
     fn done(&mut self, name: &NodeName, act: Act, at: Timestamp) {
-        let going_back = self.is_going_back();
         self.change(name, |node| {
             node.doubt = None;
             node.place = match act {
@@ -161,14 +153,11 @@ impl RollState {
                 Act::Activate => Place::Active,
                 Act::Extend => Place::Reached,
                 Act::Gates => Place::Healthy,
-                Act::Undrain if going_back && !node.live => Place::Back,
                 Act::Undrain => Place::InRotation,
                 Act::Soak => Place::Soaked,
                 Act::Confirm => Place::Confirmed,
                 Act::Rollback => Place::Back,
             };
-            node.drained &= !matches!(act, Act::Undrain | Act::Confirm | Act::Rollback);
-            node.live &= act != Act::Rollback;
         });
         if act == Act::Confirm {
             self.confirmed.push(name.clone());
@@ -179,14 +168,8 @@ impl RollState {
     }
 
     fn failed(&mut self, name: &NodeName, act: Act, failure: Failure) {
-        match act {
-            // The agent has put the old release back before it answered.
-            Act::Activate => self.change(name, went_back),
-            Act::Rollback => self.stuck(name, &failure.message),
-            Act::Undrain if self.is_going_back() && !self.is_live(name) => {
-                self.stuck(name, &failure.message);
-            }
-            _ => {}
+        if act == Act::Rollback {
+            self.stuck(name, &failure.message);
         }
         if failure.node != *name {
             self.condemned.insert(failure.node.clone());
@@ -195,10 +178,8 @@ impl RollState {
     }
 
     fn declined(&mut self, name: &NodeName, act: Act, message: &str, at: Timestamp) {
-        match act {
-            Act::Drain => self.change(name, |node| node.drained = false),
-            Act::Activate => self.change(name, |node| node.live = false),
-            _ => return self.doubt(name, message, at),
+        if !matches!(act, Act::Drain | Act::Activate) {
+            return self.doubt(name, message, at);
         }
         let failure = failure(name, act.word(), "the node refused", message);
         self.failure.get_or_insert(failure);
@@ -236,7 +217,6 @@ impl RollState {
         match fate {
             Fate::Untouched => self.untouched(name),
             Fate::Activated => self.change(name, |node| {
-                node.live = true;
                 node.place = node.place.max(Place::Active);
             }),
             Fate::Confirmed => {
@@ -245,7 +225,7 @@ impl RollState {
                 }
             }
             Fate::WentBack { reason } => {
-                self.change(name, went_back);
+                self.change(name, |node| node.place = Place::Back);
                 let failure = failure(name, "confirm", "went back by itself", reason);
                 self.failure.get_or_insert(failure);
             }
@@ -259,12 +239,6 @@ impl RollState {
     /// of it is another matter.
     fn untouched(&mut self, name: &NodeName) {
         let forgot = self.place(name) >= Place::Active;
-        self.change(name, |node| {
-            node.live = false;
-            if forgot {
-                node.place = Place::Drained;
-            }
-        });
         if forgot {
             let message = "it no longer knows of this attempt";
             let failure = failure(name, "confirm", "the node forgot", message);
@@ -316,21 +290,11 @@ impl RollState {
         }
     }
 
-    fn is_live(&self, name: &NodeName) -> bool {
-        self.nodes.get(name).is_some_and(|node| node.live)
-    }
-
     fn change(&mut self, name: &NodeName, change: impl FnOnce(&mut NodeRoll)) {
         if let Some(node) = self.nodes.get_mut(name) {
             change(node);
         }
     }
-}
-
-fn went_back(node: &mut NodeRoll) {
-    node.place = Place::Back;
-    node.live = false;
-    node.drained = false;
 }
 
 fn failure(node: &NodeName, step: &str, what: &str, message: &str) -> Failure {

@@ -154,7 +154,7 @@ pub(super) fn must_go_back(plan: &Plan, state: &RollState, name: &NodeName) -> b
     let Some(node) = state.nodes.get(name) else {
         return false;
     };
-    let affected = (node.live || node.drained) && !node.is_over();
+    let affected = node.touched && !node.is_over();
     let keeps = node.place == Place::Confirmed
         && plan.on_failure == OnFailure::Stop
         && !state.condemned.contains(name);
@@ -198,12 +198,7 @@ fn back(plan: &Plan, state: &RollState, name: &NodeName, now: Timestamp) -> Opti
     if !must_go_back(plan, state, name) {
         return None;
     }
-    let act = if node.live {
-        Act::Rollback
-    } else {
-        Act::Undrain
-    };
-    Some(step(plan, state, turn, act, now))
+    Some(step(plan, state, turn, Act::Rollback, now))
 }
 
 /// The gates that count in this step: the node's own; those of nodes that are done; those of unchanged nodes that

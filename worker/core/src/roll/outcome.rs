@@ -26,7 +26,7 @@ pub(super) fn outcome(plan: &Plan, state: &RollState) -> Outcome {
     match &state.failure {
         Some(failure) => Outcome::RolledBack {
             failure: failure.clone(),
-            nodes: touched(state, |node| !node.live),
+            nodes: touched(state, |node| node.place == Place::Back),
             kept: touched(state, |node| node.place == Place::Confirmed),
         },
         None => Outcome::RolledOut {

@@ -56,11 +56,7 @@ pub struct NodeRoll {
     pub place: Place,
     /// Written down as about to be done, without a result yet.
     pub begun: Option<Act>,
-    /// May be out of rotation.
-    pub drained: bool,
-    /// May hold files of the new release.
-    pub live: bool,
-    /// Was drained or changed at some time in this roll.
+    /// May have been drained or changed in this roll.
     pub touched: bool,
     pub(super) doubt: Option<Doubt>,
     pub(super) stuck: Option<String>,

@@ -1,0 +1,174 @@
+//! The driver's outside: begins rolls, and takes up those that a dead worker left.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use windlass_core::codes::plan::CANCELLED;
+use windlass_core::finding::Finding;
+use windlass_core::ids::{ClusterName, NodeName};
+use windlass_core::outcome::Outcome;
+use windlass_core::plan::Plan;
+use windlass_core::release::Bundle;
+use windlass_core::roll::{Entry, IllegalEvent, RollEvent, RollState};
+
+use super::clock::Clock;
+use super::journal::{Journal, JournalError};
+use super::perform::Performer;
+use super::permit::RollPermit;
+use super::run::Run;
+use crate::ports::{Fence, NodeWriter, Prober};
+
+#[derive(Debug, thiserror::Error)]
+pub enum RollError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("the roll's journal does not fit together")]
+    Illegal(#[from] IllegalEvent),
+    #[error("a step of the roll broke off")]
+    Task(#[from] tokio::task::JoinError),
+    #[error("the permit is for the cluster {permit}, the plan for {plan}")]
+    Permit {
+        permit: ClusterName,
+        plan: ClusterName,
+    },
+}
+
+/// Hears of everything that happens in a roll: the live table, the API, the log.
+pub trait Observer: Send + Sync {
+    fn happened(&self, plan: &Plan, state: &RollState, entry: &Entry);
+    /// A node's turn waits for a gate (its own or that of another node); what was seen last.
+    fn waiting(&self, _node: &NodeName, _gate_of: &NodeName, _gate: &str, _seen: &str) {}
+}
+
+/// Hears nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn happened(&self, _: &Plan, _: &RollState, _: &Entry) {}
+}
+
+pub struct Driver<N, P, J> {
+    pub nodes: Arc<N>,
+    pub prober: Arc<P>,
+    pub journal: J,
+    pub observer: Arc<dyn Observer>,
+    /// Puts the node whose turn it is back, and what the policy says of the others.
+    pub cancel: CancellationToken,
+}
+
+impl<N, P, J> Driver<N, P, J>
+where
+    N: NodeWriter + 'static,
+    P: Prober + 'static,
+    J: Journal,
+{
+    /// Carries a plan out. `holder` names this worker; the nodes remember it beside the fence.
+    pub async fn drive(
+        &self,
+        permit: &RollPermit,
+        plan: Plan,
+        bundle: Arc<Bundle>,
+        holder: &str,
+    ) -> Result<Outcome, RollError> {
+        if plan.findings.has_errors() {
+            return Ok(Outcome::Refused {
+                findings: plan.findings,
+            });
+        }
+        if plan.turns.is_empty() {
+            let skipped = plan.skipped.into_iter().map(|skipped| skipped.node);
+            return Ok(Outcome::Unchanged {
+                skipped: skipped.collect(),
+            });
+        }
+        fits(permit, &plan)?;
+        let roll = self.journal.begin(&plan).await?;
+        let tokens = tokens(&plan);
+        let clock = Clock::start(Timestamp::now());
+        let state = RollState::new(&plan, clock.now());
+        let opened = RollEvent::Opened {
+            holder: holder.to_owned(),
+            tokens: tokens.clone(),
+        };
+        let performer = self.performer(plan, bundle, holder, tokens, clock);
+        let mut run = Run::new(self, roll, state, performer);
+        run.note(opened).await?;
+        run.to_the_end().await
+    }
+
+    /// Takes up the roll that a worker of this cluster left when it died: goes on with it, or goes back. `None` where
+    /// there is none, or where it had touched nothing and is simply planned anew.
+    pub async fn resume(
+        &self,
+        permit: &RollPermit,
+        cluster: &ClusterName,
+    ) -> Result<Option<Outcome>, RollError> {
+        let Some(open) = self.journal.unfinished(cluster).await? else {
+            return Ok(None);
+        };
+        fits(permit, &open.plan)?;
+        let clock = Clock::start(Timestamp::now());
+        let begun = open.entries.first().map_or(clock.now(), |entry| entry.at);
+        let state = RollState::replay(&open.plan, begun, &open.entries)?;
+        if state.is_untouched() {
+            let message = "the worker ended before any node was touched";
+            let findings = [Finding::error(CANCELLED, message)].into_iter().collect();
+            let outcome = Outcome::Refused { findings };
+            self.journal.close(open.id, &outcome).await?;
+            return Ok(None);
+        }
+        // All nodes were staged before the first was touched, so no release is needed any more.
+        let bundle = Arc::new(Bundle::new(open.plan.commit.clone(), BTreeMap::new()));
+        let (holder, tokens) = (state.holder.clone(), state.tokens.clone());
+        let performer = self.performer(open.plan, bundle, &holder, tokens, clock);
+        let mut run = Run::new(self, open.id, state, performer);
+        run.note(RollEvent::Resumed).await?;
+        run.to_the_end().await.map(Some)
+    }
+
+    fn performer(
+        &self,
+        plan: Plan,
+        bundle: Arc<Bundle>,
+        holder: &str,
+        tokens: BTreeMap<NodeName, String>,
+        clock: Clock,
+    ) -> Performer<N, P> {
+        Performer {
+            nodes: Arc::clone(&self.nodes),
+            prober: Arc::clone(&self.prober),
+            observer: Arc::clone(&self.observer),
+            fence: Fence {
+                cluster: plan.cluster.clone(),
+                number: plan.fence,
+                holder: holder.to_owned(),
+            },
+            plan,
+            bundle,
+            tokens,
+            clock,
+        }
+    }
+}
+
+fn fits(permit: &RollPermit, plan: &Plan) -> Result<(), RollError> {
+    if *permit.cluster() == plan.cluster {
+        return Ok(());
+    }
+    Err(RollError::Permit {
+        permit: permit.cluster().clone(),
+        plan: plan.cluster.clone(),
+    })
+}
+
+/// Nobody can confirm an attempt whose token they were not given.
+fn tokens(plan: &Plan) -> BTreeMap<NodeName, String> {
+    let token = |node: &NodeName| {
+        let random = uuid::Uuid::new_v4().simple();
+        (node.clone(), format!("{}-{node}-{random}", plan.fence))
+    };
+    plan.turns.keys().map(token).collect()
+}

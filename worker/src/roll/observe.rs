@@ -1,0 +1,29 @@
+//! Asks all nodes at once how they are.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use windlass_core::ids::NodeName;
+use windlass_core::observed::{Observed, Seen};
+
+use crate::ports::NodeReader;
+
+pub async fn all<N: NodeReader + 'static>(
+    nodes: &Arc<N>,
+    names: impl IntoIterator<Item = NodeName>,
+) -> Observed {
+    let mut asked = JoinSet::new();
+    for name in names {
+        let nodes = Arc::clone(nodes);
+        asked.spawn(async move {
+            let seen = match nodes.status(&name).await {
+                Ok(state) => Seen::State(Box::new(state)),
+                Err(error) => Seen::Unreachable(error.to_string()),
+            };
+            (name, seen)
+        });
+    }
+    Observed {
+        nodes: asked.join_all().await.into_iter().collect(),
+    }
+}

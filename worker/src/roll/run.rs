@@ -1,0 +1,173 @@
+//! The loop: ask what is next, write down what is about to be done, do it, write down what came of it. There is no
+//! policy here; what runs side by side, what waits and what is broken off all follow from `next`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use windlass_core::ids::NodeName;
+use windlass_core::outcome::Outcome;
+use windlass_core::roll::{Act, Entry, RollEvent, RollState, Step, next};
+
+use super::driver::{Driver, RollError};
+use super::journal::{Journal, RollId};
+use super::perform::Performer;
+use crate::ports::{NodeWriter, Prober};
+
+pub(super) struct Run<'a, N, P, J> {
+    driver: &'a Driver<N, P, J>,
+    roll: RollId,
+    state: RollState,
+    performer: Arc<Performer<N, P>>,
+    tasks: JoinSet<(NodeName, RollEvent)>,
+    /// What is under way on each node.
+    busy: BTreeMap<NodeName, UnderWay>,
+}
+
+struct UnderWay {
+    task: AbortHandle,
+    /// `None`: the node is being asked.
+    act: Option<Act>,
+}
+
+impl UnderWay {
+    fn only_looks(&self) -> bool {
+        self.act.is_none_or(Act::only_looks)
+    }
+}
+
+impl<'a, N, P, J> Run<'a, N, P, J>
+where
+    N: NodeWriter + 'static,
+    P: Prober + 'static,
+    J: Journal,
+{
+    pub(super) fn new(
+        driver: &'a Driver<N, P, J>,
+        roll: RollId,
+        state: RollState,
+        performer: Performer<N, P>,
+    ) -> Self {
+        Self {
+            driver,
+            roll,
+            state,
+            performer: Arc::new(performer),
+            tasks: JoinSet::new(),
+            busy: BTreeMap::new(),
+        }
+    }
+
+    pub(super) async fn to_the_end(&mut self) -> Result<Outcome, RollError> {
+        loop {
+            let steps = next(
+                &self.performer.plan,
+                &self.state,
+                self.performer.clock.now(),
+            );
+            self.break_off(&steps);
+            if let Some(outcome) = self.start(steps).await? {
+                self.tasks.shutdown().await;
+                self.driver.journal.close(self.roll, &outcome).await?;
+                return Ok(outcome);
+            }
+            self.wait().await?;
+        }
+    }
+
+    /// Writes an event down, then lets it count.
+    pub(super) async fn note(&mut self, event: RollEvent) -> Result<(), RollError> {
+        let entry = Entry {
+            at: self.performer.clock.now(),
+            event,
+        };
+        let mut state = self.state.clone();
+        state.apply(&self.performer.plan, &entry)?;
+        self.driver.journal.append(self.roll, &entry).await?;
+        self.state = state;
+        let plan = &self.performer.plan;
+        self.driver.observer.happened(plan, &self.state, &entry);
+        Ok(())
+    }
+
+    /// Ends the watching that is no longer wanted; what changes a node is always waited for.
+    fn break_off(&mut self, steps: &[Step]) {
+        let wanted = |node: &NodeName, act: Option<Act>| {
+            let mut of_node = steps.iter().filter(|step| step.node() == Some(node));
+            of_node.any(|step| step.act() == act)
+        };
+        self.busy.retain(|node, under_way| {
+            let keep = !under_way.only_looks() || wanted(node, under_way.act);
+            if !keep {
+                under_way.task.abort();
+            }
+            keep
+        });
+    }
+
+    async fn start(&mut self, steps: Vec<Step>) -> Result<Option<Outcome>, RollError> {
+        for step in steps {
+            match step {
+                Step::Finish(outcome) => return Ok(Some(outcome)),
+                Step::Record(event) => self.note(event).await?,
+                step => self.begin(step).await?,
+            }
+        }
+        Ok(None)
+    }
+
+    async fn begin(&mut self, step: Step) -> Result<(), RollError> {
+        let Some(node) = step.node().cloned() else {
+            return Ok(());
+        };
+        if self.busy.contains_key(&node) {
+            return Ok(());
+        }
+        let act = step.act();
+        if let Some(act) = act {
+            let node = node.clone();
+            self.note(RollEvent::Begun { node, act }).await?;
+        }
+        let performer = Arc::clone(&self.performer);
+        let of = node.clone();
+        let task = self
+            .tasks
+            .spawn(async move { (of, performer.perform(step).await) });
+        self.busy.insert(node, UnderWay { task, act });
+        Ok(())
+    }
+
+    async fn wait(&mut self) -> Result<(), RollError> {
+        if self.tasks.is_empty() {
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            () = self.driver.cancel.cancelled(), if !self.state.cancelled => {
+                self.note(RollEvent::Cancelled).await
+            }
+            Some(ended) = self.tasks.join_next_with_id() => self.ended(ended).await,
+        }
+    }
+
+    async fn ended(
+        &mut self,
+        ended: Result<(Id, (NodeName, RollEvent)), JoinError>,
+    ) -> Result<(), RollError> {
+        let (id, (node, event)) = match ended {
+            Ok(ended) => ended,
+            Err(error) if error.is_cancelled() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        // A task that ended in the moment it was broken off has nothing to say any more.
+        if self
+            .busy
+            .get(&node)
+            .is_none_or(|under| under.task.id() != id)
+        {
+            return Ok(());
+        }
+        self.busy.remove(&node);
+        self.note(event).await
+    }
+}
