@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use windlass_core::check::{self, Ended};
-use windlass_core::codes::nodes::{NOT_STAGED, UNREACHABLE};
+use windlass_core::codes::nodes::{HOST_KEY, NODE_REFUSED, STEP_FAILED, STUCK, UNREACHABLE};
 use windlass_core::finding::{Finding, Findings};
 use windlass_core::ids::NodeName;
 use windlass_core::plan::Plan;
@@ -106,7 +106,7 @@ impl<N: NodeWriter + 'static, P: Prober + 'static> Performer<N, P> {
         let token = self.token(&node);
         let release = self.bundle.releases.get(&node);
         let (Some(release), Some(turn)) = (release, self.plan.turns.get(&node)) else {
-            return refused(node, NOT_STAGED, "its release is not at hand");
+            return no_release(node);
         };
         match self.nodes.stage(&self.fence, token, release, turn).await {
             Ok(()) => RollEvent::Done { node, act },
@@ -117,7 +117,7 @@ impl<N: NodeWriter + 'static, P: Prober + 'static> Performer<N, P> {
     async fn check(&self, node: NodeName) -> RollEvent {
         let act = Act::Check;
         let Some(release) = self.bundle.releases.get(&node) else {
-            return refused(node, NOT_STAGED, "its release is not at hand");
+            return no_release(node);
         };
         let token = self.token(&node);
         let outputs = match self.nodes.check(&self.fence, token, &node).await {
@@ -151,11 +151,14 @@ impl<N: NodeWriter + 'static, P: Prober + 'static> Performer<N, P> {
     }
 }
 
-fn refused(node: NodeName, code: windlass_core::codes::Code, why: &str) -> RollEvent {
-    let finding = Finding::error(code, format!("{node}: {why}")).on(&node);
+/// A resumed roll never stages, so this does not happen; if it did, nothing would be touched.
+fn no_release(node: NodeName) -> RollEvent {
+    let message = format!("the release of {node} is not at hand");
     RollEvent::Refused {
+        findings: [Finding::error(NODE_REFUSED, message).on(&node)]
+            .into_iter()
+            .collect(),
         node,
-        findings: [finding].into_iter().collect(),
     }
 }
 
@@ -166,10 +169,11 @@ fn untouched(node: NodeName, error: &NodeError) -> RollEvent {
             let message = why.clone();
             return RollEvent::Fenced { node, message };
         }
-        NodeError::Unreachable { .. } | NodeError::HostKey { .. } => UNREACHABLE,
-        NodeError::Refused { .. } | NodeError::Failed { .. } | NodeError::Stuck { .. } => {
-            NOT_STAGED
-        }
+        NodeError::Unreachable { .. } => UNREACHABLE,
+        NodeError::HostKey { .. } => HOST_KEY,
+        NodeError::Refused { .. } => NODE_REFUSED,
+        NodeError::Failed { .. } => STEP_FAILED,
+        NodeError::Stuck { .. } => STUCK,
     };
     let finding = Finding::error(code, error.to_string()).on(&node);
     RollEvent::Refused {
