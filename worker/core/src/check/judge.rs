@@ -198,8 +198,9 @@ impl Judgement<'_> {
         self.by_component(Finding::error(checks::CHECK_PATTERN, message))
     }
 
+    /// Where nobody gave the check a name, its label is the whole command.
     fn label(&self) -> &str {
-        &self.check.command.label
+        self.check.command.label.lines().next().unwrap_or_default()
     }
 }
 

@@ -28,5 +28,7 @@ super::codes! {
     MATERIAL_EXPOSED = "WL325", "a private key or secret is readable by everyone",
         "Files in the worker's `certificates` and `secrets` directories should have mode 0600 or 0640.";
     SECRET_UNREADABLE = "WL326", "a secret file cannot be used",
-        "A secret is one line of printable text in a file named like the secret. It must be readable by the worker, and not empty or larger than 64 KiB.";
+        "A secret is a text in a file of the worker's `secrets` directory that is named like the secret. It must be readable by the worker, valid UTF-8, and not empty or larger than 64 KiB.";
+    CERTIFICATE_CHAIN = "WL327", "a certificate comes without its chain",
+        "Browsers often know the missing issuer and other clients do not, so that the site works for some people only. The PEM file must hold the certificate first, then the certificates of its issuers.";
 }
