@@ -1,0 +1,259 @@
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
+};
+use windlass_core::gate::HttpProbe;
+
+use super::*;
+
+/// Certificates of an authority of our own: a root, an intermediate, and leaves below it.
+struct Authority {
+    root: CertifiedIssuer<'static, KeyPair>,
+    middle: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let params = |name: &str| {
+            let mut params = CertificateParams::new(Vec::new()).unwrap();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+            params
+                .distinguished_name
+                .push(rcgen::DnType::CommonName, name);
+            params
+        };
+        let root =
+            CertifiedIssuer::self_signed(params("root"), KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let middle = CertifiedIssuer::signed_by(params("middle"), key, &root).unwrap();
+        Self { root, middle }
+    }
+
+    /// Certificate, chain if complete, key.
+    fn leaf(&self, names: &[&str], until: i32, complete: bool) -> String {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let leaf = params.signed_by(&key, &self.middle).unwrap();
+        let chain = match complete {
+            true => self.middle.pem(),
+            false => String::new(),
+        };
+        format!("{}{chain}{}", leaf.pem(), key.serialize_pem())
+    }
+}
+
+struct Web {
+    _haproxy: Server,
+    ca: PathBuf,
+    http: SocketAddr,
+    good: SocketAddr,
+    expired: SocketAddr,
+    incomplete: SocketAddr,
+}
+
+impl Web {
+    async fn start() -> Self {
+        let directory = TempDir::new().unwrap();
+        let authority = Authority::new();
+        let put = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let names = ["blog.example.org", "*.wild.example.org"];
+        let good = put("good.pem", &authority.leaf(&names, 2200, true));
+        let expired = put("expired.pem", &authority.leaf(&names, 2021, true));
+        let incomplete = put("incomplete.pem", &authority.leaf(&names, 2200, false));
+        let ca = put("ca.pem", &authority.root.pem());
+        let [http, tls, late, short] = [(); 4].map(|()| free_port());
+        let config = format!(
+            "defaults\n mode http\n timeout client 5s\n timeout connect 5s\n timeout server 5s\n\
+             frontend in\n bind 127.0.0.1:{http}\n bind 127.0.0.1:{tls} ssl crt {}\n \
+             bind 127.0.0.1:{late} ssl crt {}\n bind 127.0.0.1:{short} ssl crt {}\n \
+             http-request redirect location https://elsewhere.example.org/ code 302 if {{ path /away }}\n \
+             http-request return status 503 if {{ path /down }}\n \
+             http-request return status 200 content-type text/plain lf-string \"%[req.hdr(host)] %[ssl_fc_sni]\"\n",
+            good.display(),
+            expired.display(),
+            incomplete.display()
+        );
+        put("haproxy.cfg", &config);
+        let haproxy = Server::start("haproxy", &["-db", "-f", "haproxy.cfg"], directory);
+        let web = Self {
+            _haproxy: haproxy,
+            ca,
+            http: local(http),
+            good: local(tls),
+            expired: local(late),
+            incomplete: local(short),
+        };
+        wait_until_open(web.incomplete).await;
+        web
+    }
+
+    async fn get(
+        &self,
+        url: &str,
+        connect: SocketAddr,
+        status: u16,
+        body: Option<&str>,
+    ) -> ProbeResult {
+        let wanted = HttpProbe {
+            url: url.to_owned(),
+            connect,
+            status: vec![status],
+            body: body.map(str::to_owned),
+            verify: true,
+        };
+        probe(Some(self.ca.clone()), Probe::Http(wanted)).await
+    }
+
+    async fn tls(&self, connect: SocketAddr, name: &str, days_left: u32) -> ProbeResult {
+        let name = name.to_owned();
+        let wanted = Probe::Tls {
+            connect,
+            name,
+            days_left,
+        };
+        probe(Some(self.ca.clone()), wanted).await
+    }
+}
+
+#[tokio::test]
+async fn http_judges_status_and_body_and_follows_no_redirect() {
+    let web = Web::start().await;
+    let url = "http://blog.example.org";
+    assert_seen(
+        &web.get(&format!("{url}/"), web.http, 200, None).await,
+        true,
+        "200 OK",
+    );
+    let body = web
+        .get(&format!("{url}/"), web.http, 200, Some("blog.example.org "))
+        .await;
+    assert_seen(&body, true, "200 OK");
+    let body = web
+        .get(&format!("{url}/"), web.http, 200, Some("shop"))
+        .await;
+    assert_seen(&body, false, "lacks \"shop\"");
+    let down = web.get(&format!("{url}/down"), web.http, 200, None).await;
+    assert_seen(&down, false, "503 Service Unavailable");
+    let away = web.get(&format!("{url}/away"), web.http, 302, None).await;
+    assert_seen(&away, true, "302 Found to https://elsewhere.example.org/");
+    let away = web.get(&format!("{url}/away"), web.http, 200, None).await;
+    assert_seen(&away, false, "302");
+    let by_address = web
+        .get("http://192.0.2.7/", web.http, 200, Some("192.0.2.7 "))
+        .await;
+    assert_seen(&by_address, true, "200 OK");
+}
+
+#[tokio::test]
+async fn https_sends_the_name_to_the_address_and_verifies_what_is_served() {
+    let web = Web::start().await;
+    let url = "https://blog.example.org/";
+    let named = web
+        .get(
+            url,
+            web.good,
+            200,
+            Some("blog.example.org blog.example.org"),
+        )
+        .await;
+    assert_seen(&named, true, "200 OK");
+    let other = web
+        .get("https://shop.example.org/", web.good, 200, None)
+        .await;
+    assert_seen(
+        &other,
+        false,
+        "for other names: blog.example.org, *.wild.example.org",
+    );
+    assert_seen(
+        &web.get(url, web.expired, 200, None).await,
+        false,
+        "expired",
+    );
+    assert_seen(
+        &web.get(url, web.incomplete, 200, None).await,
+        false,
+        "chain is incomplete",
+    );
+    assert_seen(&web.get(url, web.http, 200, None).await, false, "");
+
+    let unverified = HttpProbe {
+        url: url.to_owned(),
+        connect: web.expired,
+        status: vec![200],
+        body: None,
+        verify: false,
+    };
+    assert_seen(&probe(None, Probe::Http(unverified)).await, true, "200 OK");
+    let unknown = HttpProbe {
+        url: url.to_owned(),
+        connect: web.good,
+        status: vec![200],
+        body: None,
+        verify: true,
+    };
+    assert_seen(
+        &probe(None, Probe::Http(unknown)).await,
+        false,
+        "not trusted",
+    );
+}
+
+#[tokio::test]
+async fn tls_judges_the_served_certificate() {
+    let web = Web::start().await;
+    assert_seen(
+        &web.tls(web.good, "blog.example.org", 14).await,
+        true,
+        "more days",
+    );
+    assert_seen(
+        &web.tls(web.good, "*.wild.example.org", 14).await,
+        true,
+        "more days",
+    );
+    assert_seen(
+        &web.tls(web.good, "blog.example.org", 4_000_000).await,
+        false,
+        "expires in",
+    );
+    assert_seen(
+        &web.tls(web.good, "shop.example.org", 14).await,
+        false,
+        "for other names",
+    );
+    assert_seen(
+        &web.tls(web.expired, "blog.example.org", 14).await,
+        false,
+        "expired",
+    );
+    assert_seen(
+        &web.tls(web.incomplete, "blog.example.org", 14).await,
+        false,
+        "incomplete",
+    );
+    assert_seen(
+        &web.tls(web.http, "blog.example.org", 14).await,
+        false,
+        "no TLS",
+    );
+    assert_seen(
+        &web.tls(local(free_port()), "blog.example.org", 14).await,
+        false,
+        "refused",
+    );
+
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = web
+        .tls(silent.local_addr().unwrap(), "blog.example.org", 14)
+        .await;
+    assert_seen(&silent, false, "no answer");
+}
