@@ -11,11 +11,14 @@ pub mod component;
 pub mod finding;
 pub mod gate;
 pub mod ids;
+pub mod materials;
 pub mod model;
 pub mod observed;
 pub mod outcome;
 pub mod plan;
 pub mod release;
+
+pub mod render;
 pub mod report;
 pub mod roll;
 pub mod schema;

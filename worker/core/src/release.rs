@@ -8,6 +8,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::finding::Finding;
 use crate::gate::Gate;
 use crate::ids::{ClusterName, ComponentName, Digest, NodeName, NodePath};
 
@@ -130,6 +131,9 @@ pub struct Bundle {
     pub commit: String,
     pub digest: Digest,
     pub releases: BTreeMap<NodeName, Release>,
+    /// Certificates and secrets that were not given, so that stand-ins were rendered: such a bundle can be
+    /// checked and diffed, but not rolled.
+    pub incomplete: Vec<Finding>,
 }
 
 impl Release {
@@ -168,6 +172,7 @@ impl Bundle {
             commit,
             digest,
             releases,
+            incomplete: Vec::new(),
         }
     }
 }

@@ -32,6 +32,9 @@ pub struct Component {
     /// Debian packages that are installed where they are missing.
     #[serde(default)]
     pub packages: Vec<At<String>>,
+    /// Secrets that its templates may see as `secrets.<name>`; the worker is given them as files, never by Git.
+    #[serde(default)]
+    pub secrets: Vec<At<String>>,
     /// systemd units whose last log lines explain a failure.
     #[serde(default)]
     pub units: Vec<At<String>>,
@@ -90,9 +93,9 @@ pub struct FileEntry {
     /// A file of the component's folder, taken as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<At<String>>,
-    /// Four octal digits.
-    #[serde(default = "mode")]
-    pub mode: At<String>,
+    /// Four octal digits; absent: `0644`, or `0600` for a secret file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<At<String>>,
     /// `user:group`, by name.
     #[serde(default = "owner")]
     pub owner: At<String>,
@@ -108,10 +111,6 @@ pub struct FileEntry {
     /// A zone file whose SOA serial (`soa_serial()`) is set by the node, higher with every change.
     #[serde(default)]
     pub serial: bool,
-}
-
-fn mode() -> At<String> {
-    At::nowhere("0644".to_owned())
 }
 
 fn owner() -> At<String> {

@@ -4,3 +4,8 @@
 pub mod actions;
 pub mod format;
 pub mod gates;
+mod load;
+mod order;
+mod validate;
+
+pub use load::{Components, Folder, load};

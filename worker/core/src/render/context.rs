@@ -1,0 +1,382 @@
+//! What templates see, documented in docs/components.md: the model as plain values, in a stable order. The part
+//! that all nodes share is built once; what differs from node to node once a node.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use tera::Value;
+
+use super::node::Inputs;
+use super::values::{Named, from_json, named, object, text, texts};
+use crate::ids::{Digest, NodeName};
+use crate::materials::STAND_IN_SECRET;
+use crate::model::derive::{self, RecordSet};
+use crate::model::names::DomainName;
+use crate::model::{
+    Backend, Defined, Maintenance, Model, Node, Placement, Site, Zone, address_of,
+};
+use crate::snapshot::{Entry, Snapshot};
+
+/// Top-level name → value.
+pub(super) type Scope = BTreeMap<&'static str, Arc<Named>>;
+
+/// The same on every node.
+pub(super) struct Shared<'a> {
+    pub(super) inputs: Inputs<'a>,
+    cluster: Arc<Named>,
+    nodes: Arc<Named>,
+    definitions: Arc<Named>,
+    certificates: Arc<Named>,
+    /// `certificates` without their PEM, for commands.
+    public_certificates: Arc<Named>,
+    sites: Vec<SharedSite<'a>>,
+    zones: Vec<SharedZone<'a>>,
+    /// Of every file of the snapshot.
+    digests: BTreeMap<String, Digest>,
+}
+
+struct SharedSite<'a> {
+    site: &'a Defined<Site>,
+    on: Vec<&'a NodeName>,
+    /// Without `here` and `servers`.
+    value: tera::Map,
+}
+
+struct SharedZone<'a> {
+    primary: Vec<&'a NodeName>,
+    secondaries: Vec<&'a NodeName>,
+    /// Without `is_primary` and `is_secondary`.
+    value: tera::Map,
+    files: Vec<String>,
+}
+
+impl<'a> Shared<'a> {
+    pub(super) fn new(inputs: Inputs<'a>) -> Self {
+        let model = inputs.model;
+        let records = derive::zones(model);
+        let sites = model.sites.iter().map(|(name, site)| SharedSite {
+            site,
+            on: model.nodes_of(&site.on),
+            value: site_value(&inputs, name.as_str(), site),
+        });
+        let zones = model.zones.iter().map(|(name, zone)| {
+            let records = records.get(name).map_or(&[][..], Vec::as_slice);
+            shared_zone(model, name, zone, records)
+        });
+        Self {
+            inputs,
+            cluster: cluster(model),
+            nodes: nodes(model),
+            definitions: definitions(model),
+            certificates: certificates(&inputs, true),
+            public_certificates: certificates(&inputs, false),
+            sites: sites.collect(),
+            zones: zones.collect(),
+            digests: digests(inputs.snapshot),
+        }
+    }
+
+    /// The content digests of repository files; those that are no files of the snapshot are left out.
+    pub(super) fn digests_of(&self, files: BTreeSet<String>) -> BTreeMap<String, Digest> {
+        let digest = |file: String| {
+            let known = self.digests.get(&file).copied()?;
+            Some((file, known))
+        };
+        files.into_iter().filter_map(digest).collect()
+    }
+
+    /// What one node's templates see, apart from what is a component's own.
+    pub(super) fn of_node(&self, name: &NodeName, node: &Defined<Node>) -> Scope {
+        let own = node_value(name, node);
+        BTreeMap::from([
+            ("cluster", Arc::clone(&self.cluster)),
+            ("node", Named::new(own, vec![node.file.to_string()])),
+            ("nodes", Arc::clone(&self.nodes)),
+            ("sites", self.sites_on(name)),
+            ("zones", self.zones_on(name)),
+            ("forwards", self.forwards_on(name)),
+            ("certificates", Arc::clone(&self.certificates)),
+            ("definitions", Arc::clone(&self.definitions)),
+        ])
+    }
+
+    /// The same without anything secret: commands show in process lists.
+    pub(super) fn public(&self, scope: &Scope) -> Scope {
+        let mut public = scope.clone();
+        public.insert("certificates", Arc::clone(&self.public_certificates));
+        public.remove("secrets");
+        public
+    }
+
+    fn sites_on(&self, node: &NodeName) -> Arc<Named> {
+        let mut values = Vec::with_capacity(self.sites.len());
+        let mut files = Vec::with_capacity(self.sites.len());
+        for shared in &self.sites {
+            let mut value = shared.value.clone();
+            let here = shared.on.contains(&node);
+            value.insert("here".into(), Value::from(here));
+            value.insert("servers".into(), self.servers(shared, node));
+            values.push(Value::from(value));
+            files.push(vec![shared.site.file.to_string()]);
+        }
+        Named::list(values, files)
+    }
+
+    /// The instances, this node's first, then in the cluster's order.
+    fn servers(&self, shared: &SharedSite<'_>, node: &NodeName) -> Value {
+        let local = shared.on.iter().filter(|name| **name == node);
+        let others = shared.on.iter().filter(|name| **name != node);
+        let port = Value::from(shared.site.port.get());
+        let servers = local.chain(others).map(|name| {
+            let mut server = object([
+                ("node", text(name)),
+                ("port", port.clone()),
+                ("local", Value::from(*name == node)),
+            ]);
+            if let Some(address) = published_address(self.inputs.model, name) {
+                server.insert("address".into(), text(address));
+            }
+            Value::from(server)
+        });
+        Value::from(servers.collect::<Vec<Value>>())
+    }
+
+    fn zones_on(&self, node: &NodeName) -> Arc<Named> {
+        let mut values = Vec::with_capacity(self.zones.len());
+        let mut files = Vec::with_capacity(self.zones.len());
+        for shared in &self.zones {
+            let mut value = shared.value.clone();
+            let is_primary = shared.primary.contains(&node);
+            let is_secondary = shared.secondaries.contains(&node);
+            value.insert("is_primary".into(), Value::from(is_primary));
+            value.insert("is_secondary".into(), Value::from(is_secondary));
+            values.push(Value::from(value));
+            files.push(shared.files.clone());
+        }
+        Named::list(values, files)
+    }
+
+    fn forwards_on(&self, node: &NodeName) -> Arc<Named> {
+        let model = self.inputs.model;
+        let mut values = Vec::new();
+        let mut files = Vec::new();
+        for (name, forward) in &model.forwards {
+            let to = &forward.to;
+            let mut value = object([
+                ("name", text(name)),
+                ("listen", Value::from(forward.listen.get())),
+                ("here", Value::from(model.nodes_of(&forward.on).contains(&node))),
+                ("target_port", Value::from(to.port.get())),
+            ]);
+            let own = to.node.as_ref().and_then(|at| model.nodes.get(&at.value));
+            let address = match (&to.address, own, &to.network) {
+                (Some(address), _, _) => Some(address.value),
+                (None, Some(node), Some(network)) => address_of(node, network),
+                _ => None,
+            };
+            if let Some(address) = address {
+                value.insert("target_address".into(), text(address));
+            }
+            values.push(Value::from(value));
+            files.push(vec![forward.file.to_string()]);
+        }
+        Named::list(values, files)
+    }
+}
+
+/// The address at which other nodes reach this one: where sites are published, else its first.
+pub(super) fn published_address(model: &Model, name: &NodeName) -> Option<std::net::IpAddr> {
+    let node = model.nodes.get(name)?;
+    let first = || node.addresses.values().next().map(|address| address.value);
+    address_of(node, &model.cluster.edge.network).or_else(first)
+}
+
+fn digests(snapshot: &Snapshot) -> BTreeMap<String, Digest> {
+    let entries: Vec<(&String, &Entry)> = snapshot.entries.iter().collect();
+    let digest = |(path, entry): (&String, &Entry)| match entry {
+        Entry::File(bytes) => Some((path.clone(), Digest::of(bytes))),
+        _ => None,
+    };
+    entries.into_par_iter().filter_map(digest).collect()
+}
+
+fn cluster(model: &Model) -> Arc<Named> {
+    let cluster = &model.cluster;
+    let mut edge = object([
+        ("role", text(&cluster.edge.role)),
+        ("network", text(&cluster.edge.network)),
+    ]);
+    if let Some(network) = &cluster.edge.network6 {
+        edge.insert("network6".into(), text(network));
+    }
+    let networks = cluster.networks.iter();
+    let value = object([
+        ("name", text(&cluster.name)),
+        ("domain", text(&cluster.domain)),
+        ("networks", named(networks.map(|(name, nets)| (name, texts(nets))))),
+        ("order", texts(&cluster.order)),
+        ("edge", Value::from(edge)),
+    ]);
+    Named::new(Value::from(value), vec![cluster.file.to_string()])
+}
+
+fn nodes(model: &Model) -> Arc<Named> {
+    let in_order = || model.in_order();
+    Named::list(
+        in_order().map(|(name, node)| node_value(name, node)).collect(),
+        in_order().map(|(_, node)| vec![node.file.to_string()]).collect(),
+    )
+}
+
+fn node_value(name: &NodeName, node: &Defined<Node>) -> Value {
+    let mut ssh = object([
+        ("port", Value::from(node.ssh.port.get())),
+        ("user", text(&node.ssh.user)),
+        ("sudo", Value::from(node.ssh.sudo)),
+    ]);
+    let own = node.ssh.network.as_ref();
+    let address = match &node.ssh.address {
+        Some(address) => Some(address.to_string()),
+        None => own.and_then(|network| address_of(node, network)).map(|ip| ip.to_string()),
+    };
+    if let Some(address) = address {
+        ssh.insert("address".into(), text(address));
+    }
+    let vars = node.vars.iter().filter(|(_, value)| !value.is_null());
+    Value::from(object([
+        ("name", text(name)),
+        ("roles", texts(&node.roles)),
+        ("addresses", named(node.addresses.iter().map(|(net, ip)| (net, text(ip))))),
+        ("vars", named(vars.map(|(key, value)| (key, from_json(value))))),
+        ("ssh", Value::from(ssh)),
+    ]))
+}
+
+fn definitions(model: &Model) -> Arc<Named> {
+    let kinds = model.definitions.iter().map(|(kind, values)| {
+        let values = values.iter();
+        (kind, named(values.map(|(name, value)| (name, from_json(value)))))
+    });
+    let all = model.definitions.values().flat_map(|values| values.values());
+    Named::new(named(kinds), all.map(|value| value.file.to_string()).collect())
+}
+
+fn certificates(inputs: &Inputs<'_>, with_pem: bool) -> Arc<Named> {
+    let model = inputs.model;
+    let mut values = Vec::new();
+    let mut files = Vec::new();
+    for (name, certificate) in &model.certificates {
+        let uses = |site: &Site| site.tls.as_ref().is_some_and(|tls| tls.certificate.value == *name);
+        let sites = model.sites.iter().filter(|(_, site)| uses(site));
+        let mut value = object([
+            ("name", text(name)),
+            ("names", texts(&certificate.names)),
+            ("sites", texts(sites.map(|(site, _)| site))),
+        ]);
+        if with_pem {
+            let given = inputs.materials.certificates.get(name.as_str());
+            let pem = given.unwrap_or(&inputs.materials.stand_in_certificate);
+            value.insert("pem".into(), text(pem.reveal()));
+        }
+        values.push(Value::from(value));
+        files.push(vec![certificate.file.to_string()]);
+    }
+    Named::list(values, files)
+}
+
+/// The secrets that a component declares.
+pub(super) fn secrets<'a>(inputs: &Inputs<'_>, names: impl Iterator<Item = &'a str>) -> Arc<Named> {
+    let given = &inputs.materials.secrets;
+    let values = names.map(|name| {
+        let value = given.get(name).map_or(STAND_IN_SECRET, |secret| secret.reveal());
+        (name, text(value))
+    });
+    Named::new(named(values), Vec::new())
+}
+
+fn site_value(inputs: &Inputs<'_>, name: &str, site: &Site) -> tera::Map {
+    let model = inputs.model;
+    let status = site.health.status.iter().map(|status| Value::from(status.value));
+    let health = object([
+        ("path", text(&site.health.path)),
+        ("status", Value::from(status.collect::<Vec<Value>>())),
+    ]);
+    let backend = match site.backend {
+        Backend::LocalFirst => "local-first",
+        Backend::Balance => "balance",
+    };
+    let mut value = object([
+        ("name", text(name)),
+        ("hosts", texts(&site.hosts)),
+        ("on_nodes", texts(model.nodes_of(&site.on))),
+        ("port", Value::from(site.port.get())),
+        ("health", Value::from(health)),
+        ("tls", Value::from(site.tls.is_some())),
+        ("redirect", Value::from(site.redirect && site.tls.is_some())),
+        ("backend", Value::from(backend)),
+    ]);
+    if let Some(tls) = &site.tls {
+        value.insert("certificate".into(), text(&tls.certificate));
+    }
+    let maintenance = site.maintenance.as_ref().and_then(|own| match own {
+        Maintenance::Text(words) => Some(object([("text", text(words))])),
+        Maintenance::Page(path) => {
+            let page = inputs.snapshot.file(path)?;
+            let page = String::from_utf8_lossy(page);
+            Some(object([("page", text(page)), ("file", text(path))]))
+        }
+    });
+    if let Some(maintenance) = maintenance {
+        value.insert("maintenance".into(), Value::from(maintenance));
+    }
+    value
+}
+
+fn shared_zone<'a>(
+    model: &'a Model,
+    name: &DomainName,
+    zone: &'a Defined<Zone>,
+    records: &[RecordSet],
+) -> SharedZone<'a> {
+    let on = |placement: &'a Placement| model.nodes_of(placement);
+    let (primary, secondaries) = (on(&zone.primary), on(&zone.secondaries));
+    let addresses = |nodes: &[&NodeName]| {
+        let addresses = nodes.iter().filter_map(|node| published_address(model, node));
+        texts(addresses)
+    };
+    let seconds = |seconds: u32| Value::from(seconds);
+    let sets = records.iter().map(|set| {
+        Value::from(object([
+            ("name", text(&set.name)),
+            ("type", text(set.kind)),
+            ("ttl", seconds(set.ttl.get())),
+            ("values", texts(&set.values)),
+        ]))
+    });
+    let value = object([
+        ("name", text(name)),
+        ("ttl", seconds(zone.ttl.get())),
+        ("contact", text(&zone.contact)),
+        ("primary", texts(&primary)),
+        ("secondaries", texts(&secondaries)),
+        ("primary_addresses", addresses(&primary)),
+        ("secondary_addresses", addresses(&secondaries)),
+        ("nameservers", texts(&zone.nameservers)),
+        ("refresh", seconds(zone.refresh.get())),
+        ("retry", seconds(zone.retry.get())),
+        ("expire", seconds(zone.expire.get())),
+        ("minimum", seconds(zone.minimum.get())),
+        ("records", Value::from(sets.collect::<Vec<Value>>())),
+    ]);
+    let mut files: Vec<String> = records.iter().map(|set| set.from.file.clone()).collect();
+    files.push(zone.file.to_string());
+    files.sort_unstable();
+    files.dedup();
+    SharedZone {
+        primary,
+        secondaries,
+        value,
+        files,
+    }
+}

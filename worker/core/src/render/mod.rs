@@ -1,0 +1,22 @@
+//! From the model to releases. Rendering is a pure function: the same commit gives the same bytes on any
+//! machine, whatever the number of threads.
+//!
+//! Templates are the repository's, so they may be hostile. What bounds them here: no view of the worker's world
+//! (no files, environment, clock or randomness), one file's size (`engine::MAX_OUTPUT`), templates' nesting (by
+//! Tera's parser), includes without circles, no recursive macros. What Tera cannot bound is the time and
+//! memory of loops that write nothing: a worker renders what it does not trust where it can end it.
+
+mod cache;
+mod commands;
+pub mod component_tests;
+mod context;
+mod engine;
+mod files;
+mod filters;
+mod gates;
+mod node;
+mod texts;
+mod values;
+
+pub use cache::Cache;
+pub use node::{Inputs, Rendered, render};

@@ -1,0 +1,376 @@
+//! Rendering a commit: every node's release side by side, put together in a fixed order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use serde_json::{Map, Value as Json};
+use tera::Context;
+
+use super::cache::{Cache, Compiled};
+use super::commands::Commands;
+use super::context::{self, Scope, Shared};
+use super::engine::Engine;
+use super::files::{self, Output};
+use super::gates::Gates;
+use super::values::{Named, from_json, named, object, text};
+use crate::codes::components as codes;
+use crate::component::{Components, Folder};
+use crate::finding::{Finding, Findings, Location};
+use crate::ids::{Digest, NodeName, NodePath};
+use crate::materials::Materials;
+use crate::model::{Defined, Model, Node};
+use crate::release::{Bundle, FileMeta, Release, ReleaseComponent, ReleaseMeta};
+use crate::snapshot::Snapshot;
+use crate::yaml::nearest;
+
+/// All that a bundle is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    pub snapshot: &'a Snapshot,
+    pub model: &'a Model,
+    pub components: &'a Components,
+    pub materials: &'a Materials,
+}
+
+/// What became of it: a bundle only where there is no error.
+#[derive(Debug)]
+pub struct Rendered {
+    pub bundle: Option<Bundle>,
+    pub findings: Findings,
+}
+
+/// Renders every node. The cache is brought up to what this render used.
+pub fn render(inputs: Inputs<'_>, cache: &mut Cache) -> Rendered {
+    let engines = engines(inputs.components, cache);
+    let mut findings: Findings = engines.values().flat_map(|c| c.findings.clone()).collect();
+    findings.extend(overrides(&inputs));
+    if findings.has_errors() {
+        let findings = findings.sorted();
+        return Rendered {
+            bundle: None,
+            findings,
+        };
+    }
+    let shared = Shared::new(inputs);
+    let nodes: Vec<(&NodeName, &Defined<Node>)> = inputs.model.in_order().collect();
+    let results: Vec<(Option<Release>, Vec<Output>, Findings)> = nodes
+        .into_par_iter()
+        .map(|(name, node)| Turn::new(&shared, &engines, cache, name, node).release())
+        .collect();
+    let mut releases = BTreeMap::new();
+    let mut used = BTreeMap::new();
+    let mut rendered = 0;
+    for (release, outputs, found) in results {
+        findings.extend(found);
+        for output in outputs {
+            rendered += usize::from(output.fresh);
+            used.entry(output.key).or_insert(output.made);
+        }
+        if let Some(release) = release {
+            releases.insert(release.meta.node.clone(), release);
+        }
+    }
+    *cache = Cache {
+        engines: by_digest(inputs.components, engines),
+        files: used,
+        rendered,
+    };
+    let findings = once(findings.sorted());
+    if findings.has_errors() {
+        return Rendered {
+            bundle: None,
+            findings,
+        };
+    }
+    let mut bundle = Bundle::new(inputs.snapshot.commit.clone(), releases);
+    bundle.incomplete = missing(&inputs, &bundle);
+    let findings = findings.into_iter().chain(bundle.incomplete.clone());
+    Rendered {
+        findings: findings.collect(),
+        bundle: Some(bundle),
+    }
+}
+
+type Engines<'a> = BTreeMap<&'a str, Arc<Compiled>>;
+
+fn engines<'a>(components: &'a Components, cache: &Cache) -> Engines<'a> {
+    let folders: Vec<&Folder> = components.iter().collect();
+    folders
+        .into_par_iter()
+        .map(|folder| {
+            let compiled = cache.engines.get(&folder.digest).cloned();
+            let compiled = compiled.unwrap_or_else(|| {
+                let (engine, mut findings) = Engine::new(folder);
+                findings.extend(files::exposed(folder, &engine));
+                Arc::new(Compiled { engine, findings })
+            });
+            (folder.name().as_str(), compiled)
+        })
+        .collect()
+}
+
+fn by_digest(components: &Components, engines: Engines<'_>) -> BTreeMap<Digest, Arc<Compiled>> {
+    let digests = components.iter().map(|folder| (folder.name().as_str(), folder.digest));
+    let digests: BTreeMap<&str, Digest> = digests.collect();
+    let engines = engines.into_iter();
+    engines
+        .filter_map(|(name, compiled)| Some((*digests.get(name)?, compiled)))
+        .collect()
+}
+
+/// The same mistake in a template is told for the first node that meets it.
+fn once(findings: Findings) -> Findings {
+    let mut seen = BTreeSet::new();
+    findings
+        .into_iter()
+        .filter(|finding| seen.insert((finding.at.clone(), finding.code, finding.message.clone())))
+        .collect()
+}
+
+/// One node's release in the making.
+struct Turn<'a> {
+    shared: &'a Shared<'a>,
+    engines: &'a Engines<'a>,
+    cache: &'a Cache,
+    name: &'a NodeName,
+    node: &'a Defined<Node>,
+    scope: Scope,
+    findings: Findings,
+    outputs: Vec<Output>,
+    files: BTreeMap<NodePath, (FileMeta, Arc<[u8]>, Location)>,
+}
+
+impl<'a> Turn<'a> {
+    fn new(
+        shared: &'a Shared<'a>,
+        engines: &'a Engines<'a>,
+        cache: &'a Cache,
+        name: &'a NodeName,
+        node: &'a Defined<Node>,
+    ) -> Self {
+        Self {
+            shared,
+            engines,
+            cache,
+            name,
+            node,
+            scope: shared.of_node(name, node),
+            findings: Findings::default(),
+            outputs: Vec::new(),
+            files: BTreeMap::new(),
+        }
+    }
+
+    fn release(mut self) -> (Option<Release>, Vec<Output>, Findings) {
+        let mut components = Vec::new();
+        let mut gates = Vec::new();
+        for folder in self.shared.inputs.components.iter() {
+            let Some(compiled) = self.engines.get(folder.name().as_str()) else {
+                continue;
+            };
+            if !folder.is_on(self.name, self.node) {
+                continue;
+            }
+            let engine = &compiled.engine;
+            let scope = self.scope_of(folder);
+            self.add_files(folder, engine, &scope);
+            let public = context_of(&self.shared.public(&scope));
+            let commands = Commands::new(folder, engine, &public, &self.shared.inputs);
+            components.push(self.keep(commands.component()));
+            let resolver = Gates::new(folder, engine, &public, self.shared.inputs.model);
+            gates.extend(self.keep(resolver.of_node(self.name, self.node)));
+        }
+        self.no_file_is_a_folder();
+        let findings = self.findings.into_iter().map(|found| found.on(self.name)).collect();
+        let components: Vec<ReleaseComponent> = components.into_iter().flatten().collect();
+        let inputs = self.shared.inputs;
+        let mut sources = BTreeSet::new();
+        let mut files = BTreeMap::new();
+        let mut contents = BTreeMap::new();
+        for (path, (meta, content, _)) in self.files {
+            sources.extend(meta.inputs.iter().cloned());
+            files.insert(path.clone(), meta);
+            contents.insert(path, content);
+        }
+        let meta = ReleaseMeta {
+            cluster: inputs.model.cluster.name.clone(),
+            node: self.name.clone(),
+            digest: Release::digest_of(&files, &components),
+            commit: inputs.snapshot.commit.clone(),
+            files,
+            components,
+            gates: gates.into_iter().flatten().collect(),
+            sources: self.shared.digests_of(sources),
+        };
+        (Some(Release { meta, contents }), self.outputs, findings)
+    }
+
+    fn keep<T>(&mut self, result: Result<T, Findings>) -> Option<T> {
+        result.map_err(|found| self.findings.extend(found)).ok()
+    }
+
+    /// The node's values and those that are the component's own.
+    fn scope_of(&self, folder: &Folder) -> Scope {
+        let inputs = &self.shared.inputs;
+        let mut scope = self.scope.clone();
+        let (vars, files) = vars(inputs.model, folder, self.node);
+        scope.insert("vars", Named::new(vars, files));
+        let component = object([("name", text(folder.name()))]);
+        scope.insert("component", Named::new(component.into(), Vec::new()));
+        let declared = folder.definition.secrets.iter().map(|at| at.as_str());
+        scope.insert("secrets", context::secrets(inputs, declared));
+        scope
+    }
+
+    fn add_files(&mut self, folder: &Folder, engine: &Engine, scope: &Scope) {
+        let maker = files::Maker::new(folder, engine, scope, self.cache, self.shared.inputs);
+        for (index, entry) in folder.definition.files.iter().enumerate() {
+            for result in maker.entry(index, entry) {
+                let output = match result {
+                    Ok(output) => output,
+                    Err(finding) => {
+                        self.findings.push(finding);
+                        continue;
+                    }
+                };
+                if let Some(made) = output.made.as_ref() {
+                    let meta = files::meta(folder, entry, made, &output.inputs);
+                    let place = folder.place(&entry.path);
+                    self.add(made.path.clone(), meta, Arc::clone(&made.content), place);
+                }
+                self.outputs.push(output);
+            }
+        }
+    }
+
+    fn add(&mut self, path: NodePath, meta: FileMeta, content: Arc<[u8]>, place: Location) {
+        if let Some((_, _, first)) = self.files.get(&path) {
+            let finding = Finding::error(codes::SAME_PATH, format!("{path} is written twice"))
+                .at(place)
+                .related(first.clone(), "first written here")
+                .of(&meta.component);
+            self.findings.push(finding.hint("keep one of the two, or give one of them a `when`"));
+            return;
+        }
+        self.files.insert(path, (meta, content, place));
+    }
+
+    fn no_file_is_a_folder(&mut self) {
+        for (path, (meta, _, place)) in &self.files {
+            let parents = path.as_str().match_indices('/').skip(1);
+            let above = parents
+                .filter_map(|(end, _)| path.as_str()[..end].parse::<NodePath>().ok())
+                .find_map(|parent| Some((self.files.get(&parent)?.2.clone(), parent)));
+            if let Some((first, parent)) = above {
+                let message = format!("{path} needs a folder where {parent} is a file");
+                self.findings.push(
+                    Finding::error(codes::SAME_PATH, message)
+                        .at(place.clone())
+                        .related(first, "the file")
+                        .of(&meta.component),
+                );
+            }
+        }
+    }
+}
+
+pub(super) fn context_of(scope: &Scope) -> Context {
+    let mut context = Context::new();
+    for (name, value) in scope {
+        context.insert_value(*name, value.value.clone());
+    }
+    context
+}
+
+/// The component's variables: its own, then cluster.yaml's, then the node's; and the files that had a say.
+fn vars(model: &Model, folder: &Folder, node: &Defined<Node>) -> (tera::Value, Vec<String>) {
+    let name = folder.name();
+    let mut all = folder.definition.vars.clone();
+    let mut files = vec![folder.file.clone()];
+    if let Some(own) = model.cluster.components.get(name) {
+        all.extend(own.vars.clone());
+        files.push(model.cluster.file.to_string());
+    }
+    if let Some(Json::Object(own)) = node.vars.get(name.as_str()) {
+        all.extend(own.clone());
+        files.push(node.file.to_string());
+    }
+    let present = all.iter().filter(|(_, value)| !value.is_null());
+    (named(present.map(|(key, value)| (key, from_json(value)))), files)
+}
+
+/// An override that nothing reads is a misspelt one.
+fn overrides(inputs: &Inputs<'_>) -> Findings {
+    let mut findings = Findings::default();
+    for (name, own) in &inputs.model.cluster.components {
+        let Some(folder) = inputs.components.get(name.as_str()) else {
+            let message = format!("there is no component `{name}` whose variables could be set");
+            let place = inputs.model.cluster.whole();
+            findings.push(Finding::error(codes::UNKNOWN_VAR, message).at(place));
+            continue;
+        };
+        findings.extend(unknown_vars(folder, &own.vars, inputs.model.cluster.whole()));
+    }
+    for node in inputs.model.nodes.values() {
+        for folder in inputs.components.iter() {
+            if let Some(Json::Object(own)) = node.vars.get(folder.name().as_str()) {
+                findings.extend(unknown_vars(folder, own, node.whole()));
+            }
+        }
+    }
+    findings
+}
+
+fn unknown_vars(folder: &Folder, own: &Map<String, Json>, place: Location) -> Vec<Finding> {
+    let known = &folder.definition.vars;
+    let unknown = own.keys().filter(|key| !known.contains_key(*key));
+    unknown
+        .map(|key| {
+            let message = format!("component `{}` has no variable `{key}`", folder.name());
+            let hint = nearest(key, known.keys().map(String::as_str)).map_or_else(
+                || format!("declare it in `vars` of {}", folder.file),
+                |near| format!("did you mean `{near}`?"),
+            );
+            Finding::error(codes::UNKNOWN_VAR, message).at(place.clone()).hint(hint)
+        })
+        .collect()
+}
+
+/// What was not given, as far as the bundle's components use it.
+fn missing(inputs: &Inputs<'_>, bundle: &Bundle) -> Vec<Finding> {
+    let releases = bundle.releases.values();
+    let used: BTreeSet<&str> = releases
+        .clone()
+        .flat_map(|release| release.meta.files.values())
+        .flat_map(|file| file.inputs.iter().map(String::as_str))
+        .collect();
+    let materials = inputs.materials;
+    let mut missing = Vec::new();
+    for (name, certificate) in &inputs.model.certificates {
+        let given = materials.certificates.contains_key(name.as_str());
+        if !given && used.contains(&*certificate.file) {
+            let message = format!("the worker was not given the certificate `{name}`");
+            let finding = Finding::warning(codes::MATERIAL_MISSING, message);
+            missing.push(finding.at(certificate.whole()).hint(format!(
+                "put chain and key as {name}.pem into the worker's directory of certificates"
+            )));
+        }
+    }
+    let present: BTreeSet<&str> = releases
+        .flat_map(|release| &release.meta.components)
+        .map(|component| component.name.as_str())
+        .collect();
+    for folder in inputs.components.iter().filter(|f| present.contains(f.name().as_str())) {
+        for secret in &folder.definition.secrets {
+            if !materials.secrets.contains_key(secret.as_str()) {
+                let message = format!("the worker was not given the secret `{secret}`");
+                let finding = Finding::warning(codes::MATERIAL_MISSING, message);
+                missing.push(finding.at(folder.place(secret)).of(folder.name()).hint(format!(
+                    "put it as a file named {secret} into the worker's directory of secrets"
+                )));
+            }
+        }
+    }
+    missing
+}
