@@ -17,7 +17,6 @@ pub mod observed;
 pub mod outcome;
 pub mod plan;
 pub mod release;
-
 pub mod render;
 pub mod report;
 pub mod roll;

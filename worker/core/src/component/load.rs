@@ -119,7 +119,10 @@ fn read(name: &str, files: Files) -> Result<Folder, Findings> {
     if definition.name.as_str() != name {
         let finding = Finding::error(
             codes::BAD_COMPONENT_VALUE,
-            format!("the component in components/{name} calls itself `{}`", definition.name),
+            format!(
+                "the component in components/{name} calls itself `{}`",
+                definition.name
+            ),
         );
         return Err(Findings::from_iter([finding
             .at(definition.name.location(&file))

@@ -26,9 +26,8 @@ static PACKAGE: LazyLock<Option<Regex>> =
 static SECRET: LazyLock<Option<Regex>> =
     LazyLock::new(|| pattern(r"\A[A-Za-z_][A-Za-z0-9_]{0,60}\z"));
 static MODE: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"\A0[0-7]{3}\z"));
-static OWNER: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    pattern(r"\A[A-Za-z_][A-Za-z0-9_.-]{0,31}:[A-Za-z_][A-Za-z0-9_.-]{0,31}\z")
-});
+static OWNER: LazyLock<Option<Regex>> =
+    LazyLock::new(|| pattern(r"\A[A-Za-z_][A-Za-z0-9_.-]{0,31}:[A-Za-z_][A-Za-z0-9_.-]{0,31}\z"));
 static EACH: LazyLock<Option<Regex>> =
     LazyLock::new(|| pattern(r"\A[a-z_][a-z0-9_]* in [a-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_-]+)*\z"));
 
@@ -45,7 +44,11 @@ pub(super) fn folder(folder: &Folder) -> Findings {
         view.matches(package, &PACKAGE, "the name of a Debian package");
     }
     for secret in &own.secrets {
-        view.matches(secret, &SECRET, "a name for a secret: letters, digits and `_`");
+        view.matches(
+            secret,
+            &SECRET,
+            "a name for a secret: letters, digits and `_`",
+        );
     }
     own.files.iter().for_each(|file| view.file(file));
     own.checks.iter().for_each(|check| view.check(check));
@@ -53,10 +56,17 @@ pub(super) fn folder(folder: &Folder) -> Findings {
     for action in own.drain.iter().chain(&own.undrain).chain(&own.remove) {
         view.action(action);
         if let Some(when) = &action.when {
-            view.bad(when, "`when` has a meaning only in `apply`".to_owned(), "remove it");
+            view.bad(
+                when,
+                "`when` has a meaning only in `apply`".to_owned(),
+                "remove it",
+            );
         }
     }
-    own.before.iter().chain(&own.gates).for_each(|gate| view.gate(gate));
+    own.before
+        .iter()
+        .chain(&own.gates)
+        .for_each(|gate| view.gate(gate));
     view.findings
 }
 
@@ -104,7 +114,11 @@ impl View<'_> {
         }
         self.matches(&file.owner, &OWNER, "an owner such as root:haproxy");
         if let Some(each) = &file.each {
-            self.matches(each, &EACH, "of the form `zone in zones` or `user in vars.users`");
+            self.matches(
+                each,
+                &EACH,
+                "of the form `zone in zones` or `user in vars.users`",
+            );
         }
     }
 
@@ -113,7 +127,10 @@ impl View<'_> {
             match Regex::new(expression) {
                 Err(error) => self.bad(
                     expression,
-                    format!("it is not a regular expression: {}", one_line(&error.to_string())),
+                    format!(
+                        "it is not a regular expression: {}",
+                        one_line(&error.to_string())
+                    ),
                     "the syntax is that of Rust's regex crate: no look-around, no back-references",
                 ),
                 Ok(regex) => {
@@ -143,11 +160,16 @@ impl View<'_> {
             action.run.is_some(),
         ];
         let place = units.into_iter().chain([&action.run]).flatten().next();
-        let place = place.unwrap_or(&self.folder.definition.files.first().map_or_else(
-            || At::nowhere(String::new()),
-            |file| file.path.clone(),
-        ))
-        .clone();
+        let place = place
+            .unwrap_or(
+                &self
+                    .folder
+                    .definition
+                    .files
+                    .first()
+                    .map_or_else(|| At::nowhere(String::new()), |file| file.path.clone()),
+            )
+            .clone();
         self.one_of(
             &place,
             &choices,
@@ -157,7 +179,11 @@ impl View<'_> {
             for glob in &when.value {
                 if let Err(error) = GlobBuilder::new(glob).literal_separator(true).build() {
                     let message = format!("{glob:?} is not a glob: {}", error.kind());
-                    self.bad(when, message, "`*` stays within a folder, `**` crosses slashes");
+                    self.bad(
+                        when,
+                        message,
+                        "`*` stays within a folder, `**` crosses slashes",
+                    );
                 } else if !glob.starts_with('/') {
                     let message = format!("{glob:?} can match no path on a node");
                     self.bad(when, message, "begin it with `/`");
@@ -185,7 +211,11 @@ impl View<'_> {
             let place = http.site.as_ref().or(http.url.as_ref());
             let place = place.map_or_else(|| At::nowhere(String::new()), Clone::clone);
             let choices = [http.site.is_some(), http.url.is_some()];
-            self.one_of(&place, &choices, "an http gate has exactly one of `site` and `url`");
+            self.one_of(
+                &place,
+                &choices,
+                "an http gate has exactly one of `site` and `url`",
+            );
         }
         if let Some(dns) = &gate.dns {
             let place = dns.zone.as_ref().or(dns.name.as_ref());
@@ -225,5 +255,9 @@ impl View<'_> {
 
 /// The last line of a regex error says what is wrong; those before draw it.
 fn one_line(error: &str) -> &str {
-    error.lines().last().unwrap_or(error).trim_start_matches("error: ")
+    error
+        .lines()
+        .last()
+        .unwrap_or(error)
+        .trim_start_matches("error: ")
 }

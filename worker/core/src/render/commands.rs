@@ -65,10 +65,15 @@ impl<'a> Commands<'a> {
                 .collect());
         }
         let when = own.apply.iter().map(|action| {
-            let globs = action.when.as_ref().map(|at| at.value.iter().cloned().collect());
+            let globs = action
+                .when
+                .as_ref()
+                .map(|at| at.value.iter().cloned().collect());
             globs.unwrap_or_default()
         });
-        let apply = when.zip(commands).map(|(when, command)| Apply { when, command });
+        let apply = when
+            .zip(commands)
+            .map(|(when, command)| Apply { when, command });
         Ok(ReleaseComponent {
             name: own.name.value.clone(),
             packages: plain(&own.packages),
@@ -91,7 +96,10 @@ impl<'a> Commands<'a> {
     }
 
     fn check(&self, index: usize, check: &CheckEntry) -> Result<Option<Check>, Finding> {
-        if !self.engine.holds(&format!("checks[{index}].when"), self.context)? {
+        if !self
+            .engine
+            .holds(&format!("checks[{index}].when"), self.context)?
+        {
             return Ok(None);
         }
         let run = self.render(&format!("checks[{index}].run"))?;
@@ -121,12 +129,8 @@ impl<'a> Commands<'a> {
     }
 
     fn action(&self, list: &str, index: usize, action: &Action) -> Result<Command, Finding> {
-        let (words, mut run) = match (
-            &action.reload,
-            &action.restart,
-            &action.start,
-            &action.stop,
-        ) {
+        let (words, mut run) = match (&action.reload, &action.restart, &action.start, &action.stop)
+        {
             (Some(unit), ..) => (format!("reload {unit}"), reload(unit)),
             (_, Some(unit), ..) => (format!("restart {unit}"), restart(unit)),
             (_, _, Some(unit), _) => (format!("start {unit}"), start(unit)),
@@ -201,5 +205,7 @@ fn start(unit: &str) -> String {
 
 /// A unit that is gone already is stopped.
 fn stop(unit: &str) -> String {
-    format!("if systemctl cat -- {unit} >/dev/null 2>&1; then systemctl disable --quiet --now -- {unit}; fi\n")
+    format!(
+        "if systemctl cat -- {unit} >/dev/null 2>&1; then systemctl disable --quiet --now -- {unit}; fi\n"
+    )
 }

@@ -13,9 +13,7 @@ use crate::ids::{Digest, NodeName};
 use crate::materials::STAND_IN_SECRET;
 use crate::model::derive::{self, RecordSet};
 use crate::model::names::DomainName;
-use crate::model::{
-    Backend, Defined, Maintenance, Model, Node, Placement, Site, Zone, address_of,
-};
+use crate::model::{Backend, Defined, Maintenance, Model, Node, Placement, Site, Zone, address_of};
 use crate::snapshot::{Entry, Snapshot};
 
 /// Top-level name → value.
@@ -166,7 +164,10 @@ impl<'a> Shared<'a> {
             let mut value = object([
                 ("name", text(name)),
                 ("listen", Value::from(forward.listen.get())),
-                ("here", Value::from(model.nodes_of(&forward.on).contains(&node))),
+                (
+                    "here",
+                    Value::from(model.nodes_of(&forward.on).contains(&node)),
+                ),
                 ("target_port", Value::from(to.port.get())),
             ]);
             let own = to.node.as_ref().and_then(|at| model.nodes.get(&at.value));
@@ -214,7 +215,10 @@ fn cluster(model: &Model) -> Arc<Named> {
     let value = object([
         ("name", text(&cluster.name)),
         ("domain", text(&cluster.domain)),
-        ("networks", named(networks.map(|(name, nets)| (name, texts(nets))))),
+        (
+            "networks",
+            named(networks.map(|(name, nets)| (name, texts(&nets.value)))),
+        ),
         ("order", texts(&cluster.order)),
         ("edge", Value::from(edge)),
     ]);
@@ -224,8 +228,12 @@ fn cluster(model: &Model) -> Arc<Named> {
 fn nodes(model: &Model) -> Arc<Named> {
     let in_order = || model.in_order();
     Named::list(
-        in_order().map(|(name, node)| node_value(name, node)).collect(),
-        in_order().map(|(_, node)| vec![node.file.to_string()]).collect(),
+        in_order()
+            .map(|(name, node)| node_value(name, node))
+            .collect(),
+        in_order()
+            .map(|(_, node)| vec![node.file.to_string()])
+            .collect(),
     )
 }
 
@@ -238,7 +246,9 @@ fn node_value(name: &NodeName, node: &Defined<Node>) -> Value {
     let own = node.ssh.network.as_ref();
     let address = match &node.ssh.address {
         Some(address) => Some(address.to_string()),
-        None => own.and_then(|network| address_of(node, network)).map(|ip| ip.to_string()),
+        None => own
+            .and_then(|network| address_of(node, network))
+            .map(|ip| ip.to_string()),
     };
     if let Some(address) = address {
         ssh.insert("address".into(), text(address));
@@ -247,8 +257,14 @@ fn node_value(name: &NodeName, node: &Defined<Node>) -> Value {
     Value::from(object([
         ("name", text(name)),
         ("roles", texts(&node.roles)),
-        ("addresses", named(node.addresses.iter().map(|(net, ip)| (net, text(ip))))),
-        ("vars", named(vars.map(|(key, value)| (key, from_json(value))))),
+        (
+            "addresses",
+            named(node.addresses.iter().map(|(net, ip)| (net, text(ip)))),
+        ),
+        (
+            "vars",
+            named(vars.map(|(key, value)| (key, from_json(value)))),
+        ),
         ("ssh", Value::from(ssh)),
     ]))
 }
@@ -256,10 +272,19 @@ fn node_value(name: &NodeName, node: &Defined<Node>) -> Value {
 fn definitions(model: &Model) -> Arc<Named> {
     let kinds = model.definitions.iter().map(|(kind, values)| {
         let values = values.iter();
-        (kind, named(values.map(|(name, value)| (name, from_json(value)))))
+        (
+            kind,
+            named(values.map(|(name, value)| (name, from_json(value)))),
+        )
     });
-    let all = model.definitions.values().flat_map(|values| values.values());
-    Named::new(named(kinds), all.map(|value| value.file.to_string()).collect())
+    let all = model
+        .definitions
+        .values()
+        .flat_map(|values| values.values());
+    Named::new(
+        named(kinds),
+        all.map(|value| value.file.to_string()).collect(),
+    )
 }
 
 fn certificates(inputs: &Inputs<'_>, with_pem: bool) -> Arc<Named> {
@@ -267,7 +292,11 @@ fn certificates(inputs: &Inputs<'_>, with_pem: bool) -> Arc<Named> {
     let mut values = Vec::new();
     let mut files = Vec::new();
     for (name, certificate) in &model.certificates {
-        let uses = |site: &Site| site.tls.as_ref().is_some_and(|tls| tls.certificate.value == *name);
+        let uses = |site: &Site| {
+            site.tls
+                .as_ref()
+                .is_some_and(|tls| tls.certificate.value == *name)
+        };
         let sites = model.sites.iter().filter(|(_, site)| uses(site));
         let mut value = object([
             ("name", text(name)),
@@ -289,7 +318,9 @@ fn certificates(inputs: &Inputs<'_>, with_pem: bool) -> Arc<Named> {
 pub(super) fn secrets<'a>(inputs: &Inputs<'_>, names: impl Iterator<Item = &'a str>) -> Arc<Named> {
     let given = &inputs.materials.secrets;
     let values = names.map(|name| {
-        let value = given.get(name).map_or(STAND_IN_SECRET, |secret| secret.reveal());
+        let value = given
+            .get(name)
+            .map_or(STAND_IN_SECRET, |secret| secret.reveal());
         (name, text(value))
     });
     Named::new(named(values), Vec::new())
@@ -297,7 +328,11 @@ pub(super) fn secrets<'a>(inputs: &Inputs<'_>, names: impl Iterator<Item = &'a s
 
 fn site_value(inputs: &Inputs<'_>, name: &str, site: &Site) -> tera::Map {
     let model = inputs.model;
-    let status = site.health.status.iter().map(|status| Value::from(status.value));
+    let status = site
+        .health
+        .status
+        .iter()
+        .map(|status| Value::from(status.value));
     let health = object([
         ("path", text(&site.health.path)),
         ("status", Value::from(status.collect::<Vec<Value>>())),
@@ -342,7 +377,9 @@ fn shared_zone<'a>(
     let on = |placement: &'a Placement| model.nodes_of(placement);
     let (primary, secondaries) = (on(&zone.primary), on(&zone.secondaries));
     let addresses = |nodes: &[&NodeName]| {
-        let addresses = nodes.iter().filter_map(|node| published_address(model, node));
+        let addresses = nodes
+            .iter()
+            .filter_map(|node| published_address(model, node));
         texts(addresses)
     };
     let seconds = |seconds: u32| Value::from(seconds);

@@ -125,14 +125,19 @@ struct Entry<'a> {
 impl<'a> Entry<'a> {
     fn new(maker: &'a Maker<'a>, index: usize, file: &'a FileEntry) -> Self {
         let body = texts::body(index, file);
-        let (path, when) = (format!("files[{index}].path"), format!("files[{index}].when"));
+        let (path, when) = (
+            format!("files[{index}].path"),
+            format!("files[{index}].when"),
+        );
         let names = [Some(path.as_str()), Some(when.as_str()), body.as_deref()];
         let uses: BTreeSet<&str> = names
             .into_iter()
             .flatten()
             .flat_map(|name| maker.engine.uses(name))
             .collect();
-        let used = uses.iter().filter_map(|name| Some((*name, maker.scope.get(*name)?)));
+        let used = uses
+            .iter()
+            .filter_map(|name| Some((*name, maker.scope.get(*name)?)));
         let mut parts = vec![
             maker.folder.digest.to_string(),
             maker.folder.name().to_string(),
@@ -241,13 +246,20 @@ impl<'a> Entry<'a> {
         match refused {
             None => Ok(path),
             Some(refused) => Err(self
-                .refuse(codes::PATH_REFUSED, format!("{path} is not Windlass' to write"))
+                .refuse(
+                    codes::PATH_REFUSED,
+                    format!("{path} is not Windlass' to write"),
+                )
                 .hint(format!("no component writes to {refused}"))),
         }
     }
 
     fn accept(&self, path: &NodePath, content: &[u8]) -> Result<(), Finding> {
-        let has = |needle: &str| content.windows(needle.len()).any(|w| w == needle.as_bytes());
+        let has = |needle: &str| {
+            content
+                .windows(needle.len())
+                .any(|w| w == needle.as_bytes())
+        };
         if self.file.serial != has(SERIAL_TOKEN) {
             let message = if self.file.serial {
                 format!("{path} is marked `serial: true` but does not call `soa_serial()`")
@@ -258,7 +270,9 @@ impl<'a> Entry<'a> {
         }
         if !self.file.secret && has("PRIVATE KEY-----") {
             let message = format!("{path} holds a private key but is not marked `secret: true`");
-            return Err(self.refuse(codes::SECRET_SHOWN, message).hint("add `secret: true`"));
+            return Err(self
+                .refuse(codes::SECRET_SHOWN, message)
+                .hint("add `secret: true`"));
         }
         Ok(())
     }
@@ -286,7 +300,11 @@ pub(super) fn meta(folder: &Folder, file: &FileEntry, made: &Made, inputs: &[Str
     let mode = if file.secret { "0600" } else { "0644" };
     FileMeta {
         digest: made.digest,
-        mode: file.mode.as_ref().map_or(mode, |mode| mode.as_str()).to_owned(),
+        mode: file
+            .mode
+            .as_ref()
+            .map_or(mode, |mode| mode.as_str())
+            .to_owned(),
         owner: file.owner.value.clone(),
         component: folder.name().clone(),
         secret: file.secret,

@@ -11,8 +11,12 @@ use crate::release::SERIAL_TOKEN;
 pub(super) fn register(tera: &mut Tera) {
     tera.register_function("soa_serial", |_: Kwargs, _: &State| SERIAL_TOKEN);
     tera.register_filter("json", json_text);
-    tera.register_filter("txt_quote", |text: &str, _: Kwargs, _: &State| txt_quote(text));
-    tera.register_filter("shell_quote", |text: &str, _: Kwargs, _: &State| shell_quote(text));
+    tera.register_filter("txt_quote", |text: &str, _: Kwargs, _: &State| {
+        txt_quote(text)
+    });
+    tera.register_filter("shell_quote", |text: &str, _: Kwargs, _: &State| {
+        shell_quote(text)
+    });
     tera.register_test("ipv4", |text: &str, _: Kwargs, _: &State| {
         matches!(text.parse(), Ok(IpAddr::V4(_)))
     });
@@ -41,7 +45,9 @@ fn txt_quote(text: &str) -> String {
             length = 0;
         }
         length += 1;
-        let Some(chunk) = chunks.last_mut() else { break };
+        let Some(chunk) = chunks.last_mut() else {
+            break;
+        };
         match byte {
             b'"' | b'\\' => {
                 chunk.push('\\');

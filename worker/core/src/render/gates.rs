@@ -63,16 +63,18 @@ impl<'a> Gates<'a> {
                     prefix: format!("{list}[{index}]"),
                 };
                 match resolver.resolve(entry) {
-                    Ok(found) => gates.extend(found.into_iter().map(|(label, probe, needs)| Gate {
-                        label: format!("{}: {label} on {name}", own.name),
-                        component: own.name.value.clone(),
-                        probe,
-                        hold: entry.hold.map_or(0, |hold| hold.get()),
-                        deadline: entry.deadline.map(|deadline| deadline.get()),
-                        scope: entry.scope,
-                        needs,
-                        before,
-                    })),
+                    Ok(found) => {
+                        gates.extend(found.into_iter().map(|(label, probe, needs)| Gate {
+                            label: format!("{}: {label} on {name}", own.name),
+                            component: own.name.value.clone(),
+                            probe,
+                            hold: entry.hold.map_or(0, |hold| hold.get()),
+                            deadline: entry.deadline.map(|deadline| deadline.get()),
+                            scope: entry.scope,
+                            needs,
+                            before,
+                        }))
+                    }
                     Err(finding) => findings.push(finding.of(&own.name)),
                 }
             }
@@ -305,7 +307,13 @@ fn site_probes(gate: &HttpGate, site: &Site, address: IpAddr) -> Vec<Found> {
         Some(_) => ("https", 443),
         None => ("http", 80),
     };
-    let own = || site.health.status.iter().map(|status| status.value).collect();
+    let own = || {
+        site.health
+            .status
+            .iter()
+            .map(|status| status.value)
+            .collect()
+    };
     let status: Vec<u16> = gate.status.clone().unwrap_or_else(own);
     let probes = site.hosts.iter().map(|host| {
         let url = format!("{scheme}://{host}{}", site.health.path);

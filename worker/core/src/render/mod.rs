@@ -8,13 +8,16 @@
 
 mod cache;
 mod commands;
-pub mod component_tests;
 mod context;
 mod engine;
+#[cfg(test)]
+mod example;
 mod files;
 mod filters;
 mod gates;
 mod node;
+#[cfg(test)]
+mod tests;
 mod texts;
 mod values;
 

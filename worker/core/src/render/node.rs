@@ -111,7 +111,9 @@ fn engines<'a>(components: &'a Components, cache: &Cache) -> Engines<'a> {
 }
 
 fn by_digest(components: &Components, engines: Engines<'_>) -> BTreeMap<Digest, Arc<Compiled>> {
-    let digests = components.iter().map(|folder| (folder.name().as_str(), folder.digest));
+    let digests = components
+        .iter()
+        .map(|folder| (folder.name().as_str(), folder.digest));
     let digests: BTreeMap<&str, Digest> = digests.collect();
     let engines = engines.into_iter();
     engines
@@ -182,7 +184,11 @@ impl<'a> Turn<'a> {
             gates.extend(self.keep(resolver.of_node(self.name, self.node)));
         }
         self.no_file_is_a_folder();
-        let findings = self.findings.into_iter().map(|found| found.on(self.name)).collect();
+        let findings = self
+            .findings
+            .into_iter()
+            .map(|found| found.on(self.name))
+            .collect();
         let components: Vec<ReleaseComponent> = components.into_iter().flatten().collect();
         let inputs = self.shared.inputs;
         let mut sources = BTreeSet::new();
@@ -250,7 +256,8 @@ impl<'a> Turn<'a> {
                 .at(place)
                 .related(first.clone(), "first written here")
                 .of(&meta.component);
-            self.findings.push(finding.hint("keep one of the two, or give one of them a `when`"));
+            self.findings
+                .push(finding.hint("keep one of the two, or give one of them a `when`"));
             return;
         }
         self.files.insert(path, (meta, content, place));
@@ -297,7 +304,10 @@ fn vars(model: &Model, folder: &Folder, node: &Defined<Node>) -> (tera::Value, V
         files.push(node.file.to_string());
     }
     let present = all.iter().filter(|(_, value)| !value.is_null());
-    (named(present.map(|(key, value)| (key, from_json(value)))), files)
+    (
+        named(present.map(|(key, value)| (key, from_json(value)))),
+        files,
+    )
 }
 
 /// An override that nothing reads is a misspelt one.
@@ -310,7 +320,11 @@ fn overrides(inputs: &Inputs<'_>) -> Findings {
             findings.push(Finding::error(codes::UNKNOWN_VAR, message).at(place));
             continue;
         };
-        findings.extend(unknown_vars(folder, &own.vars, inputs.model.cluster.whole()));
+        findings.extend(unknown_vars(
+            folder,
+            &own.vars,
+            inputs.model.cluster.whole(),
+        ));
     }
     for node in inputs.model.nodes.values() {
         for folder in inputs.components.iter() {
@@ -332,7 +346,9 @@ fn unknown_vars(folder: &Folder, own: &Map<String, Json>, place: Location) -> Ve
                 || format!("declare it in `vars` of {}", folder.file),
                 |near| format!("did you mean `{near}`?"),
             );
-            Finding::error(codes::UNKNOWN_VAR, message).at(place.clone()).hint(hint)
+            Finding::error(codes::UNKNOWN_VAR, message)
+                .at(place.clone())
+                .hint(hint)
         })
         .collect()
 }
@@ -361,14 +377,23 @@ fn missing(inputs: &Inputs<'_>, bundle: &Bundle) -> Vec<Finding> {
         .flat_map(|release| &release.meta.components)
         .map(|component| component.name.as_str())
         .collect();
-    for folder in inputs.components.iter().filter(|f| present.contains(f.name().as_str())) {
+    for folder in inputs
+        .components
+        .iter()
+        .filter(|f| present.contains(f.name().as_str()))
+    {
         for secret in &folder.definition.secrets {
             if !materials.secrets.contains_key(secret.as_str()) {
                 let message = format!("the worker was not given the secret `{secret}`");
                 let finding = Finding::warning(codes::MATERIAL_MISSING, message);
-                missing.push(finding.at(folder.place(secret)).of(folder.name()).hint(format!(
-                    "put it as a file named {secret} into the worker's directory of secrets"
-                )));
+                missing.push(
+                    finding
+                        .at(folder.place(secret))
+                        .of(folder.name())
+                        .hint(format!(
+                            "put it as a file named {secret} into the worker's directory of secrets"
+                        )),
+                );
             }
         }
     }
