@@ -4,6 +4,7 @@ pub mod check;
 pub mod config;
 pub mod git;
 pub mod inbound;
+pub mod materials;
 pub mod node;
 pub mod ports;
 pub mod probe;

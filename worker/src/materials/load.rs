@@ -1,0 +1,117 @@
+//! Reads the worker's directories: `<name>.pem` for each certificate (chain and key), `<name>` for each secret.
+//! A file that cannot be used is a finding that says why, never its content.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use windlass_core::codes::{Code, checks};
+use windlass_core::finding::{Finding, Findings};
+use windlass_core::materials::{Materials, SecretText};
+
+use super::{certificate, stand_in};
+
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// Where certificates and secrets lie. A directory that does not exist is an empty one.
+#[derive(Debug, Clone, Default)]
+pub struct Directories {
+    pub certificates: Option<PathBuf>,
+    pub secrets: Option<PathBuf>,
+}
+
+/// All usable materials, and what is wrong with the others.
+pub fn load(directories: &Directories) -> anyhow::Result<(Materials, Findings)> {
+    let mut materials = Materials::none(stand_in::certificate()?);
+    let mut findings = Findings::default();
+    let certificates = files(directories.certificates.as_deref(), &mut findings);
+    for (name, path) in certificates {
+        // Other files, such as a key kept beside, are the owner's business.
+        let Some(name) = name.strip_suffix(".pem") else {
+            continue;
+        };
+        let read = read(&path, checks::CERTIFICATE_UNREADABLE, &mut findings);
+        let Some(pem) = read else { continue };
+        match certificate::usable(&pem) {
+            Ok(()) => {
+                let pem = SecretText::new(&pem);
+                materials.certificates.insert(name.to_owned(), pem);
+            }
+            Err((code, why)) => {
+                findings.push(Finding::error(code, format!("{}: {why}", path.display())));
+            }
+        }
+    }
+    for (name, path) in files(directories.secrets.as_deref(), &mut findings) {
+        let read = read(&path, checks::SECRET_UNREADABLE, &mut findings);
+        let Some(text) = read else { continue };
+        let value = text.trim_end_matches(['\n', '\r']);
+        if value.is_empty() {
+            let message = format!("{} is empty", path.display());
+            findings.push(Finding::error(checks::SECRET_UNREADABLE, message));
+            continue;
+        }
+        materials.secrets.insert(name, SecretText::new(value));
+    }
+    Ok((materials, findings))
+}
+
+/// The files of a directory by name, without hidden ones and editors' copies.
+fn files(directory: Option<&Path>, findings: &mut Findings) -> BTreeMap<String, PathBuf> {
+    let Some(directory) = directory else {
+        return BTreeMap::new();
+    };
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return BTreeMap::new(),
+        Err(error) => {
+            let message = format!("{} cannot be read: {error}", directory.display());
+            findings.push(Finding::error(checks::SECRET_UNREADABLE, message));
+            return BTreeMap::new();
+        }
+    };
+    let named = |entry: std::fs::DirEntry| {
+        let name = entry.file_name().into_string().ok()?;
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let wanted = !name.starts_with('.') && name.chars().all(allowed) && entry.path().is_file();
+        wanted.then(|| (name, entry.path()))
+    };
+    entries.flatten().filter_map(named).collect()
+}
+
+/// The text of one file. That others could read it too is told, but does not stop anything.
+fn read(path: &Path, code: Code, findings: &mut Findings) -> Option<String> {
+    let shown = path.display();
+    let mut text = String::new();
+    let read = std::fs::File::open(path).and_then(|file| {
+        let mode = file.metadata()?.permissions().mode();
+        file.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+        Ok(mode)
+    });
+    let mode = match read {
+        Ok(mode) => mode,
+        Err(error) => {
+            findings.push(Finding::error(
+                code,
+                format!("{shown} cannot be read: {error}"),
+            ));
+            return None;
+        }
+    };
+    if text.len() as u64 > MAX_BYTES {
+        let message = format!("{shown} is larger than {} KiB", MAX_BYTES / 1024);
+        findings.push(Finding::error(code, message));
+        return None;
+    }
+    if mode & 0o004 != 0 {
+        let message = format!("{shown} can be read by everyone on this machine");
+        let exposed = Finding::warning(checks::MATERIAL_EXPOSED, message);
+        findings.push(exposed.hint(format!("chmod o= {shown}")));
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
