@@ -22,9 +22,16 @@ if [ "$user" = root ] && has 'permitrootlogin no'; then
     echo "root could not log in: PermitRootLogin is no"
     exit 1
 fi
+# Patterns, perhaps with a host behind an @, which only a real login could judge.
+set -f
 allowed=$(printf '%s\n' "$settings" | awk '$1 == "allowusers" { print $2 }')
-if [ -n "$allowed" ] && ! printf '%s\n' "$allowed" | grep -qxF "$user"; then
-    echo "$user could not log in: AllowUsers has only $(echo $allowed)"
+found=${allowed:+no}
+for pattern in $allowed; do
+    # shellcheck disable=SC2254 # it is a pattern
+    case $user in ${pattern%%@*}) found=yes ;; esac
+done
+if [ "$found" = no ]; then
+    echo "$user could not log in: AllowUsers has only" $allowed
     exit 1
 fi
 if printf '%s\n' "$settings" | grep -qixE "denyusers $user"; then
