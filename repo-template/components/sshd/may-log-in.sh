@@ -3,6 +3,8 @@
 # `sshd -t` alone is content with a file that lets nobody in.
 set -u
 config=$1 user=$2
+# In a sandbox sshd's own directory is missing.
+mkdir -p -m 0755 /run/sshd
 keys=$(mktemp -d) || exit 1
 trap 'rm -rf "$keys"' EXIT
 set --

@@ -1,11 +1,17 @@
 //! The starter repository as `windlass init` writes it: valid at once, without a warning, so that a newcomer's
-//! first `windlass check` is green.
+//! first `windlass check` is green, and what it renders is held as goldens, so that a change to a component shows
+//! what it does to the files.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use windlass_core::component;
+use windlass_core::finding::Findings;
+use windlass_core::materials::{Materials, SecretText};
 use windlass_core::model;
+use windlass_core::release::{Bundle, Release};
+use windlass_core::render::{self, Inputs};
 use windlass_core::snapshot::Snapshot;
 
 fn template() -> PathBuf {
@@ -63,4 +69,59 @@ fn its_examples_are_valid_where_they_belong() {
     let loaded = model::load(&snapshot_with(&EXAMPLES));
     assert!(loaded.findings.is_empty(), "{:#?}", loaded.findings);
     assert_eq!(loaded.model.unwrap().sites.len(), 2);
+}
+
+/// With every secret given, so that nothing is missing.
+fn render(snapshot: &Snapshot) -> (Option<Bundle>, Findings) {
+    let model = model::load(snapshot).model.unwrap();
+    let (components, mut findings) = component::load(snapshot);
+    let mut materials = Materials::none(SecretText::new("stand-in"));
+    let given = [("xfer_key", "bm90IGEga2V5IGJ1dCBhIGdvbGRlbiBvbmU=")];
+    let secrets = given.map(|(name, value)| (name.to_owned(), SecretText::new(value)));
+    materials.secrets = secrets.into_iter().collect();
+    let certificates = [("wildcard".to_owned(), SecretText::new("chain and key"))];
+    materials.certificates = certificates.into_iter().collect();
+    let inputs = Inputs {
+        snapshot,
+        model: &model,
+        components: &components,
+        materials: &materials,
+    };
+    let rendered = render::render(inputs, &mut render::Cache::default());
+    findings.extend(rendered.findings);
+    (rendered.bundle, findings)
+}
+
+fn told(release: &Release) -> String {
+    let mut text = String::new();
+    for (path, file) in &release.meta.files {
+        text.push_str(&format!("==== {path} {} {}\n", file.mode, file.owner));
+        if file.secret {
+            text.push_str("(secret)\n");
+        } else {
+            text.push_str(std::str::from_utf8(&release.contents[path]).unwrap());
+        }
+    }
+    text
+}
+
+#[test]
+fn the_starter_repository_renders_without_a_finding() {
+    for examples in [&[][..], &EXAMPLES] {
+        let (bundle, findings) = render(&snapshot_with(examples));
+        assert!(findings.is_empty(), "{findings:#?}");
+        assert_eq!(bundle.unwrap().releases.len(), 4);
+    }
+}
+
+#[test]
+fn what_the_nodes_would_hold_is_as_it_was() {
+    let (bundle, _) = render(&snapshot_with(&EXAMPLES));
+    let releases = bundle.unwrap().releases;
+    for node in ["vps1", "homelab"] {
+        let release = releases
+            .values()
+            .find(|release| release.meta.node.as_str() == node);
+        insta::assert_snapshot!(node, told(release.unwrap()));
+    }
 }
