@@ -2,13 +2,13 @@
 # may-log-in.sh CONFIG USER [trial]: the file is valid, and it leaves USER a way in by key.
 # `sshd -t` alone is content with a file that lets nobody in.
 set -u
-config=$1 user=$2
+config=$1 user=$2 trial=${3-}
 # In a sandbox sshd's own directory is missing.
 mkdir -p -m 0755 /run/sshd
 keys=$(mktemp -d) || exit 1
 trap 'rm -rf "$keys"' EXIT
 set --
-if [ "${3-}" = trial ] || ! [ -r /etc/ssh/ssh_host_ed25519_key ]; then
+if [ "$trial" = trial ] || ! [ -r /etc/ssh/ssh_host_ed25519_key ]; then
     ssh-keygen -q -t ed25519 -N '' -f "$keys/host" || exit 1
     set -- -h "$keys/host"
 fi
