@@ -5,6 +5,7 @@ pub mod checkout;
 pub mod limits;
 pub mod mirror;
 pub mod remote;
+pub mod source;
 pub mod tree;
 
 use git2::{ErrorClass, ErrorCode};

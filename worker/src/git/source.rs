@@ -1,0 +1,71 @@
+//! A cluster's mirror for async callers: one use at a time, off the runtime's threads, and patient with a
+//! remote that is away for a moment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable as _};
+use tokio::sync::Mutex;
+use windlass_core::snapshot::Snapshot;
+
+use super::GitError;
+use super::mirror::{Mirror, Step};
+
+const TRIES: usize = 3;
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Source {
+    mirror: Arc<Mutex<Mirror>>,
+}
+
+impl Source {
+    pub fn new(mirror: Mirror) -> Self {
+        Self {
+            mirror: Arc::new(Mutex::new(mirror)),
+        }
+    }
+
+    /// Looks once which commit the watched branch points at.
+    pub async fn look(&self) -> Result<String, GitError> {
+        self.run(Mirror::fetch).await
+    }
+
+    /// Fetches the watched branch; tries again when the remote is away.
+    pub async fn fetch(&self) -> Result<String, GitError> {
+        let waits = ExponentialBuilder::default()
+            .with_min_delay(FIRST_WAIT)
+            .with_max_times(TRIES - 1)
+            .with_jitter();
+        (|| self.look())
+            .retry(waits)
+            .when(|error| matches!(error, GitError::Away { .. }))
+            .await
+    }
+
+    pub async fn snapshot(&self, commit: &str) -> Result<Snapshot, GitError> {
+        let commit = commit.to_owned();
+        self.run(move |mirror| mirror.snapshot(&commit)).await
+    }
+
+    pub async fn step(&self, from: &str, to: &str) -> Result<Step, GitError> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        self.run(move |mirror| mirror.step(&from, &to)).await
+    }
+
+    async fn run<T, F>(&self, work: F) -> Result<T, GitError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Mirror) -> Result<T, GitError> + Send + 'static,
+    {
+        let mirror = Arc::clone(&self.mirror).lock_owned().await;
+        let done = tokio::task::spawn_blocking(move || work(&mirror)).await;
+        done.unwrap_or_else(|error| {
+            Err(GitError::Unreadable {
+                path: "the mirror".to_owned(),
+                why: error.to_string(),
+            })
+        })
+    }
+}

@@ -1,0 +1,203 @@
+//! Takes one cluster's events from the queue, one after the other, and answers each. The event is held by
+//! heartbeat for as long as it is worked on. A handler that panics takes only its own event with it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use windlass_core::ids::ClusterName;
+
+use crate::queue::port::delay_after;
+use crate::queue::{Event, EventQueue, Lease, QueueError};
+
+/// An event that breaks the handler this often is put among the dead.
+const MAX_BREAKS: u32 = 5;
+
+/// What became of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Answer {
+    Done,
+    /// Not now: something outside is away. Tried again for as long as it takes.
+    Later(String),
+    /// Something went wrong that should not; a few more tries.
+    Broken(String),
+}
+
+pub(super) trait Handler: Send + Sync + 'static {
+    fn handle(&self, event: Event) -> impl Future<Output = Answer> + Send;
+}
+
+/// Works until `stop`; an event under work is finished first.
+pub(super) async fn consume<Q, H>(
+    queue: Q,
+    handler: Arc<H>,
+    cluster: ClusterName,
+    stop: CancellationToken,
+) where
+    Q: EventQueue,
+    H: Handler,
+{
+    let mut failures = 0;
+    loop {
+        let taken = tokio::select! {
+            () = stop.cancelled() => return,
+            taken = queue.next(&cluster) => taken,
+        };
+        let worked = match taken {
+            Ok(lease) => work(&queue, &handler, lease).await,
+            Err(error) => Err(error),
+        };
+        match worked {
+            Ok(()) => failures = 0,
+            Err(error) => {
+                failures += 1;
+                tracing::error!(%cluster, %error, "the queue failed; trying again");
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(delay_after(failures)) => {}
+                }
+            }
+        }
+    }
+}
+
+async fn work<Q: EventQueue, H: Handler>(
+    queue: &Q,
+    handler: &Arc<H>,
+    lease: Lease,
+) -> Result<(), QueueError> {
+    let (handler, event) = (Arc::clone(handler), lease.event.clone());
+    let working = tokio::spawn(async move { handler.handle(event).await });
+    let answer = tokio::select! {
+        ended = working => ended.unwrap_or_else(|error| Answer::Broken(error.to_string())),
+        never = hold(queue, &lease) => match never {},
+    };
+    let attempt = lease.attempt;
+    match answer {
+        Answer::Done => queue.ack(lease).await,
+        Answer::Later(why) => queue.retry(lease, delay_after(attempt), &why).await,
+        Answer::Broken(why) if attempt < MAX_BREAKS => {
+            tracing::error!(event = lease.event.id, attempt, why, "an event could not be worked on");
+            queue.retry(lease, delay_after(attempt), &why).await
+        }
+        Answer::Broken(why) => {
+            tracing::error!(event = lease.event.id, attempt, why, "an event is given up");
+            queue.dead(lease, &why).await
+        }
+    }
+}
+
+/// Keeps the event ours. Where that fails the work goes on: the fence on the nodes keeps a second worker out.
+async fn hold<Q: EventQueue>(queue: &Q, lease: &Lease) -> std::convert::Infallible {
+    let every: Duration = queue.patience() / 3;
+    loop {
+        tokio::time::sleep(every).await;
+        if let Err(error) = queue.extend(lease).await {
+            tracing::warn!(event = lease.event.id, %error, "an event could not be held");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::queue::embedded::EmbeddedQueue;
+    use crate::queue::{EventKind, QueueState};
+    use crate::store::Store;
+
+    /// Answers in turn, and remembers whom it was asked about.
+    struct Scripted {
+        answers: Mutex<Vec<Option<Answer>>>,
+        asked: Mutex<Vec<String>>,
+        slow: Duration,
+        stop: CancellationToken,
+    }
+
+    impl Handler for Scripted {
+        async fn handle(&self, event: Event) -> Answer {
+            tokio::time::sleep(self.slow).await;
+            self.asked.lock().unwrap().push(event.id);
+            let mut answers = self.answers.lock().unwrap();
+            let answer = answers.remove(0);
+            if answers.is_empty() {
+                self.stop.cancel();
+            }
+            drop(answers);
+            answer.expect("a panic on purpose")
+        }
+    }
+
+    struct World {
+        _dir: tempfile::TempDir,
+        queue: EmbeddedQueue,
+        cluster: ClusterName,
+    }
+
+    async fn play(answers: Vec<Option<Answer>>, ids: &[&str], slow: Duration) -> (World, Vec<String>) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("q.db")).unwrap();
+        let queue = EmbeddedQueue::new(store, Duration::from_secs(1));
+        let cluster: ClusterName = "example".parse().unwrap();
+        for id in ids {
+            let event = Event::new(EventKind::Moved, "/test", &cluster, *id);
+            queue.publish(&event).await.unwrap();
+        }
+        let stop = CancellationToken::new();
+        let handler = Arc::new(Scripted {
+            answers: Mutex::new(answers),
+            asked: Mutex::new(Vec::new()),
+            slow,
+            stop: stop.clone(),
+        });
+        let deadline = Duration::from_secs(60);
+        let consuming = consume(queue.clone(), Arc::clone(&handler), cluster.clone(), stop);
+        tokio::time::timeout(deadline, consuming).await.unwrap();
+        let asked = handler.asked.lock().unwrap().clone();
+        let world = World {
+            _dir: dir,
+            queue,
+            cluster,
+        };
+        (world, asked)
+    }
+
+    impl World {
+        async fn state(&self, id: &str) -> (QueueState, u32, String) {
+            let queued = self.queue.show(id).await.unwrap().unwrap();
+            assert_eq!(queued.event.subject, self.cluster);
+            (queued.state, queued.attempts, queued.why)
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_reach_the_queue() {
+        let later = Answer::Later("remote away".to_owned());
+        let answers = vec![Some(Answer::Done), Some(later), Some(Answer::Done)];
+        let (world, asked) = play(answers, &["1", "2", "3"], Duration::ZERO).await;
+        assert_eq!(asked, ["1", "2", "3"]);
+        assert_eq!(world.state("1").await.0, QueueState::Done);
+        let waiting = (QueueState::Ready, 1, "remote away".to_owned());
+        assert_eq!(world.state("2").await, waiting);
+        assert_eq!(world.state("3").await.0, QueueState::Done);
+    }
+
+    #[tokio::test]
+    async fn a_panic_takes_only_its_event_with_it() {
+        let (world, asked) = play(vec![None, Some(Answer::Done)], &["bad", "good"], Duration::ZERO).await;
+        assert_eq!(asked, ["bad", "good"]);
+        let (state, _, why) = world.state("bad").await;
+        assert!(state == QueueState::Ready && why.contains("panic"), "{why}");
+        assert_eq!(world.state("good").await.0, QueueState::Done);
+    }
+
+    #[tokio::test]
+    async fn long_work_keeps_its_event() {
+        let answers = vec![Some(Answer::Done)];
+        let (world, asked) = play(answers, &["long"], Duration::from_secs(3)).await;
+        assert_eq!(asked, ["long"]);
+        assert_eq!(world.state("long").await, (QueueState::Done, 1, String::new()));
+    }
+}

@@ -1,0 +1,10 @@
+//! `windlass worker`: watches repositories, and rolls what is pushed. Each cluster has two tasks, one that looks
+//! for reasons to act and one that acts; the queue stands between them.
+
+pub mod ask;
+mod consumer;
+mod run;
+mod systemd;
+mod watcher;
+
+pub use run::run;
