@@ -3,6 +3,7 @@
 
 pub mod ask;
 mod consumer;
+mod handler;
 mod run;
 mod systemd;
 mod watcher;

@@ -7,10 +7,8 @@ super::codes! {
         "The remote can be reached, but has no branch of the configured name: it was renamed or deleted, or the name in the worker's configuration has a slip. Nodes stay as they are. Create the branch, or change `repository.branch` in the worker's configuration.";
     REMOTE_DENIED = "WL603", "the Git remote refuses the worker",
         "The remote answered, and said no: the token or deploy key is wrong, was revoked, or may not read the repository; or the SSH host key is none of those pinned. The token and the key are read from their files at every fetch, so replacing the file is enough. A changed host key is never accepted by itself: compare it over another way, then change `repository.host_keys`.";
-    QUARANTINED = "WL604", "this bundle was rolled back before",
-        "A roll of exactly these releases failed and was rolled back. It is not tried again by itself, since the same files would do the same thing. Change the definitions (a commit that gives other files is rolled at once), or, if the cause lay elsewhere and is mended, say `windlass retry CLUSTER`.";
-    INCOMPLETE = "WL605", "secrets or certificates are missing on the worker",
-        "A definition names a certificate or secret that the worker was not given. Checks and previews go on with a stand-in, so that they tell as much as they can, but stand-ins are never rolled out. Put the file into the worker's `certificates` or `secrets` directory; a warning beside this finding names it.";
+    ANOTHER_CLUSTER = "WL604", "the repository defines another cluster",
+        "The name in the repository's `cluster.yaml` is not the one under which the worker watches this repository. Nodes remember which cluster they belong to, and a mixed-up URL must not move them to another one.";
     CONFIG_CLUSTERS = "WL611", "the worker's configuration lists its clusters wrongly",
         "Each entry of `clusters` in `worker.yaml` has a name of its own, which is the name in that repository's `cluster.yaml`, and a poll interval of at least a second.";
     CONFIG_REPOSITORY = "WL612", "a repository is configured wrongly",

@@ -1,0 +1,244 @@
+//! From an event to an outcome. `through` reads like the picture in ARCHITECTURE.md: snapshot, model, releases,
+//! checks, plan, roll; each stage is called in turn, and what one gives the next one takes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use windlass_core::codes::git as codes;
+use windlass_core::finding::{Finding, Findings, Location};
+use windlass_core::ids::{ClusterName, Digest};
+use windlass_core::model;
+use windlass_core::outcome::Outcome;
+use windlass_core::plan::{Adopt, Inventory, Plan};
+
+use super::fleet::Fleet;
+use super::heard::Heard;
+use super::newer::Newer;
+use super::plan::{self, Wishes};
+use super::prepare::{self, Memory, Prepared, Rendered};
+use super::trouble::{Trouble, of_git};
+use crate::check::Checker;
+use crate::git::mirror::Step;
+use crate::git::source::Source;
+use crate::materials::{self, Directories};
+use crate::queue::EventKind;
+use crate::roll::{Driver, RollPermit, StoreJournal};
+use crate::store::Store;
+use crate::store::reports::Report;
+
+/// Everything that one cluster's deployments need.
+pub struct Deploy<F> {
+    pub cluster: ClusterName,
+    pub source: Source,
+    pub materials: Directories,
+    pub checker: Checker,
+    pub memory: Arc<Memory>,
+    pub fleet: F,
+    pub store: Store,
+    pub state: PathBuf,
+    /// Names this worker to the nodes.
+    pub holder: String,
+    pub newer: Arc<Newer>,
+    /// The worker is to stop: a roll goes back.
+    pub stop: CancellationToken,
+}
+
+/// What the flow came to, before it is remembered.
+pub(super) struct Ended {
+    pub(super) commit: String,
+    pub(super) subject: String,
+    pub(super) bundle: Option<Digest>,
+    pub(super) outcome: Outcome,
+}
+
+impl<F: Fleet> Deploy<F> {
+    /// Works on one event. `None`: the commit was dealt with before.
+    pub async fn run(&self, kind: EventKind) -> Result<Option<Report>, Trouble> {
+        let Some(permit) = RollPermit::take(&self.state, &self.cluster)? else {
+            return Err(Trouble::Later("another process rolls this cluster".to_owned()));
+        };
+        self.resume(&permit).await?;
+        let started = Timestamp::now();
+        match self.through(&permit, kind).await? {
+            Some(ended) => Ok(Some(self.remember(ended, kind.word(), started).await?)),
+            None => Ok(None),
+        }
+    }
+
+    async fn through(
+        &self,
+        permit: &RollPermit,
+        kind: EventKind,
+    ) -> Result<Option<Ended>, Trouble> {
+        let commit = match self.source.fetch().await {
+            Ok(commit) => commit,
+            Err(error) => return Ok(Some(self.unreadable(of_git(error)?).await?)),
+        };
+        if kind == EventKind::Moved && self.is_settled(&commit).await? {
+            return Ok(None);
+        }
+        let prepared = self.prepare(&commit).await?;
+        let Some(rendered) = sound(&prepared) else {
+            return Ok(Some(refused(&prepared, None, prepared.findings.clone())));
+        };
+        let nodes = Arc::new(self.fleet.nodes(&rendered.model).context("ssh cannot be set up")?);
+        let wishes = self.wishes(kind).await?;
+        let base = async |commit: &str| self.inventory(commit).await;
+        let planned = plan::make(&nodes, &prepared, rendered, &wishes, base).await;
+        let mut plan = planned.plan;
+        plan.findings.extend(self.rewound(&commit, &planned.observed).await?);
+        if plan.findings.has_errors() {
+            return Ok(Some(refused(&prepared, Some(plan.bundle), plan.findings.sorted())));
+        }
+        let outcome = self.roll(permit, nodes, plan, rendered).await?;
+        Ok(Some(Ended {
+            outcome,
+            ..refused(&prepared, Some(rendered.bundle.digest), Findings::default())
+        }))
+    }
+
+    /// The nodes hold this commit, as far as we know, and nobody asked to look again.
+    async fn is_settled(&self, commit: &str) -> Result<bool, Trouble> {
+        let record = self.store.cluster(&self.cluster).await?;
+        self.store.saw(&self.cluster, commit).await?;
+        Ok(record.rolled.as_deref() == Some(commit))
+    }
+
+    async fn prepare(&self, commit: &str) -> Result<Prepared, Trouble> {
+        let snapshot = Arc::new(self.source.snapshot(commit).await?);
+        let (directories, memory) = (self.materials.clone(), Arc::clone(&self.memory));
+        let rendering = tokio::task::spawn_blocking(move || {
+            let (materials, findings) = materials::load(&directories)?;
+            let mut prepared = prepare::render(snapshot, &materials, &memory);
+            prepared.findings.extend(findings);
+            anyhow::Ok(prepared)
+        });
+        let mut prepared = rendering.await??;
+        if let Some(rendered) = &prepared.rendered
+            && rendered.model.cluster.name != self.cluster
+        {
+            prepared.findings.extend([self.another(&rendered.model.cluster.name)]);
+        }
+        if sound(&prepared).is_some() {
+            let quiet = |_| {};
+            prepare::check(&mut prepared, &self.checker, &self.memory, &quiet, &self.stop).await?;
+        }
+        Ok(prepared)
+    }
+
+    async fn wishes(&self, kind: EventKind) -> Result<Wishes, Trouble> {
+        Ok(Wishes {
+            quarantined: self.store.quarantined_bundles(&self.cluster).await?,
+            retry: kind == EventKind::Asked,
+            adopt: Adopt::default(),
+        })
+    }
+
+    /// What another commit defined; `None` where it cannot be read any more.
+    async fn inventory(&self, commit: &str) -> Option<Inventory> {
+        let snapshot = self.source.snapshot(commit).await.ok()?;
+        let loading = tokio::task::spawn_blocking(move || model::load(&snapshot));
+        let model = loading.await.ok()?.model?;
+        Some(Inventory::of(&model))
+    }
+
+    /// Only a commit that contains the one rolled out last is rolled, unless a person said yes to this one.
+    async fn rewound(
+        &self,
+        commit: &str,
+        observed: &windlass_core::observed::Observed,
+    ) -> Result<Findings, Trouble> {
+        let record = self.store.cluster(&self.cluster).await?;
+        if record.accepted.as_deref() == Some(commit) {
+            return Ok(Findings::default());
+        }
+        // With a database that is new, the nodes tell.
+        let of_nodes = || windlass_core::plan::base_commit(observed).map(str::to_owned);
+        let Some(base) = record.rolled.or_else(of_nodes).filter(|base| is_commit(base)) else {
+            return Ok(Findings::default());
+        };
+        if self.source.step(&base, commit).await? != Step::Rewound {
+            return Ok(Findings::default());
+        }
+        let (new, old) = (short(commit), short(&base));
+        let message = format!("the watched branch points at {new}, which does not contain {old}, the commit rolled out last");
+        let hint = format!("push the branch forward again, or run `windlass accept-rewind {} {commit}`", self.cluster);
+        Ok(Findings::from_iter([Finding::error(codes::REWOUND, message).hint(hint)]))
+    }
+
+    async fn roll(
+        &self,
+        permit: &RollPermit,
+        nodes: Arc<F::Nodes>,
+        plan: Plan,
+        rendered: &Rendered,
+    ) -> Result<Outcome, Trouble> {
+        let cancel = self.stop.child_token();
+        self.newer.begin(&plan.commit, cancel.clone());
+        let driver = self.driver(nodes, cancel);
+        let bundle = Arc::clone(&rendered.bundle);
+        let outcome = driver.drive(permit, plan, bundle, &self.holder).await;
+        self.newer.end();
+        Ok(outcome?)
+    }
+
+    pub(super) fn driver(
+        &self,
+        nodes: Arc<F::Nodes>,
+        cancel: CancellationToken,
+    ) -> Driver<F::Nodes, F::Prober, StoreJournal> {
+        Driver {
+            nodes,
+            prober: self.fleet.prober(),
+            journal: StoreJournal::new(self.store.clone()),
+            observer: Arc::new(Heard {
+                newer: Arc::clone(&self.newer),
+            }),
+            cancel,
+        }
+    }
+
+    /// The remote says no: told with the commit that was seen last.
+    async fn unreadable(&self, findings: Findings) -> Result<Ended, Trouble> {
+        let record = self.store.cluster(&self.cluster).await?;
+        Ok(Ended {
+            commit: record.seen.unwrap_or_default(),
+            subject: String::new(),
+            bundle: None,
+            outcome: Outcome::Refused { findings },
+        })
+    }
+
+    fn another(&self, found: &ClusterName) -> Finding {
+        let message = format!("this repository defines the cluster {found}, and the worker expects {}", self.cluster);
+        Finding::error(codes::ANOTHER_CLUSTER, message)
+            .at(Location::file("cluster.yaml"))
+            .hint("mend `clusters[].name` or `repository.url` in the worker's configuration")
+    }
+}
+
+fn sound(prepared: &Prepared) -> Option<&Rendered> {
+    let rendered = prepared.rendered.as_ref();
+    rendered.filter(|_| !prepared.findings.has_errors())
+}
+
+fn refused(prepared: &Prepared, bundle: Option<Digest>, findings: Findings) -> Ended {
+    Ended {
+        commit: prepared.snapshot.commit.clone(),
+        subject: prepared.snapshot.subject.clone(),
+        bundle,
+        outcome: Outcome::Refused { findings },
+    }
+}
+
+/// Not `worktree`, which a roll by hand may have left on the nodes.
+fn is_commit(id: &str) -> bool {
+    matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn short(commit: &str) -> &str {
+    commit.get(..12).unwrap_or(commit)
+}

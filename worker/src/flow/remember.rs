@@ -1,0 +1,128 @@
+//! The end of the flow: one report, told the same everywhere, and what follows from it for the next time.
+
+use jiff::Timestamp;
+use windlass_core::finding::{Findings, Severity};
+use windlass_core::ids::NodeName;
+use windlass_core::outcome::Outcome;
+
+use super::deploy::{Deploy, Ended};
+use super::fleet::Fleet;
+use super::trouble::Trouble;
+use crate::store::reports::Report;
+
+impl<F: Fleet> Deploy<F> {
+    /// Stores and logs how it ended, unless the same was told before.
+    pub(super) async fn remember(
+        &self,
+        ended: Ended,
+        trigger: &str,
+        started: Timestamp,
+    ) -> Result<Report, Trouble> {
+        if let Outcome::RolledOut { .. } | Outcome::Unchanged { .. } = &ended.outcome {
+            self.store.rolled(&self.cluster, &ended.commit).await?;
+        }
+        if let Some(bundle) = ended.bundle
+            && ended.outcome.quarantines()
+        {
+            let reason = in_words(&ended.outcome);
+            self.store.quarantine(&self.cluster, bundle, &reason).await?;
+        }
+        let report = Report {
+            id: 0,
+            cluster: self.cluster.clone(),
+            commit: ended.commit,
+            subject: ended.subject,
+            bundle: ended.bundle,
+            trigger: trigger.to_owned(),
+            started,
+            ended: Timestamp::now(),
+            outcome: ended.outcome,
+        };
+        let latest = self.store.reports(Some(&self.cluster), 1).await?.pop();
+        if latest.is_some_and(|latest| told_before(&latest, &report)) {
+            tracing::debug!(cluster = %self.cluster, outcome = report.outcome.word(), "as before");
+            return Ok(report);
+        }
+        let report = self.store.add_report(report).await?;
+        log(&report);
+        Ok(report)
+    }
+}
+
+/// A sweep finds the same again and again.
+fn told_before(latest: &Report, new: &Report) -> bool {
+    if latest.commit != new.commit {
+        return false;
+    }
+    match (&latest.outcome, &new.outcome) {
+        (Outcome::RolledOut { skipped: before, .. }, Outcome::Unchanged { skipped }) => before == skipped,
+        (before @ (Outcome::Refused { .. } | Outcome::Unchanged { .. }), after) => before == after,
+        _ => false,
+    }
+}
+
+fn log(report: &Report) {
+    let commit = report.commit.get(..12).unwrap_or(&report.commit);
+    let words = in_words(&report.outcome);
+    let (cluster, roll, outcome) = (&report.cluster, report.id, report.outcome.word());
+    let (trigger, subject) = (&report.trigger, &report.subject);
+    match report.outcome {
+        Outcome::Unchanged { .. } | Outcome::RolledOut { .. } => {
+            tracing::info!(%cluster, roll, commit, subject, trigger, outcome, "{words}");
+        }
+        Outcome::RolledBack { .. } | Outcome::Refused { .. } => {
+            tracing::warn!(%cluster, roll, commit, subject, trigger, outcome, "{words}");
+        }
+        Outcome::Stuck { .. } => {
+            tracing::error!(%cluster, roll, commit, subject, trigger, outcome, "{words}");
+        }
+    }
+}
+
+fn in_words(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Unchanged { skipped } => format!("unchanged{}", behind(skipped)),
+        Outcome::RolledOut { nodes, skipped } => {
+            format!("rolled out to {}{}", list(nodes), behind(skipped))
+        }
+        Outcome::RolledBack { failure, kept, .. } => {
+            let kept = if kept.is_empty() {
+                String::new()
+            } else {
+                format!("; {} kept the new release", list(kept))
+            };
+            format!("rolled back: {} on {}: {}{kept}", failure.what, failure.node, failure.message)
+        }
+        Outcome::Refused { findings } => format!("refused: {}", first(findings)),
+        Outcome::Stuck { nodes, .. } => {
+            let each = nodes.iter().map(|stuck| format!("{}: {} ({})", stuck.node, stuck.why, stuck.mend));
+            format!("stuck, a person must act: {}", each.collect::<Vec<_>>().join("; "))
+        }
+    }
+}
+
+fn behind(skipped: &[NodeName]) -> String {
+    if skipped.is_empty() {
+        return String::new();
+    }
+    format!("; behind, because it could not be reached: {}", list(skipped))
+}
+
+fn list(nodes: &[NodeName]) -> String {
+    let names: Vec<&str> = nodes.iter().map(NodeName::as_str).collect();
+    names.join(", ")
+}
+
+/// The first error stands for all; the API has the rest.
+fn first(findings: &Findings) -> String {
+    let errors: Vec<_> = findings.iter().filter(|found| found.severity == Severity::Error).collect();
+    let Some(first) = errors.first() else {
+        return "no finding says why".to_owned();
+    };
+    let place = first.at.as_ref().map_or_else(String::new, |at| format!("{}:{}: ", at.file, at.line));
+    let more = match errors.len() {
+        1 => String::new(),
+        many => format!(" (and {} more)", many - 1),
+    };
+    format!("{place}{} [{}]{more}", first.message, first.code)
+}

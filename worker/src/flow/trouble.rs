@@ -1,0 +1,44 @@
+//! Why the flow ended without an outcome: not a verdict on the commit, so it is tried again.
+
+use windlass_core::codes::git as codes;
+use windlass_core::finding::{Finding, Findings};
+
+use crate::check::Cancelled;
+use crate::git::GitError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// Something outside is away, or someone else is at work; it passes by itself.
+    #[error("{0}")]
+    Later(String),
+    /// Something went wrong that should not.
+    #[error("{0:#}")]
+    Broken(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Trouble {
+    fn from(error: E) -> Self {
+        let error: anyhow::Error = error.into();
+        if error.is::<Cancelled>() {
+            Self::Later("the worker stops".to_owned())
+        } else {
+            Self::Broken(error)
+        }
+    }
+}
+
+/// What a person must mend at the remote, as findings; anything else is trouble.
+pub fn of_git(error: GitError) -> Result<Findings, Trouble> {
+    let message = error.to_string();
+    let finding = match error {
+        GitError::NoBranch { .. } => Finding::error(codes::BRANCH_MISSING, message)
+            .hint("create the branch, or mend `repository.branch` in the worker's configuration"),
+        GitError::Denied { .. } => Finding::error(codes::REMOTE_DENIED, message)
+            .hint("mend the token, key or host keys in the worker's configuration; the files are read anew each time"),
+        GitError::Away { .. } => return Err(Trouble::Later(message)),
+        GitError::Damaged { .. } | GitError::NoCommit { .. } | GitError::Unreadable { .. } => {
+            return Err(Trouble::Broken(error.into()));
+        }
+    };
+    Ok(Findings::from_iter([finding]))
+}

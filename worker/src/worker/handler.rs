@@ -1,0 +1,62 @@
+//! An event's way from the queue into the flow, and its answer back.
+
+use std::sync::Arc;
+
+use sd_notify::NotifyState;
+use tokio::sync::Notify;
+use windlass_core::outcome::Outcome;
+
+use super::consumer::{Answer, Handler};
+use super::systemd::tell;
+use crate::flow::deploy::Deploy;
+use crate::flow::fleet::Fleet;
+use crate::flow::trouble::Trouble;
+use crate::queue::{Event, EventKind};
+
+pub(super) struct Deployer<F> {
+    pub(super) deploy: Deploy<F>,
+    /// Told when a node was left behind, so that it is looked for soon.
+    pub(super) behind: Arc<Notify>,
+}
+
+impl<F: Fleet> Deployer<F> {
+    pub(super) fn new(deploy: Deploy<F>, behind: Arc<Notify>) -> Self {
+        Self { deploy, behind }
+    }
+
+    pub(super) async fn recover(&self) {
+        if let Err(trouble) = self.deploy.recover().await {
+            tracing::error!(cluster = %self.deploy.cluster, %trouble, "an unfinished roll could not be taken up yet");
+        }
+    }
+}
+
+impl<F: Fleet> Handler for Deployer<F> {
+    async fn handle(&self, event: Event) -> Answer {
+        match self.deploy.run(event.kind).await {
+            Ok(None) => Answer::Done,
+            Ok(Some(report)) => {
+                if leaves_behind(&report.outcome) {
+                    self.behind.notify_one();
+                }
+                let status = format!("{}: {}", report.cluster, report.outcome.word());
+                tell(&[NotifyState::Status(&status)]);
+                Answer::Done
+            }
+            // The next sweep comes anyway; events must not pile up while a remote is away.
+            Err(Trouble::Later(why)) if event.kind == EventKind::Sweep => {
+                tracing::info!(cluster = %self.deploy.cluster, why, "not now");
+                Answer::Done
+            }
+            Err(Trouble::Later(why)) => Answer::Later(why),
+            Err(Trouble::Broken(error)) => Answer::Broken(format!("{error:#}")),
+        }
+    }
+}
+
+fn leaves_behind(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Unchanged { skipped } | Outcome::RolledOut { skipped, .. } => !skipped.is_empty(),
+        Outcome::RolledBack { .. } | Outcome::Refused { .. } | Outcome::Stuck { .. } => false,
+    }
+}

@@ -1,0 +1,236 @@
+//! Puts the worker together, and takes it apart when it is asked to stop.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use sd_notify::NotifyState;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::ask::DATABASE;
+use super::consumer::consume;
+use super::handler::Deployer;
+use super::systemd::{tell, watchdog};
+use super::watcher::{Pace, Watcher};
+use crate::check::{Checker, Limits, Sandbox};
+use crate::config::{ClusterConfig, Config};
+use crate::flow::deploy::Deploy;
+use crate::flow::fleet::SshFleet;
+use crate::flow::newer::Newer;
+use crate::git::mirror::Mirror;
+use crate::git::remote::{Access, Remote};
+use crate::git::source::Source;
+use crate::inbound::hook::Hook;
+use crate::inbound::server;
+use crate::inbound::signature::Secrets;
+use crate::materials::Directories;
+use crate::probe::NetProber;
+use crate::queue::embedded::EmbeddedQueue;
+use crate::store::Store;
+use crate::web::api::Api;
+
+/// An event whose worker says nothing for this long is given out again.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs until SIGTERM or SIGINT, and then until the turn under way has ended.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    make_private(&config.state)?;
+    let _owner = own(&config.state)?;
+    let store = Store::open(&config.state.join(DATABASE))?;
+    let queue = EmbeddedQueue::new(store.clone(), PATIENCE);
+    queue.reclaim().await?;
+    let stop = CancellationToken::new();
+    let prober = Arc::new(NetProber::new(config.ca_file.as_deref())?);
+    let api = Arc::new(api(&config, &store, &queue));
+    let mut tasks = JoinSet::new();
+    if let Some(serving) = listen(&config, &api, &queue, &stop).await? {
+        tasks.spawn(serving);
+    }
+    let mut deployers = Vec::new();
+    for cluster in &config.clusters {
+        let deployer = deployer(&config, cluster, &store, &prober, &stop);
+        deployers.push((cluster, Arc::new(deployer)));
+    }
+    for (_, deployer) in &deployers {
+        // What the last worker left comes before anything else. Trouble is tried again with the first event.
+        deployer.recover().await;
+    }
+    for (cluster, deployer) in deployers {
+        let watcher = watcher(&config, cluster, &queue, &deployer);
+        tasks.spawn(end(watcher.run(stop.clone())));
+        let name = cluster.name.clone();
+        tasks.spawn(end(consume(queue.clone(), deployer, name, stop.clone())));
+    }
+    tokio::spawn(watchdog(store, stop.clone()));
+    api.ready.store(true, Ordering::Release);
+    tell(&[NotifyState::Ready, NotifyState::Status("watching")]);
+    tracing::info!(clusters = config.clusters.len(), "the worker is ready");
+    until_told(&mut tasks, &stop).await
+}
+
+/// Waits for a signal, or for a task that must not end; then for all to end.
+async fn until_told(
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut result = Ok(());
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        ended = tasks.join_next() => {
+            let ended = ended.context("the worker has nothing to do")?;
+            result = ended.context("a task broke").flatten().and_then(|()| bail!("a task ended by itself"));
+        }
+    }
+    // The signals stay caught: a second one does not cut a node's turn short.
+    tracing::info!("stopping; a turn under way is ended or taken back first");
+    tell(&[NotifyState::Stopping, NotifyState::Status("ending the turn under way")]);
+    stop.cancel();
+    while let Some(ended) = tasks.join_next().await {
+        result = result.and(ended.context("a task broke").flatten());
+    }
+    tracing::info!("stopped");
+    result
+}
+
+async fn end(task: impl Future<Output = ()>) -> anyhow::Result<()> {
+    task.await;
+    Ok(())
+}
+
+fn make_private(dir: &Path) -> anyhow::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    let made = builder.create(dir);
+    made.with_context(|| format!("cannot make the state directory {}", dir.display()))
+}
+
+/// One worker for each state directory; the lock goes with the process.
+fn own(state: &Path) -> anyhow::Result<fs::File> {
+    let path = state.join("worker.lock");
+    let lock = fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(fs::TryLockError::WouldBlock) => {
+            bail!("another worker uses {}", state.display())
+        }
+        Err(fs::TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
+}
+
+fn api(config: &Config, store: &Store, queue: &EmbeddedQueue) -> Api<EmbeddedQueue> {
+    let clusters: BTreeSet<_> = config.clusters.iter().map(|c| c.name.clone()).collect();
+    Api {
+        store: store.clone(),
+        queue: queue.clone(),
+        clusters,
+        ready: AtomicBool::new(false),
+    }
+}
+
+/// The server as a task, where one is configured. Its address is taken before the worker says that it is ready.
+async fn listen(
+    config: &Config,
+    api: &Arc<Api<EmbeddedQueue>>,
+    queue: &EmbeddedQueue,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<impl Future<Output = anyhow::Result<()>> + use<>>> {
+    let Some(address) = &config.listen else {
+        return Ok(None);
+    };
+    let address = address.value;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))?;
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    let hook = config.hook.as_ref().map(|hook| {
+        let watched = config.clusters.iter();
+        let watched = watched.map(|c| (c.name.clone(), c.repository.branch.clone()));
+        let secrets = Secrets::new(hook.secret_files.clone());
+        Arc::new(Hook::new(queue.clone(), secrets, watched.collect()))
+    });
+    let router = server::router(Arc::clone(api), hook);
+    let stop = stop.clone();
+    Ok(Some(async move { Ok(server::serve(listener, router, stop).await?) }))
+}
+
+fn deployer(
+    config: &Config,
+    cluster: &ClusterConfig,
+    store: &Store,
+    prober: &Arc<NetProber>,
+    stop: &CancellationToken,
+) -> Deployer<SshFleet> {
+    let repository = &cluster.repository;
+    let access = match (&repository.token_file, &repository.key_file) {
+        (Some(file), _) => Access::Token {
+            user: repository.user.clone(),
+            file: file.clone(),
+        },
+        (None, Some(file)) => Access::Key {
+            file: file.clone(),
+            host_keys: repository.host_keys.clone(),
+        },
+        (None, None) => Access::Open,
+    };
+    let remote = Remote {
+        url: repository.url.value.clone(),
+        branch: repository.branch.clone(),
+        access,
+    };
+    let dir = config.state.join(format!("{}.git", cluster.name));
+    let deploy = Deploy {
+        cluster: cluster.name.clone(),
+        source: Source::new(Mirror::new(dir, remote, repository.path.clone())),
+        materials: Directories {
+            certificates: config.certificates.clone(),
+            secrets: config.secrets.clone(),
+        },
+        checker: Checker::new(Sandbox::new(Limits::default())),
+        memory: Arc::default(),
+        fleet: SshFleet {
+            key: config.ssh.identity_file.clone(),
+            prober: Arc::clone(prober),
+        },
+        store: store.clone(),
+        state: config.state.clone(),
+        holder: format!("worker-{}", Uuid::new_v4().simple()),
+        newer: Arc::new(Newer::default()),
+        stop: stop.clone(),
+    };
+    Deployer::new(deploy, Arc::new(Notify::new()))
+}
+
+fn watcher(
+    config: &Config,
+    cluster: &ClusterConfig,
+    queue: &EmbeddedQueue,
+    deployer: &Deployer<SshFleet>,
+) -> Watcher<EmbeddedQueue> {
+    let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds.max(1)));
+    Watcher {
+        cluster: cluster.name.clone(),
+        queue: queue.clone(),
+        source: deployer.deploy.source.clone(),
+        pace: Pace {
+            poll: seconds(cluster.poll.get()),
+            sweep: seconds(config.sweep.get()),
+        },
+        newer: Arc::clone(&deployer.deploy.newer),
+        behind: Arc::clone(&deployer.behind),
+    }
+}
