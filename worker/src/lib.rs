@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod config;
+pub mod flow;
 pub mod git;
 pub mod inbound;
 pub mod materials;
@@ -11,4 +12,6 @@ pub mod probe;
 pub mod queue;
 pub mod roll;
 pub mod store;
+pub mod telemetry;
 pub mod web;
+pub mod worker;

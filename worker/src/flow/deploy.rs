@@ -11,20 +11,21 @@ use windlass_core::codes::git as codes;
 use windlass_core::finding::{Finding, Findings, Location};
 use windlass_core::ids::{ClusterName, Digest};
 use windlass_core::model;
+use windlass_core::observed::Observed;
 use windlass_core::outcome::Outcome;
-use windlass_core::plan::{Adopt, Inventory, Plan};
+use windlass_core::plan::{self, Adopt, Inventory, Outline, Plan};
 
 use super::fleet::Fleet;
 use super::heard::Heard;
 use super::newer::Newer;
-use super::plan::{self, Wishes};
 use super::prepare::{self, Memory, Prepared, Rendered};
 use super::trouble::{Trouble, of_git};
 use crate::check::Checker;
 use crate::git::mirror::Step;
 use crate::git::source::Source;
-use crate::materials::{self, Directories};
+use crate::materials::Directories;
 use crate::queue::EventKind;
+use crate::roll::observe;
 use crate::roll::{Driver, RollPermit, StoreJournal};
 use crate::store::Store;
 use crate::store::reports::Report;
@@ -58,7 +59,9 @@ impl<F: Fleet> Deploy<F> {
     /// Works on one event. `None`: the commit was dealt with before.
     pub async fn run(&self, kind: EventKind) -> Result<Option<Report>, Trouble> {
         let Some(permit) = RollPermit::take(&self.state, &self.cluster)? else {
-            return Err(Trouble::Later("another process rolls this cluster".to_owned()));
+            return Err(Trouble::Later(
+                "another process rolls this cluster".to_owned(),
+            ));
         };
         self.resume(&permit).await?;
         let started = Timestamp::now();
@@ -84,14 +87,21 @@ impl<F: Fleet> Deploy<F> {
         let Some(rendered) = sound(&prepared) else {
             return Ok(Some(refused(&prepared, None, prepared.findings.clone())));
         };
-        let nodes = Arc::new(self.fleet.nodes(&rendered.model).context("ssh cannot be set up")?);
-        let wishes = self.wishes(kind).await?;
-        let base = async |commit: &str| self.inventory(commit).await;
-        let planned = plan::make(&nodes, &prepared, rendered, &wishes, base).await;
-        let mut plan = planned.plan;
-        plan.findings.extend(self.rewound(&commit, &planned.observed).await?);
+        let nodes = Arc::new(
+            self.fleet
+                .nodes(&rendered.model)
+                .context("ssh cannot be set up")?,
+        );
+        let observed = observe::all(&nodes, rendered.model.nodes.keys().cloned()).await;
+        let mut plan = self.plan(&prepared, rendered, &observed, kind).await?;
+        plan.findings
+            .extend(self.rewound(&commit, &observed).await?);
         if plan.findings.has_errors() {
-            return Ok(Some(refused(&prepared, Some(plan.bundle), plan.findings.sorted())));
+            return Ok(Some(refused(
+                &prepared,
+                Some(plan.bundle),
+                plan.findings.sorted(),
+            )));
         }
         let outcome = self.roll(permit, nodes, plan, rendered).await?;
         Ok(Some(Ended {
@@ -110,31 +120,53 @@ impl<F: Fleet> Deploy<F> {
     async fn prepare(&self, commit: &str) -> Result<Prepared, Trouble> {
         let snapshot = Arc::new(self.source.snapshot(commit).await?);
         let (directories, memory) = (self.materials.clone(), Arc::clone(&self.memory));
-        let rendering = tokio::task::spawn_blocking(move || {
-            let (materials, findings) = materials::load(&directories)?;
-            let mut prepared = prepare::render(snapshot, &materials, &memory);
-            prepared.findings.extend(findings);
-            anyhow::Ok(prepared)
-        });
+        let rendering =
+            tokio::task::spawn_blocking(move || prepare::render(snapshot, &directories, &memory));
         let mut prepared = rendering.await??;
         if let Some(rendered) = &prepared.rendered
             && rendered.model.cluster.name != self.cluster
         {
-            prepared.findings.extend([self.another(&rendered.model.cluster.name)]);
+            prepared
+                .findings
+                .extend([self.another(&rendered.model.cluster.name)]);
         }
         if sound(&prepared).is_some() {
             let quiet = |_| {};
-            prepare::check(&mut prepared, &self.checker, &self.memory, &quiet, &self.stop).await?;
+            prepare::check(
+                &mut prepared,
+                &self.checker,
+                &self.memory,
+                &quiet,
+                &self.stop,
+            )
+            .await?;
         }
         Ok(prepared)
     }
 
-    async fn wishes(&self, kind: EventKind) -> Result<Wishes, Trouble> {
-        Ok(Wishes {
-            quarantined: self.store.quarantined_bundles(&self.cluster).await?,
+    async fn plan(
+        &self,
+        prepared: &Prepared,
+        rendered: &Rendered,
+        observed: &Observed,
+        kind: EventKind,
+    ) -> Result<Plan, Trouble> {
+        let base = match plan::base_commit(observed) {
+            Some(commit) => self.inventory(commit).await,
+            None => None,
+        };
+        Ok(plan::make(&plan::Input {
+            outline: &Outline::of(&rendered.model),
+            bundle: &rendered.bundle,
+            incomplete: !rendered.bundle.incomplete.is_empty(),
+            subject: &prepared.snapshot.subject,
+            observed,
+            base: base.as_ref(),
+            quarantined: &self.store.quarantined_bundles(&self.cluster).await?,
             retry: kind == EventKind::Asked,
-            adopt: Adopt::default(),
-        })
+            adopt: &Adopt::default(),
+            now: Timestamp::now(),
+        }))
     }
 
     /// What another commit defined; `None` where it cannot be read any more.
@@ -146,27 +178,36 @@ impl<F: Fleet> Deploy<F> {
     }
 
     /// Only a commit that contains the one rolled out last is rolled, unless a person said yes to this one.
-    async fn rewound(
-        &self,
-        commit: &str,
-        observed: &windlass_core::observed::Observed,
-    ) -> Result<Findings, Trouble> {
+    async fn rewound(&self, commit: &str, observed: &Observed) -> Result<Findings, Trouble> {
         let record = self.store.cluster(&self.cluster).await?;
         if record.accepted.as_deref() == Some(commit) {
             return Ok(Findings::default());
         }
         // With a database that is new, the nodes tell.
-        let of_nodes = || windlass_core::plan::base_commit(observed).map(str::to_owned);
-        let Some(base) = record.rolled.or_else(of_nodes).filter(|base| is_commit(base)) else {
+        let of_nodes = || plan::base_commit(observed).map(str::to_owned);
+        let Some(base) = record
+            .rolled
+            .or_else(of_nodes)
+            .filter(|base| is_commit(base))
+        else {
             return Ok(Findings::default());
         };
         if self.source.step(&base, commit).await? != Step::Rewound {
             return Ok(Findings::default());
         }
         let (new, old) = (short(commit), short(&base));
-        let message = format!("the watched branch points at {new}, which does not contain {old}, the commit rolled out last");
-        let hint = format!("push the branch forward again, or run `windlass accept-rewind {} {commit}`", self.cluster);
-        Ok(Findings::from_iter([Finding::error(codes::REWOUND, message).hint(hint)]))
+        let message = format!(
+            "the watched branch points at {new}, which does not contain {old}, the commit rolled out last"
+        );
+        let hint = format!(
+            "push the branch forward again, or run `windlass accept-rewind {} {commit}`",
+            self.cluster
+        );
+        Ok(Findings::from_iter([Finding::error(
+            codes::REWOUND,
+            message,
+        )
+        .hint(hint)]))
     }
 
     async fn roll(
@@ -213,7 +254,10 @@ impl<F: Fleet> Deploy<F> {
     }
 
     fn another(&self, found: &ClusterName) -> Finding {
-        let message = format!("this repository defines the cluster {found}, and the worker expects {}", self.cluster);
+        let message = format!(
+            "this repository defines the cluster {found}, and the worker expects {}",
+            self.cluster
+        );
         Finding::error(codes::ANOTHER_CLUSTER, message)
             .at(Location::file("cluster.yaml"))
             .hint("mend `clusters[].name` or `repository.url` in the worker's configuration")

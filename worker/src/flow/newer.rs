@@ -23,7 +23,10 @@ struct Rolling {
 impl Rolling {
     fn judge(&self) {
         if self.waits && self.overtaken && !self.call_off.is_cancelled() {
-            tracing::info!(commit = self.commit, "called off: a gate does not hold, and a newer commit is there");
+            tracing::info!(
+                commit = self.commit,
+                "called off: a gate does not hold, and a newer commit is there"
+            );
             self.call_off.cancel();
         }
     }

@@ -25,7 +25,9 @@ impl<F: Fleet> Deploy<F> {
             && ended.outcome.quarantines()
         {
             let reason = in_words(&ended.outcome);
-            self.store.quarantine(&self.cluster, bundle, &reason).await?;
+            self.store
+                .quarantine(&self.cluster, bundle, &reason)
+                .await?;
         }
         let report = Report {
             id: 0,
@@ -55,7 +57,12 @@ fn told_before(latest: &Report, new: &Report) -> bool {
         return false;
     }
     match (&latest.outcome, &new.outcome) {
-        (Outcome::RolledOut { skipped: before, .. }, Outcome::Unchanged { skipped }) => before == skipped,
+        (
+            Outcome::RolledOut {
+                skipped: before, ..
+            },
+            Outcome::Unchanged { skipped },
+        ) => before == skipped,
         (before @ (Outcome::Refused { .. } | Outcome::Unchanged { .. }), after) => before == after,
         _ => false,
     }
@@ -91,12 +98,20 @@ fn in_words(outcome: &Outcome) -> String {
             } else {
                 format!("; {} kept the new release", list(kept))
             };
-            format!("rolled back: {} on {}: {}{kept}", failure.what, failure.node, failure.message)
+            format!(
+                "rolled back: {} on {}: {}{kept}",
+                failure.what, failure.node, failure.message
+            )
         }
         Outcome::Refused { findings } => format!("refused: {}", first(findings)),
         Outcome::Stuck { nodes, .. } => {
-            let each = nodes.iter().map(|stuck| format!("{}: {} ({})", stuck.node, stuck.why, stuck.mend));
-            format!("stuck, a person must act: {}", each.collect::<Vec<_>>().join("; "))
+            let each = nodes
+                .iter()
+                .map(|stuck| format!("{}: {} ({})", stuck.node, stuck.why, stuck.mend));
+            format!(
+                "stuck, a person must act: {}",
+                each.collect::<Vec<_>>().join("; ")
+            )
         }
     }
 }
@@ -105,7 +120,10 @@ fn behind(skipped: &[NodeName]) -> String {
     if skipped.is_empty() {
         return String::new();
     }
-    format!("; behind, because it could not be reached: {}", list(skipped))
+    format!(
+        "; behind, because it could not be reached: {}",
+        list(skipped)
+    )
 }
 
 fn list(nodes: &[NodeName]) -> String {
@@ -115,11 +133,17 @@ fn list(nodes: &[NodeName]) -> String {
 
 /// The first error stands for all; the API has the rest.
 fn first(findings: &Findings) -> String {
-    let errors: Vec<_> = findings.iter().filter(|found| found.severity == Severity::Error).collect();
+    let errors: Vec<_> = findings
+        .iter()
+        .filter(|found| found.severity == Severity::Error)
+        .collect();
     let Some(first) = errors.first() else {
         return "no finding says why".to_owned();
     };
-    let place = first.at.as_ref().map_or_else(String::new, |at| format!("{}:{}: ", at.file, at.line));
+    let place = first
+        .at
+        .as_ref()
+        .map_or_else(String::new, |at| format!("{}:{}: ", at.file, at.line));
     let more = match errors.len() {
         1 => String::new(),
         many => format!(" (and {} more)", many - 1),

@@ -15,7 +15,9 @@ impl<F: Fleet> Deploy<F> {
     pub async fn recover(&self) -> Result<(), Trouble> {
         match RollPermit::take(&self.state, &self.cluster)? {
             Some(permit) => self.resume(&permit).await,
-            None => Err(Trouble::Later("another process rolls this cluster".to_owned())),
+            None => Err(Trouble::Later(
+                "another process rolls this cluster".to_owned(),
+            )),
         }
     }
 

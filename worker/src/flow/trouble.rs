@@ -1,19 +1,29 @@
 //! Why the flow ended without an outcome: not a verdict on the commit, so it is tried again.
 
+use std::fmt;
+
 use windlass_core::codes::git as codes;
 use windlass_core::finding::{Finding, Findings};
 
 use crate::check::Cancelled;
 use crate::git::GitError;
 
-#[derive(Debug, thiserror::Error)]
+/// No `Error` itself, so that every error becomes one by `?`.
+#[derive(Debug)]
 pub enum Trouble {
     /// Something outside is away, or someone else is at work; it passes by itself.
-    #[error("{0}")]
     Later(String),
     /// Something went wrong that should not.
-    #[error("{0:#}")]
     Broken(anyhow::Error),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Later(why) => f.write_str(why),
+            Self::Broken(error) => write!(f, "{error:#}"),
+        }
+    }
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Trouble {

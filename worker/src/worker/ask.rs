@@ -22,7 +22,9 @@ pub async fn retry(config: &Config, cluster: &ClusterName) -> anyhow::Result<Str
     Ok(match freed {
         0 => format!("nothing of {cluster} was in quarantine; it is looked at again"),
         1 => format!("one bundle of {cluster} is free again, and is tried now"),
-        many => format!("{many} bundles of {cluster} are free again; the newest commit is tried now"),
+        many => {
+            format!("{many} bundles of {cluster} are free again; the newest commit is tried now")
+        }
     })
 }
 
@@ -32,15 +34,20 @@ pub async fn accept_rewind(
     cluster: &ClusterName,
     commit: &str,
 ) -> anyhow::Result<String> {
-    let full = matches!(commit.len(), 40 | 64) && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let full =
+        matches!(commit.len(), 40 | 64) && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !full {
-        bail!("give the full commit id, as `git rev-parse` prints it: an abbreviation may come to mean another commit");
+        bail!(
+            "give the full commit id, as `git rev-parse` prints it: an abbreviation may come to mean another commit"
+        );
     }
     let commit = commit.to_ascii_lowercase();
     let store = open(config, cluster)?;
     store.accept(cluster, &commit).await?;
     wake(store, cluster).await?;
-    Ok(format!("{cluster} follows its branch to {commit} when the branch points there"))
+    Ok(format!(
+        "{cluster} follows its branch to {commit} when the branch points there"
+    ))
 }
 
 fn open(config: &Config, cluster: &ClusterName) -> anyhow::Result<Store> {
@@ -56,7 +63,12 @@ fn open(config: &Config, cluster: &ClusterName) -> anyhow::Result<Store> {
 
 async fn wake(store: Store, cluster: &ClusterName) -> anyhow::Result<()> {
     let queue = EmbeddedQueue::new(store, Duration::from_secs(60));
-    let event = Event::new(EventKind::Asked, "/cli", cluster, Uuid::new_v4().to_string());
+    let event = Event::new(
+        EventKind::Asked,
+        "/cli",
+        cluster,
+        Uuid::new_v4().to_string(),
+    );
     queue.publish(&event).await?;
     Ok(())
 }

@@ -78,7 +78,12 @@ async fn work<Q: EventQueue, H: Handler>(
         Answer::Done => queue.ack(lease).await,
         Answer::Later(why) => queue.retry(lease, delay_after(attempt), &why).await,
         Answer::Broken(why) if attempt < MAX_BREAKS => {
-            tracing::error!(event = lease.event.id, attempt, why, "an event could not be worked on");
+            tracing::error!(
+                event = lease.event.id,
+                attempt,
+                why,
+                "an event could not be worked on"
+            );
             queue.retry(lease, delay_after(attempt), &why).await
         }
         Answer::Broken(why) => {
@@ -136,7 +141,11 @@ mod tests {
         cluster: ClusterName,
     }
 
-    async fn play(answers: Vec<Option<Answer>>, ids: &[&str], slow: Duration) -> (World, Vec<String>) {
+    async fn play(
+        answers: Vec<Option<Answer>>,
+        ids: &[&str],
+        slow: Duration,
+    ) -> (World, Vec<String>) {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("q.db")).unwrap();
         let queue = EmbeddedQueue::new(store, Duration::from_secs(1));
@@ -186,7 +195,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_takes_only_its_event_with_it() {
-        let (world, asked) = play(vec![None, Some(Answer::Done)], &["bad", "good"], Duration::ZERO).await;
+        let (world, asked) = play(
+            vec![None, Some(Answer::Done)],
+            &["bad", "good"],
+            Duration::ZERO,
+        )
+        .await;
         assert_eq!(asked, ["bad", "good"]);
         let (state, _, why) = world.state("bad").await;
         assert!(state == QueueState::Ready && why.contains("panic"), "{why}");
@@ -198,6 +212,9 @@ mod tests {
         let answers = vec![Some(Answer::Done)];
         let (world, asked) = play(answers, &["long"], Duration::from_secs(3)).await;
         assert_eq!(asked, ["long"]);
-        assert_eq!(world.state("long").await, (QueueState::Done, 1, String::new()));
+        assert_eq!(
+            world.state("long").await,
+            (QueueState::Done, 1, String::new())
+        );
     }
 }

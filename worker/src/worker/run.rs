@@ -91,12 +91,16 @@ async fn until_told(
         _ = interrupt.recv() => {}
         ended = tasks.join_next() => {
             let ended = ended.context("the worker has nothing to do")?;
-            result = ended.context("a task broke").flatten().and_then(|()| bail!("a task ended by itself"));
+            let ended = ended.context("a task broke").flatten();
+            result = ended.and_then(|()| Err(anyhow::anyhow!("a task ended by itself")));
         }
     }
     // The signals stay caught: a second one does not cut a node's turn short.
     tracing::info!("stopping; a turn under way is ended or taken back first");
-    tell(&[NotifyState::Stopping, NotifyState::Status("ending the turn under way")]);
+    tell(&[
+        NotifyState::Stopping,
+        NotifyState::Status("ending the turn under way"),
+    ]);
     stop.cancel();
     while let Some(ended) = tasks.join_next().await {
         result = result.and(ended.context("a task broke").flatten());
@@ -120,7 +124,8 @@ fn make_private(dir: &Path) -> anyhow::Result<()> {
 /// One worker for each state directory; the lock goes with the process.
 fn own(state: &Path) -> anyhow::Result<fs::File> {
     let path = state.join("worker.lock");
-    let lock = fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let lock =
+        fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(fs::TryLockError::WouldBlock) => {
@@ -165,7 +170,9 @@ async fn listen(
     });
     let router = server::router(Arc::clone(api), hook);
     let stop = stop.clone();
-    Ok(Some(async move { Ok(server::serve(listener, router, stop).await?) }))
+    Ok(Some(async move {
+        Ok(server::serve(listener, router, stop).await?)
+    }))
 }
 
 fn deployer(

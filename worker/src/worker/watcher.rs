@@ -77,7 +77,9 @@ impl<Q: EventQueue> Watcher<Q> {
                     tracing::info!(cluster = %self.cluster, "the repository can be read again");
                 }
                 self.newer.saw(&head);
-                if announced.as_ref() != Some(&head) && self.publish(EventKind::Moved).await.is_some() {
+                if announced.as_ref() != Some(&head)
+                    && self.publish(EventKind::Moved).await.is_some()
+                {
                     *announced = Some(head);
                 }
             }

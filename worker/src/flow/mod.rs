@@ -1,0 +1,10 @@
+//! The flow: stages called one after the other, each on one screen. Stages do not call each other.
+
+pub mod deploy;
+pub mod fleet;
+mod heard;
+pub mod newer;
+pub mod prepare;
+mod remember;
+mod resume;
+pub mod trouble;

@@ -1,0 +1,132 @@
+//! From a snapshot to a bundle that the real programs accept: what `check`, `diff`, `plan`, a roll and the worker
+//! have in common. Reads and decides; nothing here can reach a node.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use windlass_core::component::{self, Components};
+use windlass_core::finding::Findings;
+use windlass_core::ids::NodeName;
+use windlass_core::model::{self, Model};
+use windlass_core::release::Bundle;
+use windlass_core::render;
+use windlass_core::snapshot::Snapshot;
+
+use crate::check::{Cancelled, Checker, Progress, Remembered};
+use crate::materials::{self, Directories};
+use crate::node::Target;
+
+/// What one preparation leaves for the next, so that a small change costs little.
+#[derive(Debug, Default)]
+pub struct Memory {
+    model: model::Cache,
+    render: Mutex<render::Cache>,
+    checks: Remembered,
+}
+
+/// A snapshot with all that was found wrong, and what it renders to unless there are errors.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    pub snapshot: Arc<Snapshot>,
+    pub findings: Findings,
+    pub rendered: Option<Rendered>,
+}
+
+/// Where stand-ins took the place of missing secrets, the bundle says so: good for looking, not for rolling.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    pub model: Arc<Model>,
+    pub components: Arc<Components>,
+    pub bundle: Arc<Bundle>,
+}
+
+/// Loads, cross-checks and renders. Takes processor time; call it where blocking is allowed.
+pub fn render(
+    snapshot: Arc<Snapshot>,
+    directories: &Directories,
+    memory: &Memory,
+) -> anyhow::Result<Prepared> {
+    let (materials, mut findings) = materials::load(directories)?;
+    let loaded = model::load_cached(&snapshot, &memory.model);
+    findings.extend(loaded.findings);
+    let (components, wrong) = component::load(&snapshot);
+    findings.extend(wrong);
+    let mut rendered = None;
+    if let Some(model) = loaded.model.filter(|_| !findings.has_errors()) {
+        findings.extend(materials::examine(&model, &materials, Timestamp::now()));
+        let inputs = render::Inputs {
+            snapshot: &snapshot,
+            model: &model,
+            components: &components,
+            materials: &materials,
+        };
+        // A cache that a panic left behind is at worst stale, and its entries are found by digest.
+        let mut cache = memory.render.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = render::render(inputs, &mut cache);
+        findings.extend(result.findings);
+        rendered = result.bundle.map(|bundle| Rendered {
+            model,
+            components: Arc::new(components),
+            bundle: Arc::new(bundle),
+        });
+    }
+    Ok(Prepared {
+        snapshot,
+        findings: findings.sorted(),
+        rendered,
+    })
+}
+
+/// Runs the component tests and asks the real programs; their findings join the others.
+pub async fn check(
+    prepared: &mut Prepared,
+    checker: &Checker,
+    memory: &Memory,
+    progress: &(dyn Fn(Progress) + Sync),
+    cancel: &CancellationToken,
+) -> Result<(), Cancelled> {
+    let Some(rendered) = &prepared.rendered else {
+        return Ok(());
+    };
+    let found = checker
+        .run(&rendered.bundle, &memory.checks, progress, cancel)
+        .await?;
+    prepared.findings.extend(found);
+    prepared.findings = std::mem::take(&mut prepared.findings).sorted();
+    Ok(())
+}
+
+/// Where the nodes are, as the repository says.
+pub fn targets(model: &Model) -> BTreeMap<NodeName, Target> {
+    model
+        .nodes
+        .iter()
+        .filter_map(|(name, node)| {
+            let network = node
+                .ssh
+                .network
+                .as_ref()
+                .and_then(|network| model::address_of(node, network));
+            let host = match (&node.ssh.address, network) {
+                (Some(address), _) => address.to_string(),
+                (None, Some(address)) => address.to_string(),
+                (None, None) => return None,
+            };
+            let target = Target {
+                host,
+                port: node.ssh.port.get(),
+                user: node.ssh.user.to_string(),
+                host_keys: node
+                    .ssh
+                    .host_keys
+                    .iter()
+                    .map(|key| key.to_string())
+                    .collect(),
+                sudo: node.ssh.sudo,
+            };
+            Some((name.clone(), target))
+        })
+        .collect()
+}
