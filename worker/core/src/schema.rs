@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
+use crate::component::case::TestCase;
 use crate::component::format::Component;
 use crate::finding::Findings;
 use crate::model::{Certificate, Cluster, Forward, Node, Site, Zone};
@@ -22,6 +23,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("forward.json", of::<Forward>()),
         ("certificate.json", of::<Certificate>()),
         ("component.json", of::<Component>()),
+        ("component-test.json", of::<TestCase>()),
         ("plan.json", of::<Plan>()),
         ("outcome.json", of::<Outcome>()),
         ("node-state.json", of::<NodeState>()),

@@ -1,6 +1,6 @@
 //! From a snapshot's `components/` to components in the order in which they are applied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::format::{Component, Selector};
@@ -16,6 +16,8 @@ use crate::yaml::{self, At};
 #[derive(Debug, Clone, Default)]
 pub struct Components {
     pub(crate) ordered: Vec<Arc<Folder>>,
+    /// Every name, also of those that a test left out.
+    pub(crate) names: BTreeSet<ComponentName>,
 }
 
 /// One component's folder.
@@ -82,7 +84,8 @@ pub fn load(snapshot: &Snapshot) -> (Components, Findings) {
         }
     }
     let ordered = order::ordered(folders, findings.has_errors(), &mut findings);
-    (Components { ordered }, findings.sorted())
+    let names = ordered.iter().map(|folder| folder.name().clone()).collect();
+    (Components { ordered, names }, findings.sorted())
 }
 
 type Files = BTreeMap<String, Arc<[u8]>>;

@@ -11,7 +11,7 @@ use super::format::FileEntry;
 use super::gates::GateEntry;
 use super::load::Folder;
 use crate::codes::components as codes;
-use crate::finding::{Finding, Findings};
+use crate::finding::{Finding, Findings, Location};
 use crate::yaml::{At, nearest};
 
 /// A pattern that is part of this program: it cannot fail for any input.
@@ -96,7 +96,7 @@ impl View<'_> {
     fn file(&mut self, file: &FileEntry) {
         let choices = [&file.template, &file.content, &file.source];
         self.one_of(
-            &file.path,
+            self.folder.place(&file.path),
             choices.map(Option::is_some).as_slice(),
             "a file needs exactly one of `template`, `content` and `source`",
         );
@@ -159,19 +159,10 @@ impl View<'_> {
             action.stop.is_some(),
             action.run.is_some(),
         ];
-        let place = units.into_iter().chain([&action.run]).flatten().next();
-        let place = place
-            .unwrap_or(
-                &self
-                    .folder
-                    .definition
-                    .files
-                    .first()
-                    .map_or_else(|| At::nowhere(String::new()), |file| file.path.clone()),
-            )
-            .clone();
+        let mut places = units.into_iter().chain([&action.run]).flatten();
+        let place = self.first(places.next());
         self.one_of(
-            &place,
+            place,
             &choices,
             "an action does exactly one of `reload`, `restart`, `start`, `stop` and `run`",
         );
@@ -201,40 +192,46 @@ impl View<'_> {
             gate.dns.is_some(),
             gate.command.is_some(),
         ];
-        let name = self.folder.definition.name.clone();
         self.one_of(
-            &name,
+            self.first(gate.command.as_ref()),
             &choices,
             "a gate has exactly one of `http`, `tls`, `tcp`, `closed`, `dns` and `command`",
         );
         if let Some(http) = &gate.http {
             let place = http.site.as_ref().or(http.url.as_ref());
-            let place = place.map_or_else(|| At::nowhere(String::new()), Clone::clone);
+            let place = self.first(place);
             let choices = [http.site.is_some(), http.url.is_some()];
             self.one_of(
-                &place,
+                place,
                 &choices,
                 "an http gate has exactly one of `site` and `url`",
             );
         }
         if let Some(dns) = &gate.dns {
             let place = dns.zone.as_ref().or(dns.name.as_ref());
-            let place = place.map_or_else(|| At::nowhere(String::new()), Clone::clone);
+            let place = self.first(place);
             let of_zone = dns.zone.is_some() && dns.expect.is_some();
             let of_name = dns.name.is_some() && dns.kind.is_some() && !dns.answer.is_empty();
             let mixed = dns.zone.is_some() == dns.name.is_some();
             self.one_of(
-                &place,
+                place,
                 &[of_zone && !mixed, of_name && !mixed],
                 "a dns gate has either `zone` and `expect`, or `name`, `type` and `answer`",
             );
         }
     }
 
-    fn one_of<T>(&mut self, at: &At<T>, choices: &[bool], message: &str) {
+    /// Where an entry stands, as far as one of its values tells.
+    fn first<T>(&self, at: Option<&At<T>>) -> Location {
+        let own = || self.folder.place(&self.folder.definition.name);
+        at.map_or_else(own, |at| self.folder.place(at))
+    }
+
+    fn one_of(&mut self, place: Location, choices: &[bool], message: &str) {
         if choices.iter().filter(|chosen| **chosen).count() != 1 {
-            let finding = Finding::error(codes::ONE_OF, message);
-            self.push(at, finding.hint("docs/components.md lists every key"));
+            let finding = Finding::error(codes::ONE_OF, message).at(place);
+            let finding = finding.hint("docs/components.md lists every key");
+            self.findings.push(finding.of(self.folder.name()));
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod cache;
 mod commands;
+pub mod component_tests;
 mod context;
 mod engine;
 #[cfg(test)]
@@ -15,11 +16,14 @@ mod example;
 mod files;
 mod filters;
 mod gates;
+mod materials;
 mod node;
+mod plain;
 #[cfg(test)]
 mod tests;
 mod texts;
 mod values;
+mod vars;
 
 pub use cache::Cache;
 pub use node::{Inputs, Rendered, render};

@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use serde_json::{Map, Value as Json};
 use tera::Context;
 
 use super::cache::{Cache, Compiled};
 use super::commands::Commands;
-use super::context::{self, Scope, Shared};
+use super::context::{Scope, Shared};
 use super::engine::Engine;
 use super::files::{self, Output};
 use super::gates::Gates;
-use super::values::{Named, from_json, named, object, text};
+use super::materials::missing;
+use super::plain;
+use super::values::{Named, object, text};
+use super::vars::{overrides, vars};
 use crate::codes::components as codes;
 use crate::component::{Components, Folder};
 use crate::finding::{Finding, Findings, Location};
@@ -22,7 +24,6 @@ use crate::materials::Materials;
 use crate::model::{Defined, Model, Node};
 use crate::release::{Bundle, FileMeta, Release, ReleaseComponent, ReleaseMeta};
 use crate::snapshot::Snapshot;
-use crate::yaml::nearest;
 
 /// All that a bundle is made from.
 #[derive(Debug, Clone, Copy)]
@@ -225,7 +226,7 @@ impl<'a> Turn<'a> {
         let component = object([("name", text(folder.name()))]);
         scope.insert("component", Named::new(component.into(), Vec::new()));
         let declared = folder.definition.secrets.iter().map(|at| at.as_str());
-        scope.insert("secrets", context::secrets(inputs, declared));
+        scope.insert("secrets", plain::secrets(inputs, declared));
         scope
     }
 
@@ -288,114 +289,4 @@ pub(super) fn context_of(scope: &Scope) -> Context {
         context.insert_value(*name, value.value.clone());
     }
     context
-}
-
-/// The component's variables: its own, then cluster.yaml's, then the node's; and the files that had a say.
-fn vars(model: &Model, folder: &Folder, node: &Defined<Node>) -> (tera::Value, Vec<String>) {
-    let name = folder.name();
-    let mut all = folder.definition.vars.clone();
-    let mut files = vec![folder.file.clone()];
-    if let Some(own) = model.cluster.components.get(name) {
-        all.extend(own.vars.clone());
-        files.push(model.cluster.file.to_string());
-    }
-    if let Some(Json::Object(own)) = node.vars.get(name.as_str()) {
-        all.extend(own.clone());
-        files.push(node.file.to_string());
-    }
-    let present = all.iter().filter(|(_, value)| !value.is_null());
-    (
-        named(present.map(|(key, value)| (key, from_json(value)))),
-        files,
-    )
-}
-
-/// An override that nothing reads is a misspelt one.
-fn overrides(inputs: &Inputs<'_>) -> Findings {
-    let mut findings = Findings::default();
-    for (name, own) in &inputs.model.cluster.components {
-        let Some(folder) = inputs.components.get(name.as_str()) else {
-            let message = format!("there is no component `{name}` whose variables could be set");
-            let place = inputs.model.cluster.whole();
-            findings.push(Finding::error(codes::UNKNOWN_VAR, message).at(place));
-            continue;
-        };
-        findings.extend(unknown_vars(
-            folder,
-            &own.vars,
-            inputs.model.cluster.whole(),
-        ));
-    }
-    for node in inputs.model.nodes.values() {
-        for folder in inputs.components.iter() {
-            if let Some(Json::Object(own)) = node.vars.get(folder.name().as_str()) {
-                findings.extend(unknown_vars(folder, own, node.whole()));
-            }
-        }
-    }
-    findings
-}
-
-fn unknown_vars(folder: &Folder, own: &Map<String, Json>, place: Location) -> Vec<Finding> {
-    let known = &folder.definition.vars;
-    let unknown = own.keys().filter(|key| !known.contains_key(*key));
-    unknown
-        .map(|key| {
-            let message = format!("component `{}` has no variable `{key}`", folder.name());
-            let hint = nearest(key, known.keys().map(String::as_str)).map_or_else(
-                || format!("declare it in `vars` of {}", folder.file),
-                |near| format!("did you mean `{near}`?"),
-            );
-            Finding::error(codes::UNKNOWN_VAR, message)
-                .at(place.clone())
-                .hint(hint)
-        })
-        .collect()
-}
-
-/// What was not given, as far as the bundle's components use it.
-fn missing(inputs: &Inputs<'_>, bundle: &Bundle) -> Vec<Finding> {
-    let releases = bundle.releases.values();
-    let used: BTreeSet<&str> = releases
-        .clone()
-        .flat_map(|release| release.meta.files.values())
-        .flat_map(|file| file.inputs.iter().map(String::as_str))
-        .collect();
-    let materials = inputs.materials;
-    let mut missing = Vec::new();
-    for (name, certificate) in &inputs.model.certificates {
-        let given = materials.certificates.contains_key(name.as_str());
-        if !given && used.contains(&*certificate.file) {
-            let message = format!("the worker was not given the certificate `{name}`");
-            let finding = Finding::warning(codes::MATERIAL_MISSING, message);
-            missing.push(finding.at(certificate.whole()).hint(format!(
-                "put chain and key as {name}.pem into the worker's directory of certificates"
-            )));
-        }
-    }
-    let present: BTreeSet<&str> = releases
-        .flat_map(|release| &release.meta.components)
-        .map(|component| component.name.as_str())
-        .collect();
-    for folder in inputs
-        .components
-        .iter()
-        .filter(|f| present.contains(f.name().as_str()))
-    {
-        for secret in &folder.definition.secrets {
-            if !materials.secrets.contains_key(secret.as_str()) {
-                let message = format!("the worker was not given the secret `{secret}`");
-                let finding = Finding::warning(codes::MATERIAL_MISSING, message);
-                missing.push(
-                    finding
-                        .at(folder.place(secret))
-                        .of(folder.name())
-                        .hint(format!(
-                            "put it as a file named {secret} into the worker's directory of secrets"
-                        )),
-                );
-            }
-        }
-    }
-    missing
 }
