@@ -249,7 +249,7 @@ pub fn turn(base: Option<&Release>, target: &Release) -> Turn {
         forward: Vec::new(),
         backward: Vec::new(),
         gates: Vec::new(),
-        units: Vec::new(),
+        units: BTreeMap::new(),
         adopt: Vec::new(),
     }
 }
