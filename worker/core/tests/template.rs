@@ -11,7 +11,7 @@ use windlass_core::finding::Findings;
 use windlass_core::materials::{Materials, SecretText};
 use windlass_core::model;
 use windlass_core::release::{Bundle, Release};
-use windlass_core::render::{self, Inputs};
+use windlass_core::render::{self, Inputs, component_tests};
 use windlass_core::snapshot::Snapshot;
 
 fn template() -> PathBuf {
@@ -69,6 +69,13 @@ fn its_examples_are_valid_where_they_belong() {
     let loaded = model::load(&snapshot_with(&EXAMPLES));
     assert!(loaded.findings.is_empty(), "{:#?}", loaded.findings);
     assert_eq!(loaded.model.unwrap().sites.len(), 2);
+}
+
+#[test]
+fn its_components_pass_their_own_tests() {
+    let snapshot = snapshot_with(&EXAMPLES);
+    let findings = component_tests::run(&snapshot);
+    assert!(findings.is_empty(), "{findings:#?}");
 }
 
 /// With every secret given, so that nothing is missing.
