@@ -11,6 +11,9 @@ pub mod permit;
 mod run;
 mod watch;
 
+#[cfg(test)]
+mod tests;
+
 pub use driver::{Driver, Observer, RollError, Silent};
 pub use journal::{Journal, JournalError, OpenRoll, RollId, StoreJournal};
 pub use permit::RollPermit;

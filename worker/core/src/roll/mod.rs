@@ -14,6 +14,11 @@ mod state;
 mod step;
 pub mod vigil;
 
+#[cfg(test)]
+mod search;
+#[cfg(test)]
+mod tests;
+
 pub use event::{Act, Entry, Fate, RollEvent};
 pub use fate::fate;
 pub use next::next;

@@ -1,0 +1,425 @@
+//! Searches for a roll that ends badly. Random plans are carried out on simulated nodes; at every step an answer may
+//! be lost, a step may fail, be refused or be done twice, a node may vanish, someone may cancel, and the worker may
+//! die and be followed by another. Whatever happens the roll ends, and no touched node is left in between unless the
+//! outcome names it.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use super::*;
+use crate::ids::NodeName;
+use crate::model::{OnFailure, Wave};
+use crate::observed::{Attempt, AttemptPhase, NodeState};
+use crate::outcome::Outcome;
+use crate::plan::Plan;
+use crate::plan::fixtures::{World, bundle, component, gate, now, policy, release, state};
+use crate::yaml::At;
+
+/// What a node is, as far as a roll can tell.
+struct Sim {
+    state: NodeState,
+    drained: bool,
+    deadman: Option<Timestamp>,
+    cut_until: Timestamp,
+}
+
+impl Sim {
+    fn phase(&self) -> AttemptPhase {
+        let attempt = self.state.attempt.as_ref();
+        attempt.map_or(AttemptPhase::RolledBack, |attempt| attempt.phase)
+    }
+
+    fn set(&mut self, phase: AttemptPhase) {
+        if let Some(attempt) = &mut self.state.attempt {
+            attempt.phase = phase;
+        }
+        if phase != AttemptPhase::Activated {
+            self.deadman = None;
+        }
+    }
+
+    fn go_back(&mut self) {
+        self.set(AttemptPhase::RolledBack);
+        self.drained = false;
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        if self.deadman.is_some_and(|at| at <= now) {
+            self.go_back();
+        }
+    }
+
+    /// In the middle: neither in rotation with the old release nor confirmed with the new one.
+    fn is_between(&self) -> bool {
+        self.drained || self.phase() == AttemptPhase::Activated
+    }
+}
+
+struct Search {
+    plan: Plan,
+    now: Timestamp,
+    sims: BTreeMap<NodeName, Sim>,
+    entries: Vec<Entry>,
+    state: RollState,
+    running: Vec<Step>,
+    choices: std::vec::IntoIter<u8>,
+}
+
+fn seconds(count: u32) -> SignedDuration {
+    SignedDuration::from_secs(i64::from(count))
+}
+
+impl Search {
+    fn new(nodes: usize, serial: u32, stop: bool, choices: Vec<u8>) -> Self {
+        let names: Vec<String> = (0..nodes).map(|n| format!("n{n}")).collect();
+        let part = |name: &str, content: &str| {
+            let files = [("/etc/x", "x", content)];
+            let mut before = gate("before", "x");
+            before.before = true;
+            let gates = vec![before, gate("up", "x")];
+            release(name, content, &files, vec![component("x", &[])], gates)
+        };
+        let new = bundle("new", names.iter().map(|name| part(name, "new")).collect());
+        let states = names
+            .iter()
+            .map(|name| (name.as_str(), state(Some(&part(name, "old")))));
+        let mut world = World::new(new, states.collect());
+        world.policy = policy();
+        world.policy.serial = vec![At::nowhere(Wave::Count(serial)); nodes];
+        if stop {
+            world.policy.on_failure = OnFailure::Stop;
+        }
+        let plan = world.plan();
+        let sims = plan.turns.keys().map(|name| {
+            let sim = Sim {
+                state: state(None),
+                drained: false,
+                deadman: None,
+                cut_until: Timestamp::MIN,
+            };
+            (name.clone(), sim)
+        });
+        Self {
+            sims: sims.collect(),
+            state: RollState::new(&plan, now()),
+            plan,
+            now: now(),
+            entries: Vec::new(),
+            running: Vec::new(),
+            choices: choices.into_iter(),
+        }
+    }
+
+    /// 0 means that all goes well; that is also what remains when the choices run out.
+    fn choose(&mut self) -> u8 {
+        self.choices.next().unwrap_or(0)
+    }
+
+    fn pass(&mut self, time: SignedDuration) {
+        self.now = self.now.saturating_add(time).unwrap();
+        for sim in self.sims.values_mut() {
+            sim.tick(self.now);
+        }
+    }
+
+    fn note(&mut self, event: RollEvent) {
+        let entry = Entry {
+            at: self.now,
+            event,
+        };
+        self.state.apply(&self.plan, &entry).unwrap();
+        self.entries.push(entry);
+        let replayed = RollState::replay(&self.plan, now(), &self.entries).unwrap();
+        assert_eq!(replayed, self.state);
+        let steps = |state: &RollState| next(&self.plan, state, self.now);
+        assert_eq!(steps(&replayed), steps(&self.state));
+    }
+
+    fn run(&mut self) -> Outcome {
+        let token = |node: &NodeName| (node.clone(), format!("7-{node}"));
+        let tokens = self.plan.turns.keys().map(token).collect();
+        let holder = "w".to_owned();
+        self.note(RollEvent::Opened { holder, tokens });
+        for _ in 0..4000 {
+            let steps = next(&self.plan, &self.state, self.now);
+            if let [Step::Finish(outcome)] = steps.as_slice() {
+                return outcome.clone();
+            }
+            self.disturb();
+            self.go_on();
+            self.check_rotation();
+        }
+        panic!(
+            "the roll does not end: {:?}",
+            self.entries.iter().rev().take(20).collect::<Vec<_>>()
+        );
+    }
+
+    /// The worker dies, or someone cancels.
+    fn disturb(&mut self) {
+        match self.choose() {
+            250.. => {
+                self.running.clear();
+                let away = u32::from(self.choose());
+                self.pass(seconds(away));
+                self.note(RollEvent::Resumed);
+            }
+            245..=249 if !self.state.cancelled => self.note(RollEvent::Cancelled),
+            _ => {}
+        }
+    }
+
+    fn go_on(&mut self) {
+        let steps = next(&self.plan, &self.state, self.now);
+        self.running.retain(|run| {
+            let looks = run.act().is_none_or(Act::only_looks);
+            !looks
+                || steps
+                    .iter()
+                    .any(|s| s.node() == run.node() && s.act() == run.act())
+        });
+        for step in steps {
+            if let Step::Record(event) = step {
+                return self.note(event);
+            }
+            let busy = self.running.iter().any(|run| run.node() == step.node());
+            if let (false, Some(node)) = (busy, step.node()) {
+                if let Some(act) = step.act() {
+                    let node = node.clone();
+                    self.note(RollEvent::Begun { node, act });
+                }
+                self.running.push(step);
+            }
+        }
+        if self.running.is_empty() {
+            return;
+        }
+        let index = usize::from(self.choose()) % self.running.len();
+        let step = self.running.remove(index);
+        let event = self.perform(&step);
+        self.note(event);
+    }
+
+    fn perform(&mut self, step: &Step) -> RollEvent {
+        let node = step.node().unwrap().clone();
+        self.pass(match step {
+            Step::Hold(hold) => seconds(hold.at_least.max(5)),
+            Step::Ask { not_before, .. } => not_before.duration_since(self.now).max(seconds(1)),
+            _ => seconds(1),
+        });
+        let choice = self.choose();
+        let (now, holder) = (self.now, self.state.holder.clone());
+        let token = self.state.token(&node).to_owned();
+        let sim = self.sims.get_mut(&node).unwrap();
+        if choice == 240 {
+            sim.cut_until = now.saturating_add(seconds(200)).unwrap();
+        }
+        let message = "cut off".to_owned();
+        let Some(act) = step.act() else {
+            if now < sim.cut_until || choice > 230 {
+                return RollEvent::NoAnswer { node, message };
+            }
+            let fate = fate(&sim.state, 7, &holder, &token);
+            return RollEvent::Learned { node, fate };
+        };
+        if act.only_looks() {
+            if choice < 200 {
+                return RollEvent::Done { node, act };
+            }
+            let other = self.state.confirmed.first().filter(|_| choice > 220);
+            return failed(&node, act, other.cloned());
+        }
+        let lost = (201..=240).contains(&choice);
+        let staging = matches!(act, Act::Stage | Act::Check);
+        if now < sim.cut_until || lost && choice % 2 == 0 {
+            return if staging {
+                refused(node)
+            } else {
+                RollEvent::Lost { node, act, message }
+            };
+        }
+        let event = do_it(sim, step, act, choice, &token, now);
+        if choice % 3 == 0 && matches!(event, RollEvent::Done { .. }) {
+            assert_eq!(
+                do_it(sim, step, act, 0, &token, now),
+                event,
+                "twice is not once"
+            );
+        }
+        match event {
+            RollEvent::Done { .. } if lost && staging => refused(node),
+            RollEvent::Done { .. } if lost => RollEvent::Lost { node, act, message },
+            event => event,
+        }
+    }
+
+    fn check_rotation(&self) {
+        let between = self.sims.values().filter(|sim| sim.is_between()).count();
+        let widest = self.plan.waves.iter().map(Vec::len).max().unwrap_or(0);
+        assert!(between <= widest, "{between} nodes are out of rotation");
+    }
+
+    fn check_end(&mut self, outcome: &Outcome) {
+        let between: Vec<&NodeName> = self
+            .sims
+            .iter()
+            .filter(|(_, sim)| sim.is_between())
+            .map(|(name, _)| name)
+            .collect();
+        let new: Vec<&NodeName> = self
+            .sims
+            .iter()
+            .filter(|(_, sim)| sim.phase() == AttemptPhase::Confirmed)
+            .map(|(name, _)| name)
+            .collect();
+        match outcome {
+            Outcome::RolledOut { nodes, .. } => {
+                assert_eq!(new.len(), self.sims.len());
+                assert_eq!(nodes.len(), self.sims.len());
+                assert!(between.is_empty());
+            }
+            Outcome::RolledBack { kept, .. } => {
+                assert!(between.is_empty(), "{between:?} left in between");
+                assert_eq!(kept.iter().collect::<Vec<_>>(), new);
+                assert!(kept.is_empty() || self.plan.on_failure == OnFailure::Stop);
+            }
+            Outcome::Refused { .. } => assert!(between.is_empty() && new.is_empty()),
+            Outcome::Stuck { nodes, .. } => {
+                let named = |name: &NodeName| nodes.iter().any(|stuck| stuck.node == *name);
+                assert!(
+                    between.iter().all(|name| named(name)),
+                    "{between:?} not named"
+                );
+                if self.plan.on_failure == OnFailure::RollbackAll {
+                    assert!(new.iter().all(|name| named(name)), "{new:?} not named");
+                }
+            }
+            Outcome::Unchanged { .. } => panic!("there was something to do"),
+        }
+    }
+}
+
+fn failed(node: &NodeName, act: Act, culprit: Option<NodeName>) -> RollEvent {
+    RollEvent::Failed {
+        node: node.clone(),
+        act,
+        what: "gate".into(),
+        message: "no".into(),
+        log: Vec::new(),
+        culprit,
+    }
+}
+
+fn refused(node: NodeName) -> RollEvent {
+    let finding = crate::finding::Finding::error(crate::codes::nodes::UNREACHABLE, "lost");
+    RollEvent::Refused {
+        findings: [finding.on(&node)].into_iter().collect(),
+        node,
+    }
+}
+
+/// One verb of the agent, with its guards.
+fn do_it(
+    sim: &mut Sim,
+    step: &Step,
+    act: Act,
+    choice: u8,
+    token: &str,
+    now: Timestamp,
+) -> RollEvent {
+    use AttemptPhase::{Activated, Confirmed, RolledBack, Staged, Stuck};
+    let node = step.node().unwrap().clone();
+    let fails = (180..=200).contains(&choice);
+    let declined = |node| RollEvent::Declined {
+        node,
+        act,
+        message: "not now".into(),
+    };
+    match (act, sim.phase()) {
+        (Act::Stage, RolledBack) if fails => return refused(node),
+        (Act::Stage, RolledBack) => {
+            sim.state.attempt = Some(Attempt {
+                token: token.to_owned(),
+                fence: 7,
+                base: None,
+                target: crate::ids::Digest::of(b"t"),
+                phase: Staged,
+                reason: String::new(),
+            });
+        }
+        (Act::Check, _) if fails => return refused(node),
+        (Act::Drain, _) if fails => {
+            sim.drained = true;
+            return failed(&node, act, None);
+        }
+        (Act::Drain, _) => sim.drained = true,
+        (Act::Activate, Staged) if fails && choice % 2 == 0 => return declined(node),
+        (Act::Activate, Staged) if fails => {
+            sim.go_back();
+            return failed(&node, act, None);
+        }
+        (Act::Activate | Act::Extend, Staged | Activated) => {
+            let (Step::Activate { seconds: wait, .. } | Step::Extend { seconds: wait, .. }) = step
+            else {
+                panic!("{step:?}");
+            };
+            sim.set(Activated);
+            sim.deadman = Some(now.saturating_add(seconds(*wait)).unwrap());
+        }
+        (Act::Undrain, _) if fails => return failed(&node, act, None),
+        (Act::Undrain, _) => sim.drained = false,
+        (Act::Confirm, Activated) if fails => return failed(&node, act, None),
+        (Act::Confirm, Activated) => sim.set(Confirmed),
+        (Act::Rollback, _) if choice == 180 => {
+            sim.set(Stuck);
+            let message = "reload failed".into();
+            return RollEvent::Stuck { node, message };
+        }
+        (Act::Rollback, _) => sim.go_back(),
+        (Act::Activate | Act::Extend | Act::Confirm, RolledBack | Stuck) => return declined(node),
+        _ => {}
+    }
+    RollEvent::Done { node, act }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_roll_ends_and_leaves_no_node_in_between(
+        nodes in 1usize..5,
+        serial in 1u32..3,
+        stop: bool,
+        choices in proptest::collection::vec(prop_oneof![6 => Just(0u8), 1 => any::<u8>()], 0..120),
+    ) {
+        let mut search = Search::new(nodes, serial, stop, choices);
+        let outcome = search.run();
+        search.check_end(&outcome);
+    }
+}
+
+/// One disturbance of every kind at every single choice of a roll over two nodes.
+#[test]
+fn one_fault_anywhere_leaves_no_node_in_between() {
+    let mut words = BTreeMap::new();
+    for stop in [false, true] {
+        for at in 0..90 {
+            for fault in [180, 181, 190, 201, 202, 210, 221, 239, 240, 245, 250] {
+                let mut choices = vec![0; at];
+                choices.push(fault);
+                let mut search = Search::new(2, 1, stop, choices);
+                let outcome = search.run();
+                search.check_end(&outcome);
+                *words.entry(outcome.word()).or_insert(0) += 1;
+            }
+        }
+    }
+    for word in ["rolled out", "rolled back", "refused"] {
+        assert!(
+            words.contains_key(word),
+            "no fault led to {word}: {words:?}"
+        );
+    }
+}

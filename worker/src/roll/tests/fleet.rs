@@ -1,0 +1,421 @@
+//! Simulated nodes behind the worker's ports, with the agent's rules: the fence, one attempt at a time, verbs that
+//! may be repeated, a dead-man that goes back on its own clock. Faults are asked for by the number of the call.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use tokio::time::{Duration, Instant, sleep};
+use windlass_core::gate::{Gate, Probe, ProbeResult};
+use windlass_core::ids::{NodeName, NodePath};
+use windlass_core::observed::{Attempt, AttemptPhase, NodeState};
+use windlass_core::plan::Turn;
+use windlass_core::release::{Release, ReleaseMeta};
+
+use crate::ports::{CheckOutput, Fence, NodeError, NodeReader, NodeWriter, Prober};
+
+/// What goes wrong, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The call never arrives.
+    LostBefore,
+    /// It is done, but the answer is lost.
+    LostAfter,
+    Fails,
+    Refuses,
+    /// The call does what it should, twice.
+    Twice,
+    /// The node cannot be reached for five minutes from now on.
+    Cut,
+}
+
+pub(super) struct Node {
+    pub(super) state: NodeState,
+    pub(super) drained: bool,
+    target: Option<ReleaseMeta>,
+    base: Option<ReleaseMeta>,
+    deadman: Option<Instant>,
+    cut_until: Option<Instant>,
+}
+
+#[derive(Default)]
+struct Inside {
+    nodes: BTreeMap<NodeName, Node>,
+    calls: usize,
+    fault: Option<(usize, Fault)>,
+    /// Most nodes that were out of rotation at the same time.
+    widest: usize,
+    /// What each changing call was, in order.
+    log: Vec<String>,
+}
+
+#[derive(Default)]
+pub(super) struct Fleet {
+    inside: Mutex<Inside>,
+}
+
+impl Node {
+    fn phase(&self) -> Option<AttemptPhase> {
+        self.state.attempt.as_ref().map(|attempt| attempt.phase)
+    }
+
+    fn enter(&mut self, phase: AttemptPhase) {
+        if let Some(attempt) = &mut self.state.attempt {
+            attempt.phase = phase;
+        }
+        if phase != AttemptPhase::Activated {
+            self.deadman = None;
+        }
+    }
+
+    fn go_back(&mut self, reason: &str) {
+        if self.phase() == Some(AttemptPhase::Confirmed) {
+            self.state.current = self.base.clone();
+        }
+        self.enter(AttemptPhase::RolledBack);
+        self.drained = false;
+        if let Some(attempt) = &mut self.state.attempt {
+            attempt.reason = reason.to_owned();
+        }
+    }
+
+    fn tick(&mut self) {
+        if self.deadman.is_some_and(|at| at <= Instant::now()) {
+            self.go_back("nobody confirmed in time");
+        }
+    }
+
+    pub(super) fn is_between(&self) -> bool {
+        self.drained || self.phase() == Some(AttemptPhase::Activated)
+    }
+}
+
+impl Fleet {
+    pub(super) fn of(states: impl IntoIterator<Item = (NodeName, NodeState)>) -> Self {
+        let node = |(name, state)| {
+            let node = Node {
+                state,
+                drained: false,
+                target: None,
+                base: None,
+                deadman: None,
+                cut_until: None,
+            };
+            (name, node)
+        };
+        let inside = Inside {
+            nodes: states.into_iter().map(node).collect(),
+            ..Inside::default()
+        };
+        Self {
+            inside: Mutex::new(inside),
+        }
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap()
+    }
+
+    pub(super) fn set_fault(&self, call: usize, fault: Fault) {
+        self.inside().fault = Some((call, fault));
+    }
+
+    pub(super) fn calls(&self) -> usize {
+        self.inside().calls
+    }
+
+    pub(super) fn widest(&self) -> usize {
+        self.inside().widest
+    }
+
+    pub(super) fn log(&self) -> Vec<String> {
+        self.inside().log.clone()
+    }
+
+    /// Someone else rolled in the meantime.
+    pub(super) fn overtake(&self, fence: u64) {
+        for node in self.inside().nodes.values_mut() {
+            node.state.fence = fence;
+        }
+    }
+
+    pub(super) fn look<T>(&self, look: impl FnOnce(&BTreeMap<NodeName, Node>) -> T) -> T {
+        let mut inside = self.inside();
+        inside.nodes.values_mut().for_each(Node::tick);
+        look(&inside.nodes)
+    }
+
+    /// One call of a verb, with whatever fault was asked for.
+    async fn call(
+        &self,
+        verb: &str,
+        fence: &Fence,
+        name: &NodeName,
+        act: impl Fn(&mut Node) -> Result<(), String> + Send,
+    ) -> Result<(), NodeError> {
+        // The network takes its time, and other tasks get theirs.
+        sleep(Duration::from_millis(20)).await;
+        let mut inside = self.inside();
+        let number = inside.calls;
+        inside.calls += 1;
+        let fault = inside
+            .fault
+            .filter(|(call, _)| *call == number)
+            .map(|(_, fault)| fault);
+        inside.log.push(format!("{verb} {name}"));
+        let node = inside.nodes.get_mut(name).unwrap();
+        node.tick();
+        if fault == Some(Fault::Cut) {
+            node.cut_until = Some(Instant::now() + Duration::from_secs(300));
+        }
+        let cut = node.cut_until.is_some_and(|until| Instant::now() < until);
+        if cut || fault == Some(Fault::LostBefore) {
+            return Err(unreachable(name));
+        }
+        fenced(node, fence, name)?;
+        match fault {
+            Some(Fault::Refuses) => return Err(refused(name, "asked to")),
+            Some(Fault::Fails) => {
+                if verb == "activate" {
+                    node.go_back("a step failed");
+                }
+                return Err(failed(name, verb));
+            }
+            Some(Fault::Twice) => act(node).map_err(|why| refused(name, &why))?,
+            _ => {}
+        }
+        let done = act(node).map_err(|why| refused(name, &why));
+        let between = inside
+            .nodes
+            .values()
+            .filter(|node| node.is_between())
+            .count();
+        inside.widest = inside.widest.max(between);
+        if fault == Some(Fault::LostAfter) {
+            return Err(unreachable(name));
+        }
+        done
+    }
+}
+
+fn fenced(node: &mut Node, fence: &Fence, name: &NodeName) -> Result<(), NodeError> {
+    let mine = (fence.number, fence.holder.as_str());
+    let theirs = (node.state.fence, node.state.holder.as_str());
+    if mine.0 < theirs.0 || (mine.0 == theirs.0 && mine.1 != theirs.1) {
+        return Err(NodeError::Fenced {
+            node: name.clone(),
+            why: format!("fence {} of {}", theirs.0, theirs.1),
+        });
+    }
+    node.state.fence = fence.number;
+    node.state.holder.clone_from(&fence.holder);
+    Ok(())
+}
+
+fn unreachable(node: &NodeName) -> NodeError {
+    NodeError::Unreachable {
+        node: node.clone(),
+        why: "timed out".into(),
+    }
+}
+
+fn refused(node: &NodeName, why: &str) -> NodeError {
+    NodeError::Refused {
+        node: node.clone(),
+        why: why.to_owned(),
+        drift: Vec::new(),
+    }
+}
+
+fn failed(node: &NodeName, step: &str) -> NodeError {
+    NodeError::Failed {
+        node: node.clone(),
+        step: step.to_owned(),
+        why: "exit status 1".into(),
+        log: vec!["it broke".into()],
+    }
+}
+
+fn mine(node: &Node, token: &str) -> Result<AttemptPhase, String> {
+    let attempt = node.state.attempt.as_ref().filter(|a| a.token == token);
+    attempt
+        .map(|a| a.phase)
+        .ok_or_else(|| "there is no such attempt".to_owned())
+}
+
+impl NodeReader for Fleet {
+    async fn status(&self, name: &NodeName) -> Result<NodeState, NodeError> {
+        sleep(Duration::from_millis(20)).await;
+        let mut inside = self.inside();
+        let node = inside.nodes.get_mut(name).unwrap();
+        node.tick();
+        if node.cut_until.is_some_and(|until| Instant::now() < until) {
+            return Err(unreachable(name));
+        }
+        Ok(node.state.clone())
+    }
+
+    async fn read_files(
+        &self,
+        _: &NodeName,
+        _: &[NodePath],
+    ) -> Result<BTreeMap<NodePath, Vec<u8>>, NodeError> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn logs(&self, _: &NodeName, unit: &str, _: u32) -> Result<Vec<String>, NodeError> {
+        Ok(vec![format!("{unit}: last words")])
+    }
+}
+
+impl NodeWriter for Fleet {
+    async fn stage(
+        &self,
+        fence: &Fence,
+        token: &str,
+        release: &Release,
+        turn: &Turn,
+    ) -> Result<(), NodeError> {
+        self.call("stage", fence, &turn.node, |node| {
+            if mine(node, token).is_ok() {
+                return Ok(());
+            }
+            node.base = node.state.current.clone();
+            node.target = Some(release.meta.clone());
+            node.state.attempt = Some(Attempt {
+                token: token.to_owned(),
+                fence: fence.number,
+                base: turn.base,
+                target: turn.target,
+                phase: AttemptPhase::Staged,
+                reason: String::new(),
+            });
+            Ok(())
+        })
+        .await
+    }
+
+    async fn check(
+        &self,
+        fence: &Fence,
+        token: &str,
+        name: &NodeName,
+    ) -> Result<Vec<CheckOutput>, NodeError> {
+        let checked = self.call("check", fence, name, |node| mine(node, token).map(drop));
+        checked.await.map(|()| Vec::new())
+    }
+
+    async fn drain(&self, fence: &Fence, token: &str, name: &NodeName) -> Result<(), NodeError> {
+        self.call("drain", fence, name, |node| {
+            mine(node, token)?;
+            node.drained = true;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn undrain(&self, fence: &Fence, token: &str, name: &NodeName) -> Result<(), NodeError> {
+        self.call("undrain", fence, name, |node| {
+            mine(node, token)?;
+            node.drained = false;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn activate(
+        &self,
+        fence: &Fence,
+        token: &str,
+        name: &NodeName,
+        seconds: u32,
+    ) -> Result<(), NodeError> {
+        self.call("activate", fence, name, |node| match mine(node, token)? {
+            AttemptPhase::Staged => {
+                node.enter(AttemptPhase::Activated);
+                node.deadman = Some(Instant::now() + Duration::from_secs(u64::from(seconds)));
+                Ok(())
+            }
+            AttemptPhase::Activated | AttemptPhase::Confirmed => Ok(()),
+            phase => Err(format!("{phase:?}")),
+        })
+        .await
+    }
+
+    async fn extend(
+        &self,
+        fence: &Fence,
+        token: &str,
+        name: &NodeName,
+        seconds: u32,
+    ) -> Result<(), NodeError> {
+        self.call("extend", fence, name, |node| match mine(node, token)? {
+            AttemptPhase::Activated => {
+                node.deadman = Some(Instant::now() + Duration::from_secs(u64::from(seconds)));
+                Ok(())
+            }
+            AttemptPhase::Confirmed => Ok(()),
+            phase => Err(format!("{phase:?}")),
+        })
+        .await
+    }
+
+    async fn confirm(&self, fence: &Fence, token: &str, name: &NodeName) -> Result<(), NodeError> {
+        self.call("confirm", fence, name, |node| match mine(node, token)? {
+            AttemptPhase::Activated => {
+                node.enter(AttemptPhase::Confirmed);
+                node.state.current = node.target.clone();
+                Ok(())
+            }
+            AttemptPhase::Confirmed => Ok(()),
+            phase => Err(format!("{phase:?}")),
+        })
+        .await
+    }
+
+    async fn rollback(
+        &self,
+        fence: &Fence,
+        token: &str,
+        name: &NodeName,
+        reason: &str,
+    ) -> Result<(), NodeError> {
+        self.call("rollback", fence, name, |node| {
+            mine(node, token)?;
+            node.go_back(reason);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn run(&self, _: &NodeName, _: &str, _: u32) -> Result<(Option<i32>, String), NodeError> {
+        Ok((Some(0), String::new()))
+    }
+}
+
+/// A site is up unless this release breaks it.
+#[derive(Default)]
+pub(super) struct Probes {
+    pub(super) broken: Option<NodeName>,
+}
+
+impl Prober for Probes {
+    async fn probe(&self, gate: &Gate) -> ProbeResult {
+        sleep(Duration::from_millis(10)).await;
+        let ok = match &gate.probe {
+            Probe::Http(http) => self
+                .broken
+                .as_ref()
+                .is_none_or(|node| !http.url.contains(node.as_str())),
+            _ => true,
+        };
+        let seen = if ok {
+            "200 OK"
+        } else {
+            "503 Service Unavailable"
+        };
+        ProbeResult {
+            ok,
+            seen: seen.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The driver against a simulated fleet: it fails, is lost, is repeated and is killed at every single step.
+
+mod faults;
+mod fleet;
+mod world;
