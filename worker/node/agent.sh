@@ -721,6 +721,8 @@ verb_activate() { # verb_activate TOKEN SECONDS
 	set_phase activating || end failed "cannot write to $root"
 	change_files 2>>"$at/log" || failed_back "putting the files in place: $(tail -n 1 "$at/log")"
 	steps forward || failed_back "$failed"
+	# The worker's time to come back begins now, however long the steps took.
+	arm "$2" || failed_back "cannot arm the dead-man"
 	set_phase activated || failed_back "cannot write to $root"
 	printf 'phase\tactivated\n'
 	end ok
