@@ -1,6 +1,7 @@
 //! The Windlass worker: all I/O of the program. See ARCHITECTURE.md for a walk through one push.
 
 pub mod check;
+pub mod cli;
 pub mod config;
 pub mod flow;
 pub mod git;

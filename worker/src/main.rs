@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `windlass`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    windlass::cli::main()
+}

@@ -4,6 +4,7 @@ pub mod deploy;
 pub mod fleet;
 mod heard;
 pub mod newer;
+pub mod plan;
 pub mod prepare;
 mod remember;
 mod resume;

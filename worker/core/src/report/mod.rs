@@ -1,4 +1,8 @@
 //! What people read: one module for each kind of thing that is reported. Text only; where it goes is the
 //! caller's.
 
+pub mod diff;
 pub mod findings;
+pub mod plan;
+pub mod roll;
+pub mod step;

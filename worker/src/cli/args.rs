@@ -1,0 +1,225 @@
+//! The command line: every command and option, with the words that `--help` shows.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "Exit codes:
+  0  done, or nothing to do
+  1  findings, drift, or rolled back
+  2  used wrongly
+  3  stuck: a person must act";
+
+/// Rolls a Git repository of cluster definitions out to plain Linux machines, node by node over SSH:
+/// checked before, proven after, or nothing has changed.
+#[derive(Debug, Parser)]
+#[command(name = "windlass", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The checkout of the cluster repository.
+    #[arg(
+        short = 'C',
+        long,
+        value_name = "DIR",
+        default_value = ".",
+        global = true
+    )]
+    pub repo: PathBuf,
+    /// How results are printed; JSON has schemas (`windlass schema`).
+    #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
+    pub format: Format,
+    /// Colour: by default only on a terminal.
+    #[arg(long, value_enum, default_value_t = Colour::Auto, global = true)]
+    pub color: Colour,
+    /// Says less: no progress, only results.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+/// What the worker is given besides the repository; never in Git.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Keys and secrets")]
+pub struct Access {
+    /// SSH private key for the nodes (default: the SSH agent and ~/.ssh as usual).
+    #[arg(long, value_name = "FILE", env = "WINDLASS_IDENTITY", global = true)]
+    pub identity: Option<PathBuf>,
+    /// Directory with `<name>.pem` (chain and key) for every certificate of the repository.
+    #[arg(long, value_name = "DIR", env = "WINDLASS_CERTIFICATES", global = true)]
+    pub certificates: Option<PathBuf>,
+    /// Directory with one file for every secret that templates name.
+    #[arg(long, value_name = "DIR", env = "WINDLASS_SECRETS", global = true)]
+    pub secrets: Option<PathBuf>,
+    /// PEM file of further trust roots for HTTPS and TLS gates.
+    #[arg(long, value_name = "FILE", env = "WINDLASS_CA_FILE", global = true)]
+    pub ca_file: Option<PathBuf>,
+    /// Where rolls are journalled (default: $XDG_STATE_HOME/windlass).
+    #[arg(long, value_name = "DIR", env = "WINDLASS_STATE", global = true)]
+    pub state: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Writes a starter cluster repository that passes `windlass check` at once.
+    Init {
+        /// An empty or new folder.
+        dir: PathBuf,
+    },
+    /// Loads, cross-checks and renders everything and asks the real programs; touches no node.
+    Check {
+        /// A revision (default: the working tree as it is, committed or not).
+        rev: Option<String>,
+    },
+    /// Writes what every node would hold to a folder, one subfolder a node.
+    Render {
+        /// Written anew; must be empty or from an earlier render.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Only this node.
+        #[arg(long)]
+        node: Option<String>,
+        /// Write real secrets instead of leaving secret files out.
+        #[arg(long)]
+        with_secrets: bool,
+        /// A revision (default: the working tree).
+        rev: Option<String>,
+    },
+    /// Shows how the rendered files of two revisions differ; asks no node.
+    ///
+    /// Without BASE: what the working tree changes against HEAD. With BASE: the working tree against BASE.
+    Diff {
+        base: Option<String>,
+        head: Option<String>,
+    },
+    /// Shows what a roll would do to every node, against what the nodes hold now.
+    Plan {
+        #[command(flatten)]
+        what: RollArgs,
+        /// Show the differences of the files as well.
+        #[arg(long)]
+        diff: bool,
+    },
+    /// Rolls a commit out, node by node; goes back when a gate fails.
+    ///
+    /// Ctrl-C finishes or takes back the current node's turn, so that every node is left at its old or its
+    /// new release.
+    Roll {
+        #[command(flatten)]
+        what: RollArgs,
+        /// Do not ask before the first node is touched.
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Puts the previous release back on nodes.
+    Rollback {
+        /// Nodes (default: all that the latest roll changed, in reverse order).
+        nodes: Vec<String>,
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Shows what every node holds: release, commit, drift, unfinished turns.
+    Status,
+    /// Lists the files on the nodes that are not as their release says.
+    Drift,
+    /// Rolls HEAD out and lets it replace files on NODE that were changed by hand or are not ours yet.
+    ///
+    /// A copy of each is kept on the node below /var/lib/windlass/adopted.
+    Adopt {
+        node: String,
+        /// Paths on the node (default: every file that stands in the way).
+        paths: Vec<String>,
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Prints or writes the JSON Schemas of definitions, components and results.
+    Schema {
+        /// Write all schemas to this folder.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// Print this one.
+        name: Option<String>,
+    },
+    /// Looks whether everything is there: programs, sandbox, keys, nodes.
+    Doctor {
+        /// Ask the nodes as well.
+        #[arg(long)]
+        nodes: bool,
+    },
+    /// Explains a finding's code, e.g. WL101; without one, lists all.
+    Explain { code: Option<String> },
+    /// Prints completions for a shell.
+    Completions { shell: clap_complete::Shell },
+    /// Watches Git repositories and rolls what is pushed; the long-running service.
+    Worker {
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Lets the worker try a bundle of this cluster again that was rolled back.
+    Retry {
+        cluster: String,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Lets the worker roll a commit that does not contain the one rolled out last (a rewound branch).
+    AcceptRewind {
+        cluster: String,
+        /// The full id of the commit that the branch points at.
+        commit: String,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct ConfigArg {
+    /// The worker's configuration.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/etc/windlass/worker.yaml",
+        env = "WINDLASS_CONFIG"
+    )]
+    pub config: PathBuf,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct RollArgs {
+    /// A revision (default: HEAD).
+    #[arg(default_value = "HEAD")]
+    pub rev: String,
+    /// Try a bundle again that was rolled back before.
+    #[arg(long)]
+    pub retry: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,154 @@
+//! The commands that look at the nodes: `status` and `drift`.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use windlass_core::ids::{NodeName, NodePath};
+use windlass_core::observed::{AttemptPhase, DriftKind, NodeState, Observed, Seen};
+
+use super::Exit;
+use super::session::Session;
+use crate::roll::observe;
+
+/// Asks every node of the working tree's definitions; `None` where those are broken.
+async fn observe(session: &Session<'_>) -> anyhow::Result<Option<Observed>> {
+    let Some(model) = session.model()? else {
+        return Ok(None);
+    };
+    let nodes = session.nodes(&model)?;
+    Ok(Some(
+        observe::all(&nodes, model.nodes.keys().cloned()).await,
+    ))
+}
+
+pub(super) async fn status(session: &Session<'_>) -> anyhow::Result<Exit> {
+    let Some(observed) = observe(session).await? else {
+        return Ok(Exit::Findings);
+    };
+    session.output.result(&observed, || table(&observed))?;
+    let states = || observed.nodes.values().filter_map(state_of);
+    if states().any(|state| phase(state) == Some(AttemptPhase::Stuck)) {
+        return Ok(Exit::Stuck);
+    }
+    let fine =
+        states().count() == observed.nodes.len() && states().all(|state| state.drift.is_empty());
+    Ok(if fine { Exit::Done } else { Exit::Findings })
+}
+
+/// What a node said, where it answered.
+pub(super) fn state_of(seen: &Seen) -> Option<&NodeState> {
+    match seen {
+        Seen::State(state) => Some(state),
+        Seen::Unreachable(_) => None,
+    }
+}
+
+fn phase(state: &NodeState) -> Option<AttemptPhase> {
+    state.attempt.as_ref().map(|attempt| attempt.phase)
+}
+
+fn table(observed: &Observed) -> String {
+    let mut text = format!(
+        "{:<14}{:<15}{:<14}{}\n",
+        "NODE", "RELEASE", "COMMIT", "STATE"
+    );
+    for (node, seen) in &observed.nodes {
+        _ = match seen {
+            Seen::Unreachable(why) => {
+                writeln!(text, "{node:<14}{:<15}{:<14}unreachable: {why}", "-", "-")
+            }
+            Seen::State(state) => {
+                let (release, commit) = match &state.current {
+                    Some(current) => (
+                        current.digest.short(),
+                        current.commit.chars().take(12).collect(),
+                    ),
+                    None => ("none".to_owned(), "-".to_owned()),
+                };
+                writeln!(text, "{node:<14}{release:<15}{commit:<14}{}", words(state))
+            }
+        };
+    }
+    text
+}
+
+/// What a person wants to know of a node in a few words.
+fn words(state: &NodeState) -> String {
+    let attempt = state.attempt.as_ref();
+    let turn = match attempt.map(|attempt| attempt.phase) {
+        None | Some(AttemptPhase::Confirmed | AttemptPhase::Staged) => "ok".to_owned(),
+        Some(AttemptPhase::Activating) => "in its turn: being changed".to_owned(),
+        Some(AttemptPhase::Activated) => "in its turn: changed, not confirmed yet".to_owned(),
+        Some(AttemptPhase::RollingBack) => "going back".to_owned(),
+        Some(AttemptPhase::RolledBack) => "ok; the last turn was taken back".to_owned(),
+        Some(AttemptPhase::Stuck) => {
+            format!(
+                "STUCK: {}",
+                attempt
+                    .map(|attempt| attempt.reason.as_str())
+                    .unwrap_or_default()
+            )
+        }
+    };
+    if state.drift.is_empty() {
+        turn
+    } else {
+        format!("{turn}; {} files drifted", state.drift.len())
+    }
+}
+
+#[derive(Serialize)]
+struct Drifted<'a> {
+    node: &'a NodeName,
+    path: &'a NodePath,
+    kind: DriftKind,
+}
+
+pub(super) async fn drift(session: &Session<'_>) -> anyhow::Result<Exit> {
+    let Some(observed) = observe(session).await? else {
+        return Ok(Exit::Findings);
+    };
+    let mut drifted = Vec::new();
+    let mut silent = 0;
+    for (node, seen) in &observed.nodes {
+        match seen {
+            Seen::State(state) => {
+                drifted.extend(state.drift.iter().map(|(path, kind)| Drifted {
+                    node,
+                    path,
+                    kind: *kind,
+                }));
+            }
+            Seen::Unreachable(why) => {
+                silent += 1;
+                session
+                    .output
+                    .error(&format!("{node} cannot be reached: {why}"));
+            }
+        }
+    }
+    session.output.result(&drifted, || {
+        if drifted.is_empty() {
+            return "no drift\n".to_owned();
+        }
+        let mut text = String::new();
+        for file in &drifted {
+            let what = match file.kind {
+                DriftKind::Modified => "was changed",
+                DriftKind::Missing => "is missing",
+                DriftKind::Attributes => "has another mode or owner",
+            };
+            _ = writeln!(text, "{}: {} {what}", file.node, file.path);
+        }
+        text.push_str(
+            "\nBring what was changed by hand into the repository, or let the next roll replace it:\n  \
+             windlass adopt NODE [PATH…]    a copy is kept on the node\n",
+        );
+        text
+    })?;
+    Ok(if drifted.is_empty() && silent == 0 {
+        Exit::Done
+    } else {
+        Exit::Findings
+    })
+}

@@ -1,0 +1,164 @@
+//! What the commands on a checkout share: the snapshot, the keys, the checks with their progress, the nodes.
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+use windlass_core::model::{self, Model};
+use windlass_core::plan::Inventory;
+use windlass_core::report::findings::{self, Style};
+use windlass_core::snapshot::Snapshot;
+
+use super::args::Global;
+use super::output::Output;
+use crate::check::{Checker, Limits, Sandbox};
+use crate::flow::prepare::{self, Memory, Prepared, Rendered};
+use crate::git::checkout;
+use crate::materials::Directories;
+use crate::node::{Login, Nodes};
+use crate::probe::NetProber;
+
+pub(super) struct Session<'a> {
+    global: &'a Global,
+    pub(super) output: &'a Output,
+    memory: Memory,
+    pub(super) cancel: CancellationToken,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(global: &'a Global, output: &'a Output) -> Self {
+        Self {
+            global,
+            output,
+            memory: Memory::default(),
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    /// The working tree, or a revision.
+    pub(super) fn snapshot(&self, rev: Option<&str>) -> anyhow::Result<Arc<Snapshot>> {
+        let dir = &self.global.repo;
+        let snapshot = match rev {
+            None => checkout::snapshot_worktree(dir)?,
+            Some(rev) => checkout::snapshot_rev(dir, rev)?,
+        };
+        Ok(Arc::new(snapshot))
+    }
+
+    /// Loads, cross-checks and renders.
+    pub(super) fn render(&self, rev: Option<&str>) -> anyhow::Result<Prepared> {
+        let access = &self.global.access;
+        let directories = Directories {
+            certificates: access.certificates.clone(),
+            secrets: access.secrets.clone(),
+        };
+        prepare::render(self.snapshot(rev)?, &directories, &self.memory)
+    }
+
+    /// The model alone, for commands that only need to know the nodes.
+    pub(super) fn model(&self) -> anyhow::Result<Option<Arc<Model>>> {
+        let snapshot = self.snapshot(None)?;
+        let loaded = model::load(&snapshot);
+        if loaded.model.is_none() {
+            let text = findings::text(&loaded.findings, &snapshot, self.style());
+            self.output.error(text.trim_end());
+        }
+        Ok(loaded.model)
+    }
+
+    /// As `render`, and asks the real programs.
+    pub(super) async fn check(&self, rev: Option<&str>) -> anyhow::Result<Prepared> {
+        let mut prepared = self.render(rev)?;
+        let checker = Checker::new(Sandbox::new(Limits::default()));
+        let bar = self.output.progress("checks");
+        let progress = |step: crate::check::Progress| {
+            bar.set_length(step.total as u64);
+            bar.set_position(step.done as u64);
+        };
+        let checked = prepare::check(
+            &mut prepared,
+            &checker,
+            &self.memory,
+            &progress,
+            &self.cancel,
+        )
+        .await;
+        bar.finish_and_clear();
+        checked.context("stopped")?;
+        Ok(prepared)
+    }
+
+    /// Shows what was found, on standard error; `None` where an error means that nothing goes on.
+    pub(super) fn accept<'p>(&self, prepared: &'p Prepared) -> Option<&'p Rendered> {
+        let text = self.findings(prepared);
+        if !text.is_empty() {
+            self.output.error(text.trim_end());
+        }
+        prepared
+            .rendered
+            .as_ref()
+            .filter(|_| !prepared.findings.has_errors())
+    }
+
+    pub(super) fn findings(&self, prepared: &Prepared) -> String {
+        findings::text(&prepared.findings, &prepared.snapshot, self.style())
+    }
+
+    fn style(&self) -> Style {
+        if self.output.colours() {
+            Style::Colour
+        } else {
+            Style::Plain
+        }
+    }
+
+    pub(super) fn nodes(&self, model: &Model) -> anyhow::Result<Arc<Nodes>> {
+        let login = Login {
+            key: self.global.access.identity.clone(),
+            ..Login::default()
+        };
+        let nodes = Nodes::new(login, prepare::targets(model))
+            .context("cannot prepare the SSH connections")?;
+        Ok(Arc::new(nodes))
+    }
+
+    pub(super) fn prober(&self) -> anyhow::Result<NetProber> {
+        NetProber::new(self.global.access.ca_file.as_deref())
+    }
+
+    /// What another commit of this checkout defines, where it can be read.
+    pub(super) fn inventory(&self, commit: &str) -> Option<Inventory> {
+        let snapshot = checkout::snapshot_rev(&self.global.repo, commit).ok()?;
+        model::load(&snapshot)
+            .model
+            .map(|model| Inventory::of(&model))
+    }
+
+    /// Where this cluster's rolls are journalled.
+    pub(super) fn state_dir(&self) -> anyhow::Result<PathBuf> {
+        let dir = match &self.global.access.state {
+            Some(dir) => dir.clone(),
+            None => state_home()?.join("windlass"),
+        };
+        private_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        Ok(dir)
+    }
+}
+
+fn state_home() -> anyhow::Result<PathBuf> {
+    if let Some(home) = std::env::var_os("XDG_STATE_HOME") {
+        return Ok(home.into());
+    }
+    let home =
+        std::env::var_os("HOME").context("neither XDG_STATE_HOME nor HOME is set: give --state")?;
+    Ok(PathBuf::from(home).join(".local/state"))
+}
+
+fn private_dir(dir: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+}
