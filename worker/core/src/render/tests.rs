@@ -296,6 +296,23 @@ fn a_serial_is_marked_where_it_is_used() {
 }
 
 #[test]
+fn a_shell_keeps_its_own_braces() {
+    let command = |run: &str| {
+        let changed = edited(FILE, "echo {{ vars.maxconn }}", run);
+        let release = bundle(&changed).releases["vps1"].clone();
+        release.meta.components[0].apply[1].command.run.clone()
+    };
+    assert_eq!(
+        command("echo ${#HOME} ${HOME%/*}"),
+        "echo ${#HOME} ${HOME%/*}"
+    );
+    assert_eq!(
+        command("echo {% raw %}${#HOME}{% endraw %} {{ vars.maxconn }}"),
+        "echo ${#HOME} 100"
+    );
+}
+
+#[test]
 fn gates_name_what_exists() {
     for (from, to) in [
         ("certificate: wildcard", "certificate: wildcrd"),
