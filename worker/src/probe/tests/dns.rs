@@ -25,7 +25,13 @@ async fn named(serial: u32) -> (Server, SocketAddr) {
     );
     std::fs::write(path.join("named.conf"), config).unwrap();
     let server = Server::start("named", &["-g", "-c", "named.conf"], directory);
-    wait_until_open(local(port)).await;
+    // It listens before its zones are loaded.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let own = || dns(local(port), "example.org", "SOA", DnsExpect::Authoritative);
+    while !own().await.ok {
+        assert!(Instant::now() < deadline, "named does not serve its zone");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     (server, local(port))
 }
 
