@@ -9,3 +9,6 @@ pub mod prepare;
 mod remember;
 mod resume;
 pub mod trouble;
+
+#[cfg(test)]
+mod tests;

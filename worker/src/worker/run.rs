@@ -103,7 +103,8 @@ async fn until_told(
     ]);
     stop.cancel();
     while let Some(ended) = tasks.join_next().await {
-        result = result.and(ended.context("a task broke").flatten());
+        let ended = ended.context("a task broke").flatten();
+        result = result.and(ended);
     }
     tracing::info!("stopped");
     result

@@ -1,0 +1,196 @@
+use std::time::Duration;
+
+use windlass_core::outcome::Outcome;
+
+use super::world::World;
+use crate::flow::trouble::Trouble;
+use crate::queue::EventKind::{Asked, Moved, Sweep};
+use crate::roll::RollPermit;
+
+fn word(report: Option<&crate::store::reports::Report>) -> &'static str {
+    report.map_or("nothing", |report| report.outcome.word())
+}
+
+#[tokio::test]
+async fn a_push_is_rolled_once() {
+    let world = World::new();
+    let first = world.run(Moved).await;
+    assert_eq!(word(first.as_ref()), "rolled out", "{first:?}");
+    assert_eq!(world.fleet.activations(), ["one", "two"]);
+    assert_eq!(word(world.run(Moved).await.as_ref()), "nothing");
+    assert_eq!(word(world.run(Sweep).await.as_ref()), "unchanged");
+
+    for n in 0..5 {
+        world.app(&format!("burst {n}"), "good", "2s");
+        world.commit("burst");
+    }
+    assert_eq!(word(world.run(Moved).await.as_ref()), "rolled out");
+    for _ in 0..4 {
+        assert_eq!(word(world.run(Moved).await.as_ref()), "nothing");
+    }
+    assert_eq!(world.fleet.activations().len(), 4);
+    let reports = world.deploy.store.reports(None, 10).await.unwrap();
+    assert_eq!(
+        reports.len(),
+        2,
+        "a sweep that finds nothing new is not told"
+    );
+}
+
+#[tokio::test]
+async fn a_broken_commit_is_refused_once_and_its_mending_goes_on() {
+    let world = World::new();
+    world.run(Moved).await.unwrap();
+    world.write("nodes/one.yaml", "roles: [");
+    world.commit("Break");
+    let report = world.run(Moved).await.unwrap();
+    assert_eq!(report.outcome.word(), "refused");
+    world.run(Sweep).await.unwrap();
+    assert_eq!(world.deploy.store.reports(None, 10).await.unwrap().len(), 2);
+    world.git(&["revert", "--no-edit", "HEAD"]);
+    assert_eq!(word(world.run(Moved).await.as_ref()), "unchanged");
+}
+
+#[tokio::test]
+async fn what_was_rolled_back_is_not_tried_again_until_a_person_says_so() {
+    let world = World::new();
+    world.run(Moved).await.unwrap();
+    let good = world.fleet.commits();
+    world.app("second", "bad", "1s");
+    world.commit("Break the site");
+    let report = world.run(Moved).await.unwrap();
+    let Outcome::RolledBack { failure, .. } = &report.outcome else {
+        panic!("{report:?}")
+    };
+    assert_eq!(failure.node.as_str(), "one");
+    assert_eq!(world.fleet.commits(), good);
+    let activations = world.fleet.activations().len();
+
+    let again = world.run(Sweep).await.unwrap();
+    assert_eq!(World::refusal(&again), ["WL407"]);
+    assert_eq!(world.fleet.activations().len(), activations);
+    let asked = world.run(Asked).await.unwrap();
+    assert_eq!(asked.outcome.word(), "rolled back");
+
+    world.app("third", "good", "1s");
+    world.commit("Mend it");
+    assert_eq!(word(world.run(Moved).await.as_ref()), "rolled out");
+}
+
+#[tokio::test]
+async fn a_rewound_branch_is_refused_until_a_person_accepts_it() {
+    let world = World::new();
+    let first = world.git(&["rev-parse", "HEAD"]);
+    world.app("second", "good", "2s");
+    world.commit("Second");
+    world.run(Moved).await.unwrap();
+    world.git(&["reset", "--quiet", "--hard", &first]);
+    assert_eq!(World::refusal(&world.run(Moved).await.unwrap()), ["WL601"]);
+    // A new database knows nothing, but the nodes do.
+    let forget = |db: &mut rusqlite::Connection| db.execute("DELETE FROM cluster", []);
+    world.deploy.store.call(forget).await.unwrap();
+    assert_eq!(World::refusal(&world.run(Sweep).await.unwrap()), ["WL601"]);
+
+    world
+        .deploy
+        .store
+        .accept(&world.deploy.cluster, &first)
+        .await
+        .unwrap();
+    assert_eq!(word(world.run(Asked).await.as_ref()), "rolled out");
+    let other = world.commit("Forward again");
+    assert_eq!(word(world.run(Moved).await.as_ref()), "unchanged");
+    world.git(&["reset", "--quiet", "--hard", &first]);
+    let report = world.run(Moved).await.unwrap();
+    assert_eq!(World::refusal(&report), ["WL601"], "accepted once: {other}");
+}
+
+#[tokio::test]
+async fn a_node_that_was_away_catches_up() {
+    let world = World::new();
+    world.fleet.set_away("two", true);
+    let report = world.run(Moved).await.unwrap();
+    let Outcome::RolledOut { skipped, .. } = &report.outcome else {
+        panic!("{report:?}")
+    };
+    assert_eq!(skipped[0].as_str(), "two");
+    assert_eq!(world.fleet.commits().len(), 1);
+    world.fleet.set_away("two", false);
+    assert_eq!(word(world.run(Sweep).await.as_ref()), "rolled out");
+    assert_eq!(world.fleet.commits().len(), 2);
+    assert_eq!(world.fleet.activations(), ["one", "two"]);
+}
+
+#[tokio::test]
+async fn trouble_outside_is_no_verdict() {
+    let world = World::new();
+    let origin = world.dir.path().join("origin");
+    std::fs::rename(&origin, world.dir.path().join("elsewhere")).unwrap();
+    assert!(matches!(world.trouble(Moved).await, Trouble::Later(_)));
+    std::fs::rename(world.dir.path().join("elsewhere"), &origin).unwrap();
+    let permit = RollPermit::take(world.dir.path(), &world.deploy.cluster).unwrap();
+    assert!(matches!(world.trouble(Moved).await, Trouble::Later(_)));
+    drop(permit);
+    world.git(&["branch", "--move", "main", "trunk"]);
+    assert_eq!(World::refusal(&world.run(Moved).await.unwrap()), ["WL602"]);
+    world.git(&["branch", "--move", "trunk", "main"]);
+    world.write(
+        "cluster.yaml",
+        &super::world::CLUSTER.replace("name: example", "name: other"),
+    );
+    world.commit("Rename");
+    let renamed = World::refusal(&world.run(Moved).await.unwrap());
+    assert!(renamed.contains(&"WL604".to_owned()), "{renamed:?}");
+}
+
+#[tokio::test]
+async fn a_mending_commit_does_not_wait_for_the_broken_one() {
+    let world = World::new();
+    world.run(Moved).await.unwrap();
+    world.app("second", "bad", "1h");
+    world.commit("Break the site, with a long deadline");
+    let mending = async {
+        // Until the roll of the broken commit waits for its gate.
+        while world.fleet.activations().len() < 3 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        world.app("third", "good", "1h");
+        let head = world.commit("Mend it");
+        world.deploy.newer.saw(&head);
+    };
+    let deadline = Duration::from_secs(60);
+    let both = async { tokio::join!(world.run(Moved), mending) };
+    let (report, ()) = tokio::time::timeout(deadline, both).await.unwrap();
+    assert_eq!(word(report.as_ref()), "rolled back");
+    let quarantine = world
+        .deploy
+        .store
+        .quarantined(&world.deploy.cluster)
+        .await
+        .unwrap();
+    assert!(
+        quarantine.is_empty(),
+        "it was called off, it did not fail: {quarantine:?}"
+    );
+    assert_eq!(word(world.run(Moved).await.as_ref()), "rolled out");
+}
+
+#[tokio::test]
+async fn a_worker_that_stops_takes_the_turn_back() {
+    let world = World::new();
+    world.run(Moved).await.unwrap();
+    let good = world.fleet.commits();
+    world.app("second", "bad", "1h");
+    world.commit("Wait for ever");
+    let stopping = async {
+        while world.fleet.activations().len() < 3 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        world.deploy.stop.cancel();
+    };
+    let deadline = Duration::from_secs(60);
+    let both = async { tokio::join!(world.run(Moved), stopping) };
+    let (report, ()) = tokio::time::timeout(deadline, both).await.unwrap();
+    assert_eq!(word(report.as_ref()), "rolled back");
+    assert_eq!(world.fleet.commits(), good);
+}

@@ -1,0 +1,228 @@
+//! Two nodes that do what they are told. A command gate holds where its text says `good`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use windlass_core::gate::{Gate, ProbeResult};
+use windlass_core::ids::{ClusterName, Digest, NodeName, NodePath};
+use windlass_core::model::Model;
+use windlass_core::observed::{Attempt, AttemptPhase, NodeState};
+use windlass_core::plan::Turn;
+use windlass_core::release::{Release, ReleaseMeta};
+
+use crate::flow::fleet::Fleet;
+use crate::ports::{CheckOutput, Fence, NodeError, NodeReader, NodeWriter, Prober};
+
+#[derive(Default)]
+struct Node {
+    fence: u64,
+    holder: String,
+    current: Option<ReleaseMeta>,
+    base: Option<ReleaseMeta>,
+    target: Option<ReleaseMeta>,
+    attempt: Option<Attempt>,
+    rolled_back: Vec<Digest>,
+}
+
+#[derive(Default)]
+struct Inside {
+    nodes: BTreeMap<NodeName, Node>,
+    away: BTreeSet<NodeName>,
+    activations: Vec<String>,
+}
+
+/// Cheap to clone: all clones are the same nodes.
+#[derive(Clone, Default)]
+pub(super) struct Memory {
+    inside: Arc<Mutex<Inside>>,
+}
+
+impl Memory {
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap()
+    }
+
+    pub(super) fn set_away(&self, node: &str, away: bool) {
+        let node: NodeName = node.parse().unwrap();
+        let mut inside = self.inside();
+        if away {
+            inside.away.insert(node);
+        } else {
+            inside.away.remove(&node);
+        }
+    }
+
+    /// The commit whose release each node holds.
+    pub(super) fn commits(&self) -> BTreeMap<String, String> {
+        let inside = self.inside();
+        let held = inside.nodes.iter().filter_map(|(name, node)| {
+            let current = node.current.as_ref()?;
+            Some((name.to_string(), current.commit.clone()))
+        });
+        held.collect()
+    }
+
+    pub(super) fn activations(&self) -> Vec<String> {
+        self.inside().activations.clone()
+    }
+
+    fn on<T>(&self, name: &NodeName, act: impl FnOnce(&mut Node) -> T) -> Result<T, NodeError> {
+        let mut inside = self.inside();
+        if inside.away.contains(name) {
+            return Err(NodeError::Unreachable {
+                node: name.clone(),
+                why: "away".to_owned(),
+            });
+        }
+        Ok(act(inside.nodes.entry(name.clone()).or_default()))
+    }
+
+    fn enter(&self, name: &NodeName, fence: &Fence, phase: AttemptPhase) -> Result<(), NodeError> {
+        self.on(name, |node| {
+            node.fence = fence.number;
+            node.holder.clone_from(&fence.holder);
+            if let Some(attempt) = &mut node.attempt {
+                attempt.phase = phase;
+            }
+        })
+    }
+}
+
+impl NodeReader for Memory {
+    async fn status(&self, name: &NodeName) -> Result<NodeState, NodeError> {
+        self.on(name, |node| NodeState {
+            boot_id: "boot".to_owned(),
+            clock: jiff::Timestamp::now().as_second(),
+            cluster: None::<ClusterName>,
+            fence: node.fence,
+            holder: node.holder.clone(),
+            current: node.current.clone(),
+            previous: None,
+            attempt: node.attempt.clone(),
+            drift: BTreeMap::new(),
+            rolled_back: node.rolled_back.clone(),
+        })
+    }
+
+    async fn read_files(
+        &self,
+        _: &NodeName,
+        _: &[NodePath],
+    ) -> Result<BTreeMap<NodePath, Vec<u8>>, NodeError> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn logs(&self, _: &NodeName, _: &str, _: u32) -> Result<Vec<String>, NodeError> {
+        Ok(Vec::new())
+    }
+}
+
+impl NodeWriter for Memory {
+    async fn stage(
+        &self,
+        fence: &Fence,
+        token: &str,
+        release: &Release,
+        turn: &Turn,
+    ) -> Result<(), NodeError> {
+        let attempt = Attempt {
+            token: token.to_owned(),
+            fence: fence.number,
+            base: turn.base,
+            target: turn.target,
+            phase: AttemptPhase::Staged,
+            reason: String::new(),
+        };
+        self.on(&turn.node, |node| {
+            node.base = node.current.clone();
+            node.target = Some(release.meta.clone());
+            node.attempt = Some(attempt);
+        })?;
+        self.enter(&turn.node, fence, AttemptPhase::Staged)
+    }
+
+    async fn check(&self, _: &Fence, _: &str, _: &NodeName) -> Result<Vec<CheckOutput>, NodeError> {
+        Ok(Vec::new())
+    }
+
+    async fn drain(&self, _: &Fence, _: &str, _: &NodeName) -> Result<(), NodeError> {
+        Ok(())
+    }
+
+    async fn undrain(&self, _: &Fence, _: &str, _: &NodeName) -> Result<(), NodeError> {
+        Ok(())
+    }
+
+    async fn activate(
+        &self,
+        fence: &Fence,
+        _: &str,
+        name: &NodeName,
+        _: u32,
+    ) -> Result<(), NodeError> {
+        self.inside().activations.push(name.to_string());
+        self.enter(name, fence, AttemptPhase::Activated)
+    }
+
+    async fn extend(&self, _: &Fence, _: &str, name: &NodeName, _: u32) -> Result<(), NodeError> {
+        self.on(name, |_| ())
+    }
+
+    async fn confirm(&self, fence: &Fence, _: &str, name: &NodeName) -> Result<(), NodeError> {
+        self.on(name, |node| node.current = node.target.clone())?;
+        self.enter(name, fence, AttemptPhase::Confirmed)
+    }
+
+    async fn rollback(
+        &self,
+        fence: &Fence,
+        _: &str,
+        name: &NodeName,
+        reason: &str,
+    ) -> Result<(), NodeError> {
+        self.on(name, |node| {
+            node.current = node.base.clone();
+            node.rolled_back
+                .extend(node.target.as_ref().map(|target| target.digest));
+            if let Some(attempt) = &mut node.attempt {
+                attempt.reason = reason.to_owned();
+            }
+        })?;
+        self.enter(name, fence, AttemptPhase::RolledBack)
+    }
+
+    async fn run(
+        &self,
+        name: &NodeName,
+        script: &str,
+        _: u32,
+    ) -> Result<(Option<i32>, String), NodeError> {
+        self.on(name, |_| {
+            let good = script.contains("good");
+            (Some(i32::from(!good)), script.to_owned())
+        })
+    }
+}
+
+impl Prober for Memory {
+    async fn probe(&self, _: &Gate) -> ProbeResult {
+        ProbeResult {
+            ok: true,
+            seen: "fine".to_owned(),
+        }
+    }
+}
+
+impl Fleet for Memory {
+    type Nodes = Self;
+    type Prober = Self;
+
+    fn nodes(&self, _: &Model) -> io::Result<Self> {
+        Ok(self.clone())
+    }
+
+    fn prober(&self) -> Arc<Self> {
+        Arc::new(self.clone())
+    }
+}

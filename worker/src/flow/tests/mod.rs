@@ -1,0 +1,5 @@
+//! The flow from real commits to a small fleet that lives in memory.
+
+mod deploying;
+mod fleet;
+mod world;

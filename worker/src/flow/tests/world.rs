@@ -1,0 +1,153 @@
+//! A repository of a cluster with two nodes and one component, and a worker's flow on it.
+
+use std::fs;
+use std::process::Command;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use windlass_core::outcome::Outcome;
+
+use super::fleet::Memory;
+use crate::check::{Checker, Limits, Sandbox};
+use crate::flow::deploy::Deploy;
+use crate::flow::newer::Newer;
+use crate::flow::trouble::Trouble;
+use crate::git::mirror::Mirror;
+use crate::git::remote::{Access, Remote};
+use crate::git::source::Source;
+use crate::materials::Directories;
+use crate::queue::EventKind;
+use crate::store::Store;
+use crate::store::reports::Report;
+
+pub(super) const CLUSTER: &str = "\
+name: example
+domain: example.org
+networks: { public: 192.0.2.0/24 }
+order: [one, two]
+edge: { role: web, network: public }
+policy: { min_healthy_time: 0s, healthy_deadline: 2s, unreachable: skip }
+";
+const COMPONENT: &str = "\
+name: app
+description: What the test rolls.
+on: all
+vars: { probe: good, text: first }
+files:
+  - { path: /etc/app.conf, content: \"{{ vars.text }}\\n\" }
+gates:
+  - { command: \"{{ vars.probe }}\", hold: 0s, deadline: DEADLINE }
+";
+
+pub(super) struct World {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) fleet: Memory,
+    pub(super) deploy: Deploy<Memory>,
+}
+
+impl World {
+    /// With a first commit that is good.
+    pub(super) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let origin = dir.path().join("origin");
+        let fleet = Memory::default();
+        let deploy = deploy(dir.path(), &origin.display().to_string(), &fleet);
+        let world = Self { dir, fleet, deploy };
+        fs::create_dir(&origin).unwrap();
+        world.git(&["init", "--quiet", "--initial-branch=main"]);
+        world.write("cluster.yaml", CLUSTER);
+        for (node, address) in [("one", "192.0.2.1"), ("two", "192.0.2.2")] {
+            let key =
+                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPxe0TE9sf+0ZEKn8nb7GuqMrKEUutLebAZrj5YqAHdd";
+            let text = format!(
+                "roles: [web]\naddresses: {{ public: {address} }}\nssh: {{ network: public, host_keys: [{key}] }}\n"
+            );
+            world.write(&format!("nodes/{node}.yaml"), &text);
+        }
+        world.app("first", "good", "2s");
+        world.commit("First");
+        world
+    }
+
+    pub(super) fn app(&self, text: &str, probe: &str, deadline: &str) {
+        let component = COMPONENT.replace("first", text).replace("good", probe);
+        self.write(
+            "components/app/component.yaml",
+            &component.replace("DEADLINE", deadline),
+        );
+    }
+
+    pub(super) fn write(&self, path: &str, text: &str) {
+        let path = self.dir.path().join("origin").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    pub(super) fn commit(&self, subject: &str) -> String {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", subject]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    pub(super) fn git(&self, args: &[&str]) -> String {
+        let output = Command::new("git")
+            .args([
+                "-c",
+                "user.name=t",
+                "-c",
+                "user.email=t@example.org",
+                "-c",
+                "commit.gpgsign=false",
+            ])
+            .args(args)
+            .current_dir(self.dir.path().join("origin"))
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "git {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    pub(super) async fn run(&self, kind: EventKind) -> Option<Report> {
+        match self.deploy.run(kind).await {
+            Ok(report) => report,
+            Err(trouble) => panic!("{trouble}"),
+        }
+    }
+
+    pub(super) async fn trouble(&self, kind: EventKind) -> Trouble {
+        self.deploy.run(kind).await.unwrap_err()
+    }
+
+    /// The codes of what it was refused for.
+    pub(super) fn refusal(report: &Report) -> Vec<String> {
+        match &report.outcome {
+            Outcome::Refused { findings } => findings.iter().map(|f| f.code.to_string()).collect(),
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+}
+
+fn deploy(dir: &std::path::Path, url: &str, fleet: &Memory) -> Deploy<Memory> {
+    let remote = Remote {
+        url: url.to_owned(),
+        branch: "main".to_owned(),
+        access: Access::Open,
+    };
+    Deploy {
+        cluster: "example".parse().unwrap(),
+        source: Source::new(Mirror::new(dir.join("mirror.git"), remote, String::new())),
+        materials: Directories::default(),
+        checker: Checker::new(Sandbox::new(Limits::default())),
+        memory: Arc::default(),
+        fleet: fleet.clone(),
+        store: Store::open(&dir.join("windlass.db")).unwrap(),
+        state: dir.to_path_buf(),
+        holder: "worker-test".to_owned(),
+        newer: Arc::new(Newer::default()),
+        stop: CancellationToken::new(),
+    }
+}
