@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use windlass_core::outcome::Outcome;
@@ -67,7 +68,7 @@ async fn what_was_rolled_back_is_not_tried_again_until_a_person_says_so() {
     let activations = world.fleet.activations().len();
 
     let again = world.run(Sweep).await.unwrap();
-    assert_eq!(World::refusal(&again), ["WL407"]);
+    assert_eq!(World::refusal(&again), BTreeSet::from(["WL407"]));
     assert_eq!(world.fleet.activations().len(), activations);
     let asked = world.run(Asked).await.unwrap();
     assert_eq!(asked.outcome.word(), "rolled back");
@@ -85,11 +86,17 @@ async fn a_rewound_branch_is_refused_until_a_person_accepts_it() {
     world.commit("Second");
     world.run(Moved).await.unwrap();
     world.git(&["reset", "--quiet", "--hard", &first]);
-    assert_eq!(World::refusal(&world.run(Moved).await.unwrap()), ["WL601"]);
+    assert_eq!(
+        World::refusal(&world.run(Moved).await.unwrap()),
+        BTreeSet::from(["WL601"])
+    );
     // A new database knows nothing, but the nodes do.
     let forget = |db: &mut rusqlite::Connection| db.execute("DELETE FROM cluster", []);
     world.deploy.store.call(forget).await.unwrap();
-    assert_eq!(World::refusal(&world.run(Sweep).await.unwrap()), ["WL601"]);
+    assert_eq!(
+        World::refusal(&world.run(Sweep).await.unwrap()),
+        BTreeSet::from(["WL601"])
+    );
 
     world
         .deploy
@@ -102,7 +109,11 @@ async fn a_rewound_branch_is_refused_until_a_person_accepts_it() {
     assert_eq!(word(world.run(Moved).await.as_ref()), "unchanged");
     world.git(&["reset", "--quiet", "--hard", &first]);
     let report = world.run(Moved).await.unwrap();
-    assert_eq!(World::refusal(&report), ["WL601"], "accepted once: {other}");
+    assert_eq!(
+        World::refusal(&report),
+        BTreeSet::from(["WL601"]),
+        "accepted once: {other}"
+    );
 }
 
 #[tokio::test]
@@ -132,7 +143,10 @@ async fn trouble_outside_is_no_verdict() {
     assert!(matches!(world.trouble(Moved).await, Trouble::Later(_)));
     drop(permit);
     world.git(&["branch", "--move", "main", "trunk"]);
-    assert_eq!(World::refusal(&world.run(Moved).await.unwrap()), ["WL602"]);
+    assert_eq!(
+        World::refusal(&world.run(Moved).await.unwrap()),
+        BTreeSet::from(["WL602"])
+    );
     world.git(&["branch", "--move", "trunk", "main"]);
     world.write(
         "cluster.yaml",
@@ -140,7 +154,7 @@ async fn trouble_outside_is_no_verdict() {
     );
     world.commit("Rename");
     let renamed = World::refusal(&world.run(Moved).await.unwrap());
-    assert!(renamed.contains(&"WL604".to_owned()), "{renamed:?}");
+    assert!(renamed.contains("WL604"), "{renamed:?}");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A repository of a cluster with two nodes and one component, and a worker's flow on it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 use std::sync::Arc;
@@ -122,10 +123,10 @@ impl World {
         self.deploy.run(kind).await.unwrap_err()
     }
 
-    /// The codes of what it was refused for.
-    pub(super) fn refusal(report: &Report) -> Vec<String> {
+    /// The codes of what it was refused for, each once.
+    pub(super) fn refusal(report: &Report) -> BTreeSet<&'static str> {
         match &report.outcome {
-            Outcome::Refused { findings } => findings.iter().map(|f| f.code.to_string()).collect(),
+            Outcome::Refused { findings } => findings.iter().map(|f| f.code.as_str()).collect(),
             other => panic!("not refused: {other:?}"),
         }
     }
