@@ -281,15 +281,25 @@ async fn a_full_disk_at_activation_leaves_the_old_release() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "lab: needs root"]
 async fn a_read_only_directory_changes_nothing() {
-    let (bench, ..) = prepared(|_| ()).await;
-    bench.node().make_read_only("/etc/demo").unwrap();
+    let bench = Bench::boot();
+    let inner = "/etc/demo/inner/x.conf";
+    let one = release(&[(OLD, "old\n"), (inner, "old\n")]);
+    bench.roll("1-a", &turn(None, &one), &one).await;
+    let two = release(&[
+        (OLD, "changed\n"),
+        (inner, "changed\n"),
+        ("/etc/demo/sub/x", "x\n"),
+    ]);
+    bench.stage("1-b", Some(&one), &two).await;
+    bench.node().make_read_only("/etc/demo/inner").unwrap();
     let refused = bench.activate("1-b", 60).await;
     let Err(NodeError::Failed { why, .. }) = refused else {
         panic!("{refused:?}");
     };
     assert!(why.contains("Read-only"), "{why}");
-    bench.node().make_writable("/etc/demo").unwrap();
-    assert_eq!(bench.sh("ls -A /etc/demo"), "gone.conf\nold.conf");
+    bench.node().make_writable("/etc/demo/inner").unwrap();
+    assert_eq!(bench.sh("ls -A /etc/demo"), "inner\nold.conf");
     assert_eq!(bench.phase().await, AttemptPhase::Staged);
     bench.activate("1-b", 60).await.unwrap();
+    assert_eq!(bench.read(inner), "changed\n");
 }

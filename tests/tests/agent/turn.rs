@@ -130,7 +130,9 @@ async fn a_lower_fence_and_an_equal_one_of_another_are_refused() {
     let first = turn(None, &one);
     let stage = async |fence: &_, token| bench.nodes.stage(fence, token, &one, &first).await;
     stage(&fence(5), "5-a").await.unwrap();
-    let lower = stage(&fence(4), "4-a").await;
+    let mut late = fence(4);
+    late.holder = "roll-5".to_owned();
+    let lower = stage(&late, "4-a").await;
     assert!(matches!(lower, Err(NodeError::Fenced { .. })), "{lower:?}");
     let mut twin = fence(5);
     twin.holder = "someone-else".to_owned();
