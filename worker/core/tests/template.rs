@@ -3,8 +3,8 @@
 //! what it does to the files.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use windlass_core::component;
 use windlass_core::finding::Findings;
@@ -18,31 +18,32 @@ fn template() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../repo-template")
 }
 
-fn read(folder: &Path, root: &Path, into: &mut BTreeMap<String, String>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+fn read(folder: &Path, root: &Path, into: &mut BTreeMap<String, String>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
         if path.is_dir() {
-            read(&path, root, into);
+            read(&path, root, into)?;
         } else {
-            let name = path.strip_prefix(root).unwrap().to_str().unwrap();
-            into.insert(name.to_owned(), fs::read_to_string(&path).unwrap());
+            let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy();
+            into.insert(name.into_owned(), fs::read_to_string(&path)?);
         }
     }
+    Ok(())
 }
 
-fn snapshot_with(more: &[(&str, &str)]) -> Snapshot {
+fn snapshot_with(more: &[(&str, &str)]) -> io::Result<Snapshot> {
     let mut files = BTreeMap::new();
-    read(&template(), &template(), &mut files);
+    read(&template(), &template(), &mut files)?;
     for (to, from) in more {
         let text = files[*from].clone();
         files.insert((*to).to_owned(), text);
     }
-    Snapshot::of_texts(
+    Ok(Snapshot::of_texts(
         "worktree",
         files
             .iter()
             .map(|(path, text)| (path.as_str(), text.as_str())),
-    )
+    ))
 }
 
 const EXAMPLES: [(&str, &str); 3] = [
@@ -59,28 +60,31 @@ const EXAMPLES: [(&str, &str); 3] = [
 
 #[test]
 fn the_starter_repository_is_valid_without_a_warning() {
-    let loaded = model::load(&snapshot_with(&[]));
+    let loaded = model::load(&snapshot_with(&[]).unwrap());
     assert!(loaded.findings.is_empty(), "{:#?}", loaded.findings);
     assert_eq!(loaded.model.unwrap().nodes.len(), 4);
 }
 
 #[test]
 fn its_examples_are_valid_where_they_belong() {
-    let loaded = model::load(&snapshot_with(&EXAMPLES));
+    let loaded = model::load(&snapshot_with(&EXAMPLES).unwrap());
     assert!(loaded.findings.is_empty(), "{:#?}", loaded.findings);
     assert_eq!(loaded.model.unwrap().sites.len(), 2);
 }
 
 #[test]
 fn its_components_pass_their_own_tests() {
-    let snapshot = snapshot_with(&EXAMPLES);
+    let snapshot = snapshot_with(&EXAMPLES).unwrap();
     let findings = component_tests::run(&snapshot);
     assert!(findings.is_empty(), "{findings:#?}");
 }
 
 /// With every secret given, so that nothing is missing.
 fn render(snapshot: &Snapshot) -> (Option<Bundle>, Findings) {
-    let model = model::load(snapshot).model.unwrap();
+    let loaded = model::load(snapshot);
+    let Some(model) = loaded.model else {
+        return (None, loaded.findings);
+    };
     let (components, mut findings) = component::load(snapshot);
     let mut materials = Materials::none(SecretText::new("stand-in"));
     let given = [("xfer_key", "bm90IGEga2V5IGJ1dCBhIGdvbGRlbiBvbmU=")];
@@ -106,7 +110,7 @@ fn told(release: &Release) -> String {
         if file.secret {
             text.push_str("(secret)\n");
         } else {
-            text.push_str(std::str::from_utf8(&release.contents[path]).unwrap());
+            text.push_str(&String::from_utf8_lossy(&release.contents[path]));
         }
     }
     text
@@ -115,7 +119,7 @@ fn told(release: &Release) -> String {
 #[test]
 fn the_starter_repository_renders_without_a_finding() {
     for examples in [&[][..], &EXAMPLES] {
-        let (bundle, findings) = render(&snapshot_with(examples));
+        let (bundle, findings) = render(&snapshot_with(examples).unwrap());
         assert!(findings.is_empty(), "{findings:#?}");
         assert_eq!(bundle.unwrap().releases.len(), 4);
     }
@@ -123,7 +127,7 @@ fn the_starter_repository_renders_without_a_finding() {
 
 #[test]
 fn what_the_nodes_would_hold_is_as_it_was() {
-    let (bundle, _) = render(&snapshot_with(&EXAMPLES));
+    let (bundle, _) = render(&snapshot_with(&EXAMPLES).unwrap());
     let releases = bundle.unwrap().releases;
     for node in ["vps1", "homelab"] {
         let release = releases
