@@ -30,6 +30,13 @@ struct UnderWay {
     act: Option<Act>,
 }
 
+enum Started {
+    Finished(Outcome),
+    /// Something was written down that changes what is next.
+    Noted,
+    UnderWay,
+}
+
 impl UnderWay {
     fn only_looks(&self) -> bool {
         self.act.is_none_or(Act::only_looks)
@@ -66,12 +73,15 @@ where
                 self.performer.clock.now(),
             );
             self.break_off(&steps);
-            if let Some(outcome) = self.start(steps).await? {
-                self.tasks.shutdown().await;
-                self.driver.journal.close(self.roll, &outcome).await?;
-                return Ok(outcome);
+            match self.start(steps).await? {
+                Started::Finished(outcome) => {
+                    self.tasks.shutdown().await;
+                    self.driver.journal.close(self.roll, &outcome).await?;
+                    return Ok(outcome);
+                }
+                Started::Noted => {}
+                Started::UnderWay => self.wait().await?,
             }
-            self.wait().await?;
         }
     }
 
@@ -105,15 +115,18 @@ where
         });
     }
 
-    async fn start(&mut self, steps: Vec<Step>) -> Result<Option<Outcome>, RollError> {
+    async fn start(&mut self, steps: Vec<Step>) -> Result<Started, RollError> {
         for step in steps {
             match step {
-                Step::Finish(outcome) => return Ok(Some(outcome)),
-                Step::Record(event) => self.note(event).await?,
+                Step::Finish(outcome) => return Ok(Started::Finished(outcome)),
+                Step::Record(event) => {
+                    self.note(event).await?;
+                    return Ok(Started::Noted);
+                }
                 step => self.begin(step).await?,
             }
         }
-        Ok(None)
+        Ok(Started::UnderWay)
     }
 
     async fn begin(&mut self, step: Step) -> Result<(), RollError> {

@@ -6,3 +6,6 @@ pub mod findings;
 pub mod plan;
 pub mod roll;
 pub mod step;
+
+#[cfg(test)]
+mod tests;

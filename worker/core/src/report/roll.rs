@@ -39,7 +39,9 @@ pub fn text(outcome: &Outcome, plan: Option<&Plan>) -> String {
                     names(kept)
                 );
             }
-            text.push_str("  this bundle is not tried again until the repository changes (or `windlass roll --retry`)\n");
+            if outcome.quarantines() {
+                text.push_str("  this bundle is not tried again until the repository changes (or `windlass roll --retry`)\n");
+            }
         }
         Outcome::Refused { findings } => refused(&mut text, findings),
         Outcome::Stuck { nodes, failure } => {
@@ -50,7 +52,9 @@ pub fn text(outcome: &Outcome, plan: Option<&Plan>) -> String {
                 _ = writeln!(
                     text,
                     "  {} is stuck: {}\n    {}",
-                    stuck.node, stuck.why, stuck.mend
+                    stuck.node,
+                    clean(&stuck.why),
+                    stuck.mend
                 );
             }
         }
@@ -80,16 +84,20 @@ fn failed(text: &mut String, failure: &Failure) {
     _ = writeln!(
         text,
         "  {}: {} failed: {}",
-        failure.node, failure.step, failure.what
+        failure.node,
+        failure.step,
+        clean(&failure.what)
     );
-    _ = writeln!(text, "    {}", failure.message);
+    _ = writeln!(text, "    {}", clean(&failure.message));
     for line in &failure.log {
-        let line: String = line
-            .chars()
-            .map(|c| if c.is_control() { '·' } else { c })
-            .collect();
-        _ = writeln!(text, "    | {line}");
+        _ = writeln!(text, "    | {}", clean(line));
     }
+}
+
+/// What a node or a service said must not move a terminal's cursor.
+fn clean(text: &str) -> String {
+    let visible = |c: char| if c.is_control() { '·' } else { c };
+    text.chars().map(visible).collect()
 }
 
 fn refused(text: &mut String, findings: &Findings) {

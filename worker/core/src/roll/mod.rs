@@ -17,6 +17,8 @@ pub mod vigil;
 #[cfg(test)]
 mod search;
 #[cfg(test)]
+mod sim;
+#[cfg(test)]
 mod tests;
 
 pub use event::{Act, Entry, Fate, RollEvent};

@@ -8,54 +8,15 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
+use super::sim::{Sim, do_it, failed, refused, seconds};
 use super::*;
 use crate::ids::NodeName;
 use crate::model::{OnFailure, Wave};
-use crate::observed::{Attempt, AttemptPhase, NodeState};
+use crate::observed::AttemptPhase;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::plan::fixtures::{World, bundle, component, gate, now, policy, release, state};
 use crate::yaml::At;
-
-/// What a node is, as far as a roll can tell.
-struct Sim {
-    state: NodeState,
-    drained: bool,
-    deadman: Option<Timestamp>,
-    cut_until: Timestamp,
-}
-
-impl Sim {
-    fn phase(&self) -> AttemptPhase {
-        let attempt = self.state.attempt.as_ref();
-        attempt.map_or(AttemptPhase::RolledBack, |attempt| attempt.phase)
-    }
-
-    fn set(&mut self, phase: AttemptPhase) {
-        if let Some(attempt) = &mut self.state.attempt {
-            attempt.phase = phase;
-        }
-        if phase != AttemptPhase::Activated {
-            self.deadman = None;
-        }
-    }
-
-    fn go_back(&mut self) {
-        self.set(AttemptPhase::RolledBack);
-        self.drained = false;
-    }
-
-    fn tick(&mut self, now: Timestamp) {
-        if self.deadman.is_some_and(|at| at <= now) {
-            self.go_back();
-        }
-    }
-
-    /// In the middle: neither in rotation with the old release nor confirmed with the new one.
-    fn is_between(&self) -> bool {
-        self.drained || self.phase() == AttemptPhase::Activated
-    }
-}
 
 struct Search {
     plan: Plan,
@@ -65,10 +26,6 @@ struct Search {
     state: RollState,
     running: Vec<Step>,
     choices: std::vec::IntoIter<u8>,
-}
-
-fn seconds(count: u32) -> SignedDuration {
-    SignedDuration::from_secs(i64::from(count))
 }
 
 impl Search {
@@ -92,15 +49,10 @@ impl Search {
             world.policy.on_failure = OnFailure::Stop;
         }
         let plan = world.plan();
-        let sims = plan.turns.keys().map(|name| {
-            let sim = Sim {
-                state: state(None),
-                drained: false,
-                deadman: None,
-                cut_until: Timestamp::MIN,
-            };
-            (name.clone(), sim)
-        });
+        let sims = plan
+            .turns
+            .keys()
+            .map(|name| (name.clone(), Sim::new(state(None))));
         Self {
             sims: sims.collect(),
             state: RollState::new(&plan, now()),
@@ -233,7 +185,7 @@ impl Search {
         }
         let lost = (201..=240).contains(&choice);
         let staging = matches!(act, Act::Stage | Act::Check);
-        if now < sim.cut_until || lost && choice % 2 == 0 {
+        if now < sim.cut_until || lost && choice.is_multiple_of(2) {
             return if staging {
                 refused(node)
             } else {
@@ -241,7 +193,7 @@ impl Search {
             };
         }
         let event = do_it(sim, step, act, choice, &token, now);
-        if choice % 3 == 0 && matches!(event, RollEvent::Done { .. }) {
+        if choice.is_multiple_of(3) && matches!(event, RollEvent::Done { .. }) {
             assert_eq!(
                 do_it(sim, step, act, 0, &token, now),
                 event,
@@ -299,89 +251,6 @@ impl Search {
             Outcome::Unchanged { .. } => panic!("there was something to do"),
         }
     }
-}
-
-fn failed(node: &NodeName, act: Act, culprit: Option<NodeName>) -> RollEvent {
-    RollEvent::Failed {
-        node: node.clone(),
-        act,
-        what: "gate".into(),
-        message: "no".into(),
-        log: Vec::new(),
-        culprit,
-    }
-}
-
-fn refused(node: NodeName) -> RollEvent {
-    let finding = crate::finding::Finding::error(crate::codes::nodes::UNREACHABLE, "lost");
-    RollEvent::Refused {
-        findings: [finding.on(&node)].into_iter().collect(),
-        node,
-    }
-}
-
-/// One verb of the agent, with its guards.
-fn do_it(
-    sim: &mut Sim,
-    step: &Step,
-    act: Act,
-    choice: u8,
-    token: &str,
-    now: Timestamp,
-) -> RollEvent {
-    use AttemptPhase::{Activated, Confirmed, RolledBack, Staged, Stuck};
-    let node = step.node().unwrap().clone();
-    let fails = (180..=200).contains(&choice);
-    let declined = |node| RollEvent::Declined {
-        node,
-        act,
-        message: "not now".into(),
-    };
-    match (act, sim.phase()) {
-        (Act::Stage, RolledBack) if fails => return refused(node),
-        (Act::Stage, RolledBack) => {
-            sim.state.attempt = Some(Attempt {
-                token: token.to_owned(),
-                fence: 7,
-                base: None,
-                target: crate::ids::Digest::of(b"t"),
-                phase: Staged,
-                reason: String::new(),
-            });
-        }
-        (Act::Check, _) if fails => return refused(node),
-        (Act::Drain, _) if fails => {
-            sim.drained = true;
-            return failed(&node, act, None);
-        }
-        (Act::Drain, _) => sim.drained = true,
-        (Act::Activate, Staged) if fails && choice % 2 == 0 => return declined(node),
-        (Act::Activate, Staged) if fails => {
-            sim.go_back();
-            return failed(&node, act, None);
-        }
-        (Act::Activate | Act::Extend, Staged | Activated) => {
-            let (Step::Activate { seconds: wait, .. } | Step::Extend { seconds: wait, .. }) = step
-            else {
-                panic!("{step:?}");
-            };
-            sim.set(Activated);
-            sim.deadman = Some(now.saturating_add(seconds(*wait)).unwrap());
-        }
-        (Act::Undrain, _) if fails => return failed(&node, act, None),
-        (Act::Undrain, _) => sim.drained = false,
-        (Act::Confirm, Activated) if fails => return failed(&node, act, None),
-        (Act::Confirm, Activated) => sim.set(Confirmed),
-        (Act::Rollback, _) if choice == 180 => {
-            sim.set(Stuck);
-            let message = "reload failed".into();
-            return RollEvent::Stuck { node, message };
-        }
-        (Act::Rollback, _) => sim.go_back(),
-        (Act::Activate | Act::Extend | Act::Confirm, RolledBack | Stuck) => return declined(node),
-        _ => {}
-    }
-    RollEvent::Done { node, act }
 }
 
 proptest! {

@@ -3,9 +3,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::vigil::{Verdict, Vigil};
 use super::*;
-use crate::gate::{GateScope, ProbeResult};
+use crate::gate::GateScope;
 use crate::ids::NodeName;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
@@ -378,66 +377,4 @@ fn a_cancelled_roll_is_not_quarantined() {
         [Step::Finish(outcome @ Outcome::RolledBack { .. })] => assert!(!outcome.quarantines()),
         other => panic!("{other:?}"),
     }
-}
-
-#[test]
-fn a_gate_must_hold_without_a_break() {
-    let mut roll = Roll::new(plan()).staged();
-    roll.turn_until("a", Act::Gates);
-    let mut hold = roll.hold();
-    hold.gates.truncate(1);
-    let at = |seconds: i64| {
-        now()
-            .saturating_add(SignedDuration::from_secs(seconds))
-            .unwrap()
-    };
-    let result = |ok: bool| ProbeResult {
-        ok,
-        seen: format!("{ok}"),
-    };
-    let mut vigil = Vigil::new(hold, at(0));
-    vigil.note(0, &result(true), at(1));
-    vigil.note(0, &result(true), at(4));
-    vigil.note(0, &result(false), at(5));
-    vigil.note(0, &result(true), at(6));
-    vigil.note(0, &result(true), at(10));
-    assert_eq!(vigil.verdict(at(10)), Verdict::Pending);
-    assert_eq!(
-        vigil.verdict(at(200)),
-        Verdict::Pending,
-        "no result says that it broke"
-    );
-    vigil.note(0, &result(true), at(11));
-    assert_eq!(vigil.verdict(at(11)), Verdict::Held);
-    vigil.note(0, &result(false), at(12));
-    assert_eq!(vigil.verdict(at(120)), Verdict::Pending);
-    let seen = "false".to_owned();
-    assert_eq!(vigil.verdict(at(121)), Verdict::Failed { index: 0, seen });
-}
-
-#[test]
-fn a_gate_that_held_may_be_broken_for_a_moment() {
-    let mut roll = Roll::new(plan()).staged();
-    roll.turn_until("a", Act::Gates);
-    let mut hold = roll.hold();
-    hold.gates.drain(..2);
-    let at = |seconds: i64| {
-        now()
-            .saturating_add(SignedDuration::from_secs(seconds))
-            .unwrap()
-    };
-    let result = |ok: bool| ProbeResult {
-        ok,
-        seen: "x".into(),
-    };
-    let mut vigil = Vigil::new(hold, at(0));
-    vigil.note(0, &result(false), at(1));
-    assert_eq!(vigil.verdict(at(6)), Verdict::Pending);
-    vigil.note(0, &result(true), at(6));
-    assert_eq!(vigil.verdict(at(6)), Verdict::Held);
-    vigil.note(0, &result(false), at(7));
-    assert!(matches!(
-        vigil.verdict(at(13)),
-        Verdict::Failed { index: 0, .. }
-    ));
 }

@@ -114,3 +114,85 @@ impl Record {
 fn seconds(from: Timestamp, to: Timestamp) -> i64 {
     to.duration_since(from).as_secs()
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::plan::fixtures::{gate, node, now};
+    use crate::roll::{Act, Watched};
+
+    fn hold(purpose: HoldPurpose) -> Hold {
+        let watched = Watched {
+            node: node("a"),
+            gate: gate("up", "x"),
+            purpose,
+        };
+        Hold {
+            node: node("a"),
+            act: Act::Gates,
+            gates: vec![watched],
+            at_least: 0,
+        }
+    }
+
+    #[test]
+    fn a_gate_must_hold_without_a_break() {
+        let hold = hold(HoldPurpose::Must {
+            hold: 5,
+            deadline: 120,
+        });
+        let at = |seconds: i64| {
+            now()
+                .saturating_add(SignedDuration::from_secs(seconds))
+                .unwrap()
+        };
+        let result = |ok: bool| ProbeResult {
+            ok,
+            seen: format!("{ok}"),
+        };
+        let mut vigil = Vigil::new(hold, at(0));
+        vigil.note(0, &result(true), at(1));
+        vigil.note(0, &result(true), at(4));
+        vigil.note(0, &result(false), at(5));
+        vigil.note(0, &result(true), at(6));
+        vigil.note(0, &result(true), at(10));
+        assert_eq!(vigil.verdict(at(10)), Verdict::Pending);
+        assert_eq!(
+            vigil.verdict(at(200)),
+            Verdict::Pending,
+            "no result says that it broke"
+        );
+        vigil.note(0, &result(true), at(11));
+        assert_eq!(vigil.verdict(at(11)), Verdict::Held);
+        vigil.note(0, &result(false), at(12));
+        assert_eq!(vigil.verdict(at(120)), Verdict::Pending);
+        let seen = "false".to_owned();
+        assert_eq!(vigil.verdict(at(121)), Verdict::Failed { index: 0, seen });
+    }
+
+    #[test]
+    fn a_gate_that_held_may_be_broken_for_a_moment() {
+        let hold = hold(HoldPurpose::Keep { tolerance: 5 });
+        let at = |seconds: i64| {
+            now()
+                .saturating_add(SignedDuration::from_secs(seconds))
+                .unwrap()
+        };
+        let result = |ok: bool| ProbeResult {
+            ok,
+            seen: "x".into(),
+        };
+        let mut vigil = Vigil::new(hold, at(0));
+        vigil.note(0, &result(false), at(1));
+        assert_eq!(vigil.verdict(at(6)), Verdict::Pending);
+        vigil.note(0, &result(true), at(6));
+        assert_eq!(vigil.verdict(at(6)), Verdict::Held);
+        vigil.note(0, &result(false), at(7));
+        assert!(matches!(
+            vigil.verdict(at(13)),
+            Verdict::Failed { index: 0, .. }
+        ));
+    }
+}

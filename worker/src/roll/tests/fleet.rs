@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
 use tokio::time::{Duration, Instant, sleep};
-use windlass_core::gate::{Gate, Probe, ProbeResult};
 use windlass_core::ids::{NodeName, NodePath};
 use windlass_core::observed::{Attempt, AttemptPhase, NodeState};
 use windlass_core::plan::Turn;
 use windlass_core::release::{Release, ReleaseMeta};
 
-use crate::ports::{CheckOutput, Fence, NodeError, NodeReader, NodeWriter, Prober};
+use crate::ports::{CheckOutput, Fence, NodeError, NodeReader, NodeWriter};
 
 /// What goes wrong, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -389,33 +388,5 @@ impl NodeWriter for Fleet {
 
     async fn run(&self, _: &NodeName, _: &str, _: u32) -> Result<(Option<i32>, String), NodeError> {
         Ok((Some(0), String::new()))
-    }
-}
-
-/// A site is up unless this release breaks it.
-#[derive(Default)]
-pub(super) struct Probes {
-    pub(super) broken: Option<NodeName>,
-}
-
-impl Prober for Probes {
-    async fn probe(&self, gate: &Gate) -> ProbeResult {
-        sleep(Duration::from_millis(10)).await;
-        let ok = match &gate.probe {
-            Probe::Http(http) => self
-                .broken
-                .as_ref()
-                .is_none_or(|node| !http.url.contains(node.as_str())),
-            _ => true,
-        };
-        let seen = if ok {
-            "200 OK"
-        } else {
-            "503 Service Unavailable"
-        };
-        ProbeResult {
-            ok,
-            seen: seen.to_owned(),
-        }
     }
 }

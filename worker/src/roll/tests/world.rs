@@ -16,7 +16,8 @@ use windlass_core::plan::{OnFailure, Plan, Timing, Turn};
 use windlass_core::release::{Bundle, Command, Release, ReleaseComponent, ReleaseMeta};
 use windlass_core::roll::Entry;
 
-use super::fleet::{Fleet, Probes};
+use super::fleet::Fleet;
+use super::probes::Probes;
 use crate::roll::{
     Driver, Journal, JournalError, OpenRoll, RollError, RollId, RollPermit, Silent, StoreJournal,
 };
