@@ -96,7 +96,7 @@ where
         let performer = self.performer(plan, bundle, holder, tokens, clock);
         let mut run = Run::new(self, roll, state, performer);
         run.note(opened).await?;
-        run.to_the_end().await
+        run.finish().await
     }
 
     /// Takes up the roll that a worker of this cluster left when it died: goes on with it, or goes back. `None` where
@@ -111,7 +111,10 @@ where
         };
         fits(permit, &open.plan)?;
         let clock = Clock::start(Timestamp::now());
-        let begun = open.entries.first().map_or(clock.now(), |entry| entry.at);
+        let begun = open
+            .entries
+            .first()
+            .map_or_else(|| clock.now(), |entry| entry.at);
         let state = RollState::replay(&open.plan, begun, &open.entries)?;
         if state.is_untouched() {
             let message = "the worker ended before any node was touched";
@@ -126,7 +129,7 @@ where
         let performer = self.performer(open.plan, bundle, &holder, tokens, clock);
         let mut run = Run::new(self, open.id, state, performer);
         run.note(RollEvent::Resumed).await?;
-        run.to_the_end().await.map(Some)
+        run.finish().await.map(Some)
     }
 
     fn performer(

@@ -65,7 +65,7 @@ where
         }
     }
 
-    pub(super) async fn to_the_end(&mut self) -> Result<Outcome, RollError> {
+    pub(super) async fn finish(&mut self) -> Result<Outcome, RollError> {
         loop {
             let steps = next(
                 &self.performer.plan,
