@@ -6,6 +6,7 @@ pub mod config;
 pub mod flow;
 pub mod git;
 pub mod inbound;
+pub mod live;
 pub mod materials;
 pub mod node;
 pub mod ports;

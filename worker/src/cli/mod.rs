@@ -45,6 +45,8 @@ impl From<Exit> for ExitCode {
 
 /// Runs the program as the command line says.
 pub fn main() -> ExitCode {
+    // One provider for the whole program; that somebody installed one before is no harm.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -23,6 +23,7 @@ use super::trouble::{Trouble, of_git};
 use crate::check::Checker;
 use crate::git::mirror::Step;
 use crate::git::source::Source;
+use crate::live::Live;
 use crate::materials::Directories;
 use crate::queue::EventKind;
 use crate::roll::observe;
@@ -43,6 +44,7 @@ pub struct Deploy<F> {
     /// Names this worker to the nodes.
     pub holder: String,
     pub newer: Arc<Newer>,
+    pub live: Live,
     /// The worker is to stop: a roll goes back.
     pub stop: CancellationToken,
 }
@@ -223,6 +225,7 @@ impl<F: Fleet> Deploy<F> {
         let bundle = Arc::clone(&rendered.bundle);
         let outcome = driver.drive(permit, plan, bundle, &self.holder).await;
         self.newer.end();
+        self.live.over(&self.cluster);
         Ok(outcome?)
     }
 
@@ -237,6 +240,7 @@ impl<F: Fleet> Deploy<F> {
             journal: StoreJournal::new(self.store.clone()),
             observer: Arc::new(Heard {
                 newer: Arc::clone(&self.newer),
+                live: self.live.clone(),
             }),
             cancel,
         }

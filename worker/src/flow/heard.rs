@@ -4,19 +4,28 @@ use std::sync::Arc;
 
 use windlass_core::ids::NodeName;
 use windlass_core::plan::Plan;
-use windlass_core::roll::{Entry, RollState};
+use windlass_core::report::step;
+use windlass_core::roll::{Entry, RollEvent, RollState};
 
 use super::newer::Newer;
+use crate::live::Live;
 use crate::roll::Observer;
 
 pub(super) struct Heard {
     pub(super) newer: Arc<Newer>,
+    pub(super) live: Live,
 }
 
 impl Observer for Heard {
     fn happened(&self, plan: &Plan, _: &RollState, entry: &Entry) {
         self.newer.waits(false);
-        tracing::debug!(cluster = %plan.cluster, commit = plan.commit, event = ?entry.event, "roll");
+        self.live.note(plan, entry);
+        match step::words(&entry.event) {
+            Some((node, words)) if !matches!(entry.event, RollEvent::Begun { .. }) => {
+                tracing::info!(cluster = %plan.cluster, %node, "{words}");
+            }
+            _ => tracing::debug!(cluster = %plan.cluster, event = ?entry.event, "roll"),
+        }
     }
 
     fn waiting(&self, node: &NodeName, _: &NodeName, gate: &str, seen: &str) {

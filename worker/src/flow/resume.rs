@@ -32,7 +32,9 @@ impl<F: Fleet> Deploy<F> {
         let model = self.model_of(&commit).await?;
         let nodes = Arc::new(self.fleet.nodes(&model).context("ssh cannot be set up")?);
         let driver = self.driver(nodes, self.stop.child_token());
-        if let Some(outcome) = driver.resume(permit, &self.cluster).await? {
+        let outcome = driver.resume(permit, &self.cluster).await;
+        self.live.over(&self.cluster);
+        if let Some(outcome) = outcome? {
             let ended = Ended {
                 commit,
                 subject,

@@ -19,6 +19,10 @@ use trust::Trust;
 /// One try takes at most this long; the roll tries again until the gate's deadline.
 const TRY: Duration = Duration::from_secs(5);
 
+/// A port that says nothing for this long counts as closed. Short, because behind a firewall that drops every
+/// probe of a closed port takes all of it.
+const SILENCE: Duration = Duration::from_secs(1);
+
 /// The probes over the network.
 #[derive(Debug, Clone)]
 pub struct NetProber {
@@ -48,7 +52,7 @@ impl Prober for NetProber {
                     days_left,
                 } => tls::probe(*connect, name, *days_left, &self.trust, self.timeout).await,
                 Probe::Tcp { connect } => tcp::open(*connect, self.timeout).await,
-                Probe::Closed { connect } => tcp::closed(*connect, self.timeout).await,
+                Probe::Closed { connect } => tcp::closed(*connect, self.timeout.min(SILENCE)).await,
                 Probe::Dns {
                     server,
                     name,

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use windlass_core::ids::ClusterName;
 
+use crate::live::{Live, LiveRoll};
 use crate::queue::EventQueue;
 use crate::store::Store;
 use crate::store::clusters::{ClusterRecord, Quarantined};
@@ -26,6 +27,7 @@ pub struct Api<Q> {
     pub store: Store,
     pub queue: Q,
     pub clusters: BTreeSet<ClusterName>,
+    pub live: Live,
     /// Set when rolls that were under way at the last stop have been finished.
     pub ready: AtomicBool,
 }
@@ -37,6 +39,8 @@ pub struct ClusterView {
     #[serde(flatten)]
     pub record: ClusterRecord,
     pub quarantine: Vec<Quarantined>,
+    /// The roll under way.
+    pub live: Option<LiveRoll>,
     /// How the latest roll ended.
     pub latest: Option<Report>,
 }
@@ -77,7 +81,7 @@ pub async fn readyz<Q: EventQueue>(State(api): Shared<Q>) -> (StatusCode, &'stat
 pub async fn clusters<Q: EventQueue>(State(api): Shared<Q>) -> Response {
     let mut views = Vec::new();
     for name in &api.clusters {
-        match view(&api.store, name).await {
+        match view(&api, name).await {
             Ok(view) => views.push(view),
             Err(error) => return failed(&error),
         }
@@ -87,7 +91,7 @@ pub async fn clusters<Q: EventQueue>(State(api): Shared<Q>) -> Response {
 
 pub async fn cluster<Q: EventQueue>(State(api): Shared<Q>, Path(name): Path<String>) -> Response {
     match api.clusters.get(name.as_str()) {
-        Some(name) => answer(view(&api.store, name).await.map(Some)),
+        Some(name) => answer(view(&api, name).await.map(Some)),
         None => missing("no cluster of this name is watched"),
     }
 }
@@ -111,11 +115,16 @@ pub async fn events<Q: EventQueue>(
     answer(api.queue.list(listing.limit()).await.map(Some))
 }
 
-async fn view(store: &Store, name: &ClusterName) -> Result<ClusterView, crate::store::StoreError> {
+async fn view<Q>(
+    api: &Api<Q>,
+    name: &ClusterName,
+) -> Result<ClusterView, crate::store::StoreError> {
+    let store = &api.store;
     Ok(ClusterView {
         name: name.clone(),
         record: store.cluster(name).await?,
         quarantine: store.quarantined(name).await?,
+        live: api.live.of(name),
         latest: store.reports(Some(name), 1).await?.pop(),
     })
 }

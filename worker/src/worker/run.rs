@@ -33,6 +33,7 @@ use crate::git::source::Source;
 use crate::inbound::hook::Hook;
 use crate::inbound::server;
 use crate::inbound::signature::Secrets;
+use crate::live::Live;
 use crate::materials::Directories;
 use crate::probe::NetProber;
 use crate::queue::embedded::EmbeddedQueue;
@@ -58,7 +59,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     let mut deployers = Vec::new();
     for cluster in &config.clusters {
-        let deployer = deployer(&config, cluster, &store, &prober, &stop);
+        let deployer = deployer(&config, cluster, &api, &prober, &stop);
         deployers.push((cluster, Arc::new(deployer)));
     }
     for (_, deployer) in &deployers {
@@ -144,6 +145,7 @@ fn api(config: &Config, store: &Store, queue: &EmbeddedQueue) -> Api<EmbeddedQue
         store: store.clone(),
         queue: queue.clone(),
         clusters,
+        live: Live::default(),
         ready: AtomicBool::new(false),
     }
 }
@@ -179,7 +181,7 @@ async fn listen(
 fn deployer(
     config: &Config,
     cluster: &ClusterConfig,
-    store: &Store,
+    api: &Api<EmbeddedQueue>,
     prober: &Arc<NetProber>,
     stop: &CancellationToken,
 ) -> Deployer<SshFleet> {
@@ -214,7 +216,8 @@ fn deployer(
             key: config.ssh.identity_file.clone(),
             prober: Arc::clone(prober),
         },
-        store: store.clone(),
+        store: api.store.clone(),
+        live: api.live.clone(),
         state: config.state.clone(),
         holder: format!("worker-{}", Uuid::new_v4().simple()),
         newer: Arc::new(Newer::default()),

@@ -1,0 +1,309 @@
+//! The repository of a cluster in the lab, and the commands people use on it: write a file, commit, push.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use tempfile::TempDir;
+
+use super::keys::Keys;
+use super::worker::Worker;
+use crate::lab::Lab;
+
+pub const DOMAIN: &str = "example.org";
+
+/// How long the nodes wait for a new connection before they go back: short, because a lab's network is.
+const POLICY: &str = "policy:
+  serial: [1]
+  min_healthy_time: 1s
+  healthy_deadline: 12s
+  progress_deadline: 2m
+  reconnect_deadline: 8s
+";
+
+pub struct Cluster {
+    dir: TempDir,
+    keys: Keys,
+    windlass: PathBuf,
+    ssh_key: PathBuf,
+}
+
+impl Cluster {
+    /// `windlass init`, then the lab's machines, certificates and application in place of the examples. One
+    /// commit, pushed to a bare repository.
+    pub fn make(lab: &Lab) -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new()
+            .prefix("windlass-cluster-")
+            .tempdir()?;
+        let keys = Keys::make(dir.path(), DOMAIN)?;
+        let cluster = Self {
+            keys,
+            windlass: program()?,
+            ssh_key: lab.ssh_key(),
+            dir,
+        };
+        run(Command::new(&cluster.windlass)
+            .arg("init")
+            .arg(cluster.checkout()))?;
+        cluster.fill_in(lab)?;
+        run(Command::new("git")
+            .args(["init", "--quiet", "--bare", "--initial-branch=main"])
+            .arg(cluster.bare()))?;
+        cluster.git(&["init", "--quiet", "--initial-branch=main"])?;
+        let bare = cluster.bare().display().to_string();
+        cluster.git(&["remote", "add", "origin", &bare])?;
+        cluster.git(&["add", "--all"])?;
+        cluster.git(&["commit", "--quiet", "--message", "Start the cluster"])?;
+        Ok(cluster)
+    }
+
+    fn fill_in(&self, lab: &Lab) -> anyhow::Result<()> {
+        let network = subnet(&lab.host_ip().to_string());
+        let mut nodes: Vec<&str> = lab.nodes().iter().map(crate::lab::Node::name).collect();
+        // The hidden primary first: a secondary that meets no primary does not ask again for ten minutes.
+        nodes.sort_by_key(|name| *name != "homelab");
+        self.write(
+            "cluster.yaml",
+            &format!(
+                "name: demo\ndomain: {DOMAIN}\nnetworks: {{ public: {network} }}\norder: [{}]\n\
+                 edge: {{ role: edge, network: public }}\n{POLICY}",
+                nodes.join(", ")
+            ),
+        )?;
+        for folder in [
+            "nodes",
+            "sites",
+            "zones",
+            "certificates",
+            "components/hello",
+        ] {
+            fs::remove_dir_all(self.checkout().join(folder)).or_else(ignore_missing)?;
+        }
+        for node in lab.nodes() {
+            let roles = match node.name() {
+                "homelab" => "[dns-primary]",
+                _ => "[edge, web, dns-secondary]",
+            };
+            let mut text = format!("roles: {roles}\naddresses: {{ public: {} }}\n", node.ip());
+            _ = write!(
+                text,
+                "ssh: {{ network: public, user: root, host_keys: [\"{}\"] }}\n",
+                node.host_key()
+            );
+            self.write(&format!("nodes/{}.yaml", node.name()), &text)?;
+        }
+        self.write(
+            "certificates/wildcard.yaml",
+            &format!("names: [\"*.{DOMAIN}\", {DOMAIN}]\n"),
+        )?;
+        self.write_site("www", 8081)?;
+        let nameservers: Vec<String> = nodes
+            .iter()
+            .filter(|name| **name != "homelab")
+            .enumerate()
+            .map(|(i, _)| format!("ns{}", i + 1))
+            .collect();
+        let addresses = lab.nodes().iter().filter(|node| node.name() != "homelab");
+        let mut zone =
+            format!("ttl: 60\ncontact: hostmaster@{DOMAIN}\nprimary: {{ role: dns-primary }}\n");
+        let qualified: Vec<String> = nameservers
+            .iter()
+            .map(|name| format!("{name}.{DOMAIN}"))
+            .collect();
+        _ = write!(
+            zone,
+            "secondaries: {{ role: dns-secondary }}\nnameservers: [{}]\nrecords:\n",
+            qualified.join(", ")
+        );
+        for (name, node) in nameservers.iter().zip(addresses) {
+            _ = writeln!(
+                zone,
+                "  - {{ name: {name}, type: A, value: {} }}",
+                node.ip()
+            );
+        }
+        self.write(&format!("zones/{DOMAIN}.yaml"), &zone)?;
+        copy_tree(&overlay(), &self.checkout())
+    }
+
+    /// A site as people write one.
+    pub fn write_site(&self, name: &str, port: u16) -> anyhow::Result<()> {
+        self.write(
+            &format!("sites/{name}.yaml"),
+            &format!(
+                "hosts: [{name}.{DOMAIN}]\non: {{ role: web }}\nport: {port}\nhealth: {{ path: /health }}\n\
+                 tls: {{ certificate: wildcard }}\n"
+            ),
+        )
+    }
+
+    pub fn checkout(&self) -> PathBuf {
+        self.dir.path().join("cluster")
+    }
+
+    pub fn bare(&self) -> PathBuf {
+        self.dir.path().join("cluster.git")
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The root certificate that the sites' clients trust.
+    pub fn ca(&self) -> &Path {
+        &self.keys.ca
+    }
+
+    pub fn certificates(&self) -> &Path {
+        &self.keys.certificates
+    }
+
+    pub fn secrets(&self) -> &Path {
+        &self.keys.secrets
+    }
+
+    pub fn ssh_key(&self) -> &Path {
+        &self.ssh_key
+    }
+
+    pub fn write(&self, path: &str, text: &str) -> anyhow::Result<()> {
+        let path = self.checkout().join(path);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Replaces a text that must be there once or more.
+    pub fn replace(&self, path: &str, from: &str, to: &str) -> anyhow::Result<()> {
+        let text =
+            fs::read_to_string(self.checkout().join(path)).with_context(|| path.to_owned())?;
+        if !text.contains(from) {
+            bail!("{path} has no {from:?}");
+        }
+        self.write(path, &text.replace(from, to))
+    }
+
+    pub fn append(&self, path: &str, more: &str) -> anyhow::Result<()> {
+        let text =
+            fs::read_to_string(self.checkout().join(path)).with_context(|| path.to_owned())?;
+        self.write(path, &format!("{text}{more}"))
+    }
+
+    pub fn git(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(self.checkout()).args([
+            "-c",
+            "user.name=You",
+            "-c",
+            "user.email=you@example.org",
+        ]);
+        run(command.args(arguments))
+    }
+
+    /// Commits everything; the commit's id.
+    pub fn commit(&self, message: &str) -> anyhow::Result<String> {
+        self.git(&["add", "--all"])?;
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", message])?;
+        self.head()
+    }
+
+    pub fn push(&self) -> anyhow::Result<()> {
+        self.git(&["push", "--quiet", "origin", "HEAD:main"])
+            .map(drop)
+    }
+
+    pub fn head(&self) -> anyhow::Result<String> {
+        Ok(self.git(&["rev-parse", "HEAD"])?.trim().to_owned())
+    }
+
+    /// The program on the checkout, with the keys it needs.
+    pub fn windlass(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.windlass);
+        command
+            .arg("-C")
+            .arg(self.checkout())
+            .env("WINDLASS_IDENTITY", &self.ssh_key)
+            .env("WINDLASS_CERTIFICATES", &self.keys.certificates)
+            .env("WINDLASS_SECRETS", &self.keys.secrets)
+            .env("WINDLASS_CA_FILE", &self.keys.ca)
+            .env("WINDLASS_STATE", self.dir.path().join("cli-state"))
+            .args(arguments);
+        command
+    }
+
+    /// Starts a worker that watches the bare repository.
+    pub fn worker(&self) -> anyhow::Result<Worker> {
+        Worker::start(self, &self.windlass)
+    }
+
+    /// Leaves the folder behind, for people who want to look further.
+    pub fn keep(mut self) -> PathBuf {
+        self.dir.disable_cleanup(true);
+        self.dir.path().to_owned()
+    }
+}
+
+/// The program as it was built beside this one.
+fn program() -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os("WINDLASS_BIN") {
+        return Ok(path.into());
+    }
+    let own = std::env::current_exe()?;
+    let found = own
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|dir| dir.join("windlass"))
+        .find(|path| path.is_file());
+    found.context("the program windlass is not built: run `cargo build -p windlass` first")
+}
+
+fn overlay() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/cluster")
+}
+
+fn subnet(ip: &str) -> String {
+    let (network, _) = ip.rsplit_once('.').unwrap_or((ip, ""));
+    format!("{network}.0/24")
+}
+
+fn ignore_missing(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        Ok(())
+    } else {
+        Err(error)
+    }
+}
+
+fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let (source, target) = {
+            let entry = entry?;
+            (entry.path(), to.join(entry.file_name()))
+        };
+        if source.is_dir() {
+            copy_tree(&source, &target)?;
+        } else {
+            fs::copy(&source, &target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs a command to its end; its standard output, or an error with what it said.
+pub(super) fn run(command: &mut Command) -> anyhow::Result<String> {
+    let output = command
+        .output()
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    if !output.status.success() {
+        bail!(
+            "{command:?} failed: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

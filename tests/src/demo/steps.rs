@@ -1,0 +1,345 @@
+//! The steps of the story, each with the claims that it must make good.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use super::screen::Screen;
+use crate::cluster::{Client, Cluster, Report, Worker};
+use crate::lab::Lab;
+
+const VPSS: [&str; 3] = ["vps1", "vps2", "vps3"];
+/// Longer than any roll of the story may take.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+pub(super) struct Stage<'a> {
+    lab: &'a Lab,
+    cluster: Cluster,
+    worker: Worker,
+    client: Option<Client>,
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn set(lab: &'a Lab, screen: &mut Screen) -> anyhow::Result<Self> {
+        let cluster = Cluster::make(lab)?;
+        for node in lab.nodes() {
+            screen.say(&format!(
+                "{:<9} {} is up; it runs nothing but sshd",
+                node.name(),
+                node.ip()
+            ));
+        }
+        screen.command("windlass init cluster   # then: the machines' addresses and host keys, one site, one zone");
+        screen.command(
+            "windlass worker --config worker.yaml   # watches cluster.git, queue: embedded",
+        );
+        let worker = cluster.worker()?;
+        Ok(Self {
+            lab,
+            cluster,
+            worker,
+            client: None,
+        })
+    }
+
+    pub(super) fn first_push(&mut self, screen: &mut Screen) -> anyhow::Result<()> {
+        screen.chapter("The first push: empty machines become a cluster");
+        let report = self.push(screen)?;
+        screen.claim(
+            report.outcome == "rolled-out",
+            "rolled out to all four nodes",
+        )?;
+        for vps in VPSS {
+            let body = self.curl(vps, "www", "https")?;
+            screen.claim(
+                body.contains("www on"),
+                &format!("https://www.example.org/ through {vps}: {}", body.trim()),
+            )?;
+        }
+        let redirect = self.curl_status("vps1", "www", "http")?;
+        screen.claim(
+            redirect.starts_with("30"),
+            &format!("http://www.example.org/ redirects ({redirect})"),
+        )?;
+        for vps in VPSS {
+            let answer = self.dig(vps, "www.example.org", "A")?;
+            screen.claim(
+                answer.lines().count() == 3,
+                &format!("dig @{vps} www.example.org: {}", one_line(&answer)),
+            )?;
+        }
+        self.client = Some(Client::start(
+            self.lab,
+            "www.example.org",
+            &VPSS,
+            self.cluster.ca(),
+        ));
+        screen.say("From now on a client requests https://www.example.org/ through all VPSs, without a pause.");
+        Ok(())
+    }
+
+    pub(super) fn new_site(&mut self, screen: &mut Screen) -> anyhow::Result<()> {
+        screen.chapter("One new file, seven systems: a site is added");
+        self.cluster.write_site("blog", 8082)?;
+        let text = std::fs::read_to_string(self.cluster.checkout().join("sites/blog.yaml"))?;
+        screen.command("cat sites/blog.yaml");
+        screen.say(&text);
+        let report = self.commit_and_push(screen, "Add the blog")?;
+        screen.claim(
+            report.outcome == "rolled-out",
+            "rolled out, one node after the other",
+        )?;
+        for vps in VPSS {
+            let body = self.curl(vps, "blog", "https")?;
+            screen.claim(
+                body.contains("blog on"),
+                &format!("https://blog.example.org/ through {vps}: {}", body.trim()),
+            )?;
+            let answer = self.dig(vps, "blog.example.org", "A")?;
+            screen.claim(
+                answer.lines().count() == 3,
+                &format!("dig @{vps} blog.example.org: {}", one_line(&answer)),
+            )?;
+        }
+        let redirect = self.curl_status("vps2", "blog", "http")?;
+        screen.claim(
+            redirect.starts_with("30"),
+            &format!("http://blog.example.org/ redirects ({redirect})"),
+        )
+    }
+
+    pub(super) fn refused_config(&mut self, screen: &mut Screen) -> anyhow::Result<()> {
+        screen.chapter("A config that HAProxy refuses");
+        let before = self.releases()?;
+        let template = "components/haproxy/haproxy.cfg.tera";
+        screen.command(&format!(
+            "sed -i 's/timeout connect/timeout conect/' {template}"
+        ));
+        self.cluster
+            .replace(template, "timeout connect", "timeout conect")?;
+        let report = self.commit_and_push(screen, "Tune a timeout")?;
+        screen.claim(
+            report.outcome == "refused",
+            "refused before any node was touched",
+        )?;
+        screen.say(&report.text);
+        screen.claim(
+            report.text.contains("conect") && report.text.contains("haproxy.cfg"),
+            "the finding quotes the line and names the file",
+        )?;
+        screen.claim(self.releases()? == before, "every node holds what it held")?;
+        self.revert(screen)
+    }
+
+    pub(super) fn broken_site(&mut self, screen: &mut Screen) -> anyhow::Result<()> {
+        screen.chapter("A config that every checker accepts, but that breaks a site");
+        let before = self.releases()?;
+        screen.command("sed -i 's|/health|/helth|' sites/blog.yaml");
+        self.cluster
+            .replace("sites/blog.yaml", "/health", "/helth")?;
+        let report = self.commit_and_push(screen, "Move the health page")?;
+        screen.claim(
+            report.outcome == "rolled-back",
+            "rolled back: a gate failed on the first node",
+        )?;
+        screen.say(&report.text);
+        screen.claim(
+            self.releases()? == before,
+            "every node holds its old release",
+        )?;
+        for vps in ["vps2", "vps3"] {
+            let attempts = self
+                .lab
+                .node(vps)
+                .sh("cat /var/lib/windlass/attempts/*/phase | sort | uniq -c")?;
+            screen.claim(
+                !attempts.contains("rolled-back"),
+                &format!("{vps} was never touched"),
+            )?;
+        }
+        let body = self.curl("vps1", "blog", "https")?;
+        screen.claim(
+            body.contains("blog on"),
+            &format!("the blog works on vps1 again: {}", body.trim()),
+        )?;
+        screen.claim(
+            self.worker.is_quarantined(&report)?,
+            "the bundle is quarantined: it will not be tried again",
+        )?;
+        self.revert(screen)
+    }
+
+    pub(super) fn locked_out(&mut self, screen: &mut Screen) -> anyhow::Result<()> {
+        screen.chapter("A firewall rule that locks the worker out");
+        let before = self.releases()?;
+        let deny = format!(
+            "components: {{ firewall: {{ vars: {{ deny: [{}/32] }} }} }}\n",
+            self.lab.host_ip()
+        );
+        screen.command(&format!("echo '{}' >> cluster.yaml", deny.trim()));
+        self.cluster.append("cluster.yaml", &deny)?;
+        let report = self.commit_and_push(screen, "Block a scanner")?;
+        screen.claim(
+            report.outcome == "rolled-back",
+            "the node healed itself, and the roll went back",
+        )?;
+        screen.say(&report.text);
+        for node in self.lab.nodes() {
+            let login = node.ssh("true")?;
+            screen.claim(
+                login.status.success(),
+                &format!("{} can be reached", node.name()),
+            )?;
+        }
+        screen.claim(
+            self.releases()? == before,
+            "every node holds its old release",
+        )?;
+        self.revert(screen)
+    }
+
+    pub(super) fn count_requests(&mut self, screen: &mut Screen) -> anyhow::Result<()> {
+        screen.chapter("What a visitor saw of all this");
+        let client = self
+            .client
+            .take()
+            .context("the client was started with the first push")?;
+        let (requests, failed) = (client.requests(), client.failed());
+        for failure in client.failures() {
+            screen.say(&failure);
+        }
+        screen.claim(
+            requests > 100,
+            &format!("{requests} requests through three VPSs"),
+        )?;
+        screen.claim(failed == 0, &format!("{failed} failed"))
+    }
+
+    /// Takes the last commit back, so that the next step begins with a good one.
+    fn revert(&mut self, screen: &mut Screen) -> anyhow::Result<()> {
+        screen.command("git revert HEAD && git push");
+        self.cluster.git(&["revert", "--no-edit", "HEAD"])?;
+        let report = self.push_and_wait(screen)?;
+        screen.claim(
+            report.outcome == "unchanged",
+            "nothing to do: every node holds that already",
+        )
+    }
+
+    fn commit_and_push(&mut self, screen: &mut Screen, message: &str) -> anyhow::Result<Report> {
+        screen.command(&format!("git commit -am '{message}' && git push"));
+        self.cluster.commit(message)?;
+        self.push_and_wait(screen)
+    }
+
+    fn push(&mut self, screen: &mut Screen) -> anyhow::Result<Report> {
+        screen.command("git push");
+        self.push_and_wait(screen)
+    }
+
+    fn push_and_wait(&mut self, screen: &mut Screen) -> anyhow::Result<Report> {
+        let commit = self.cluster.head()?;
+        self.cluster.push()?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(report) = self.worker.report(&commit)? {
+                return Ok(report);
+            }
+            if Instant::now() > deadline {
+                bail!("commit {commit} had no outcome within {PATIENCE:?}");
+            }
+            let live = self.worker.live()?;
+            if !live.is_empty() {
+                screen.nodes(&live);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// What each node says it holds, read on the node itself.
+    fn releases(&self) -> anyhow::Result<Vec<String>> {
+        self.lab
+            .nodes()
+            .iter()
+            .map(|node| {
+                node.sh("readlink /var/lib/windlass/current")
+                    .map(|link| link.trim().to_owned())
+            })
+            .collect()
+    }
+
+    fn curl(&self, vps: &str, site: &str, scheme: &str) -> anyhow::Result<String> {
+        self.curl_with(vps, site, scheme, &[])
+    }
+
+    fn curl_status(&self, vps: &str, site: &str, scheme: &str) -> anyhow::Result<String> {
+        self.curl_with(
+            vps,
+            site,
+            scheme,
+            &["--output", "/dev/null", "--write-out", "%{http_code}"],
+        )
+    }
+
+    fn curl_with(
+        &self,
+        vps: &str,
+        site: &str,
+        scheme: &str,
+        more: &[&str],
+    ) -> anyhow::Result<String> {
+        let ip = self.lab.node(vps).ip();
+        let output = self
+            .lab
+            .run_in_net("curl")
+            .args(["--silent", "--show-error", "--max-time", "5"])
+            .args(["--resolve", &format!("{site}.example.org:443:{ip}")])
+            .args(["--resolve", &format!("{site}.example.org:80:{ip}")])
+            .arg("--cacert")
+            .arg(self.cluster.ca())
+            .args(more)
+            .arg(format!("{scheme}://{site}.example.org/"))
+            .output()?;
+        if !output.status.success() {
+            bail!(
+                "curl through {vps}: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn dig(&self, vps: &str, name: &str, rtype: &str) -> anyhow::Result<String> {
+        let server = format!("@{}", self.lab.node(vps).ip());
+        let output = self
+            .lab
+            .run_in_net("dig")
+            .args(["+short", "+norecurse", &server, name, rtype])
+            .output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    pub(super) fn worker_log(&self, lines: usize) -> String {
+        self.worker.log_tail(lines)
+    }
+
+    /// Everything stays up; how to look at it.
+    pub(super) fn leave_running(self) -> String {
+        let worker: PathBuf = self.worker.leave_running();
+        let checkout = self.cluster.checkout();
+        self.cluster.keep();
+        format!(
+            "\nEverything is left running:\n\
+             the repository   cd {checkout}   (edit, commit, push)\n\
+             the worker       log in {log}\n\
+             the machines     make lab-ssh NODE=vps1   and in the end: make lab-down",
+            checkout = checkout.display(),
+            log = worker.display()
+        )
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,209 @@
+//! Holds the picture of ARCHITECTURE.md true: who may use whom, how long a file may grow, and what the core
+//! must never depend on. Reads the sources as text, so that it needs no build of its own.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// In the core a module uses only modules of earlier rows (or of its own).
+const CORE_ORDER: [&[&str]; 12] = [
+    &["ids"],
+    &["codes"],
+    &["finding"],
+    &["snapshot", "materials"],
+    &["yaml"],
+    &["gate"],
+    &["release", "model"],
+    &["component"],
+    &["render", "check", "observed", "outcome"],
+    &["plan"],
+    &["roll"],
+    &["report", "schema"],
+];
+
+/// In the worker an adapter sees the ports and the core, never another adapter, never the flow.
+const ADAPTERS: [&str; 5] = ["git", "check", "node", "probe", "queue"];
+const MAY_USE: [(&str, &[&str]); 8] = [
+    ("ports", &[]),
+    ("git", &["ports", "telemetry"]),
+    ("check", &["ports"]),
+    ("node", &["ports"]),
+    ("probe", &["ports"]),
+    ("queue", &["ports", "store"]),
+    ("roll", &["ports", "store"]),
+    ("inbound", &["ports", "store", "queue", "config", "web"]),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn sources(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).expect("a source folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The first module below `src` that a file belongs to: `src/roll/driver.rs` and `src/roll.rs` are of `roll`.
+fn module_of(src: &Path, file: &Path) -> String {
+    let relative = file.strip_prefix(src).expect("below src");
+    let first = relative
+        .components()
+        .next()
+        .expect("a name")
+        .as_os_str()
+        .to_string_lossy()
+        .into_owned();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// Modules that a file names as `crate::module`, but for those its `#[cfg(test)]` part names.
+fn crate_uses(text: &str) -> Vec<String> {
+    let production = text.split("#[cfg(test)]").next().unwrap_or_default();
+    production
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .flat_map(|line| {
+            line.match_indices("crate::")
+                .map(|(at, word)| &line[at + word.len()..])
+                .collect::<Vec<_>>()
+        })
+        .flat_map(|rest| match rest.strip_prefix('{') {
+            Some(list) => list.split(',').map(|part| part.trim().to_owned()).collect(),
+            None => vec![rest.to_owned()],
+        })
+        .map(|path| {
+            path.chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect::<String>()
+        })
+        .filter(|module| !module.is_empty())
+        .collect()
+}
+
+#[test]
+fn in_the_core_data_flows_one_way() {
+    let src = root().join("worker/core/src");
+    let rank: BTreeMap<&str, usize> = CORE_ORDER
+        .iter()
+        .enumerate()
+        .flat_map(|(rank, modules)| modules.iter().map(move |module| (*module, rank)))
+        .collect();
+    let mut broken = Vec::new();
+    for file in sources(&src) {
+        let module = module_of(&src, &file);
+        if module == "lib" {
+            continue;
+        }
+        let Some(own) = rank.get(module.as_str()) else {
+            broken.push(format!("{module} has no place in CORE_ORDER"));
+            continue;
+        };
+        for used in crate_uses(&std::fs::read_to_string(&file).expect("text")) {
+            if let Some(other) = rank.get(used.as_str())
+                && (other > own || (other == own && used != module))
+            {
+                broken.push(format!("{} uses {used}", file.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn adapters_do_not_know_each_other() {
+    let src = root().join("worker/src");
+    let mut broken = Vec::new();
+    for file in sources(&src) {
+        let module = module_of(&src, &file);
+        let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| *name == module) else {
+            continue;
+        };
+        for used in crate_uses(&std::fs::read_to_string(&file).expect("text")) {
+            let restricted = ADAPTERS.contains(&used.as_str())
+                || matches!(
+                    used.as_str(),
+                    "flow" | "cli" | "worker" | "store" | "roll" | "inbound" | "config" | "web"
+                );
+            if used != module && restricted && !allowed.contains(&used.as_str()) {
+                broken.push(format!("{} uses {used}", file.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn the_core_depends_on_nothing_that_does_io() {
+    let manifest =
+        std::fs::read_to_string(root().join("worker/core/Cargo.toml")).expect("manifest");
+    let dependencies = manifest
+        .split("[dev-dependencies]")
+        .next()
+        .expect("the first part");
+    for banned in [
+        "tokio", "git2", "reqwest", "openssh", "rusqlite", "tracing", "axum", "tempfile", "rand",
+        "uuid",
+    ] {
+        assert!(
+            !dependencies.contains(&format!("{banned}.")),
+            "the core must not depend on {banned}"
+        );
+    }
+    let mut broken = Vec::new();
+    for file in sources(&root().join("worker/core/src")) {
+        let text = std::fs::read_to_string(&file).expect("text");
+        let production = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for banned in [
+            "std::fs",
+            "std::env",
+            "std::net::Tcp",
+            "std::process",
+            "SystemTime",
+            "Instant::now",
+            "HashMap",
+        ] {
+            if production
+                .lines()
+                .any(|line| !line.trim_start().starts_with("//") && line.contains(banned))
+            {
+                broken.push(format!("{} names {banned}", file.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn no_file_grows_past_what_one_can_read() {
+    let mut long = Vec::new();
+    for folder in ["worker/src", "worker/core/src", "tests/src", "tests/tests"] {
+        for file in sources(&root().join(folder)) {
+            let lines = std::fs::read_to_string(&file)
+                .expect("text")
+                .lines()
+                .count();
+            if lines > 450 {
+                long.push(format!("{} has {lines} lines", file.display()));
+            }
+            let name = file
+                .file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned();
+            assert!(
+                !matches!(name.as_str(), "utils" | "util" | "common" | "helpers"),
+                "{} says nothing",
+                file.display()
+            );
+        }
+    }
+    assert!(long.is_empty(), "{long:#?}");
+}

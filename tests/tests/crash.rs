@@ -1,0 +1,91 @@
+//! kill -9 of the program at every step of a roll, on real machines: whatever it was doing, the next roll
+//! finishes it or goes back, and every node holds one whole release.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use windlass_tests::cluster::Cluster;
+use windlass_tests::lab::{Lab, LabSpec};
+
+/// Runs the roll and kills it after so many lines of progress; `false` when it ended before that.
+fn killed_after(cluster: &Cluster, lines: usize) -> anyhow::Result<bool> {
+    let mut roll: Command = cluster.windlass(&["roll", "--yes"]);
+    let mut child = roll.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let stderr = child.stderr.take().expect("stderr was piped");
+    let reached = BufReader::new(stderr)
+        .lines()
+        .map_while(Result::ok)
+        .take(lines)
+        .count()
+        == lines;
+    if reached {
+        child.kill()?;
+    }
+    let status = child.wait()?;
+    // A program that had ended by itself before the signal came was not killed.
+    Ok(status.code().is_none())
+}
+
+fn assert_whole(lab: &Lab, cluster: &Cluster, when: &str) {
+    let status = cluster
+        .windlass(&["status", "--format", "json"])
+        .output()
+        .expect("windlass status");
+    let text = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(
+        status.status.success(),
+        "{when}: {text}\n{}",
+        String::from_utf8_lossy(&status.stderr)
+    );
+    for node in lab.nodes() {
+        let timers = node
+            .sh("systemctl list-timers --all --no-legend 'windlass-*'")
+            .expect("timers");
+        assert!(
+            timers.trim().is_empty(),
+            "{when}: {} still has an armed dead-man: {timers}",
+            node.name()
+        );
+    }
+}
+
+#[test]
+#[ignore = "lab: needs root"]
+fn a_roll_killed_at_any_step_is_finished_or_taken_back_by_the_next() -> anyhow::Result<()> {
+    let lab = Lab::boot(&LabSpec::only(&["vps1", "homelab"]))?;
+    let cluster = Cluster::make(&lab)?;
+    let first = cluster.windlass(&["roll", "--yes"]).output()?;
+    assert!(
+        first.status.success(),
+        "{}",
+        String::from_utf8_lossy(&first.stderr)
+    );
+
+    let mut killed = 0;
+    for lines in 1.. {
+        assert!(lines < 200, "the roll never ended");
+        cluster.write_site(&format!("site{lines}"), u16::try_from(8100 + lines)?)?;
+        cluster.commit(&format!("Add site {lines}"))?;
+        if !killed_after(&cluster, lines)? {
+            break;
+        }
+        killed += 1;
+        let when = format!("killed after {lines} lines");
+        let next = cluster.windlass(&["roll", "--yes", "--retry"]).output()?;
+        assert!(
+            next.status.success(),
+            "{when}: {}\n{}",
+            String::from_utf8_lossy(&next.stdout),
+            String::from_utf8_lossy(&next.stderr)
+        );
+        assert_whole(&lab, &cluster, &when);
+        let head = cluster.windlass(&["plan"]).output()?;
+        assert!(
+            head.status.success(),
+            "{when}: {}",
+            String::from_utf8_lossy(&head.stdout)
+        );
+    }
+    assert!(killed > 10, "only {killed} steps were seen");
+    Ok(())
+}
