@@ -1,6 +1,7 @@
 #!/bin/bash
 # Installs what building and testing Windlass needs on Debian 12; only what is missing.
 #   setup.sh         packages for building, for the checks and for the lab
+#   setup.sh bench   what `make bench` needs on top: Python environments for the tools that it compares
 #   setup.sh lint    what `make lint` needs on top: cargo-deny, which takes minutes to compile
 set -euo pipefail
 
@@ -17,6 +18,7 @@ declare -A needs=(
     ["to look at the lab from outside"]="curl bind9-dnsutils socat openssl"
     ["to check the scripts"]="shellcheck"
 )
+if [ "${1:-}" = bench ]; then needs["to run pyinfra and Ansible"]="python3-venv"; fi
 
 missing=()
 for reason in "${!needs[@]}"; do

@@ -1,4 +1,4 @@
-//! What end-to-end tests and the demo share: the [`lab`] (real Debian machines, cheaply) and the
+//! What end-to-end tests, the demo and the [`bench`] share: the [`lab`] (real Debian machines, cheaply) and the
 //! [`cluster`] (a repository of definitions for those machines, with its keys and a running worker).
 //!
 //! A test that needs the lab is ignored unless asked for, and says why in its name's line:
@@ -17,6 +17,7 @@
 //! `make test` asks for them when it runs as root, so that as root none is ignored and without
 //! root each is reported by name.
 
+pub mod bench;
 pub mod cluster;
 pub mod demo;
 pub mod lab;

@@ -1,0 +1,28 @@
+#!/bin/bash
+# Sets up what is missing, builds, and measures: `make bench`. Takes about half an hour, nearly all of it Ansible's.
+#   BENCH_ROUNDS=1 BENCH_CORE_ROUNDS=3 BENCH_TOOLS=floor,windlass make bench      makes it shorter
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+target=${CARGO_TARGET_DIR:-target}
+cache=${WINDLASS_LAB_CACHE:-/var/cache/windlass-lab}
+recipe=tests/bench/requirements.txt
+
+scripts/setup.sh bench
+venv=$cache/bench-venv-$(sha256sum "$recipe" | cut -c1-12)
+if [ ! -d "$venv" ]; then
+    echo "bench: installing $(paste -sd' ' "$recipe") into $venv (once)"
+    mkdir -p "$cache"
+    # Its scripts hold its path, so it is made in place; the name of an unfinished one is never kept.
+    trap 'rm -rf "$venv"' EXIT
+    /usr/bin/python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$recipe"
+    trap - EXIT
+fi
+
+if [ "$(id -u)" = 0 ]; then
+    tests/lab/base/build.sh core >/dev/null
+fi
+cargo build --release --package windlass --package windlass-tests --bin windlass --bin bench
+exec "$target/release/bench" run --venv "$venv" --windlass "$target/release/windlass" \
+    --logs "$target/bench-logs" --json "$target/bench.json" "$@"

@@ -1,0 +1,158 @@
+//! The result as JSON for programs and as tables for people.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::idle::Idle;
+use super::machine::Machine;
+use super::numbers::{Spread, shown};
+use super::rounds::Measured;
+use super::scale::Scale;
+use super::tool::{Scenario, Tool};
+
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub machine: Machine,
+    pub nodes: Vec<Measured>,
+    pub core: Vec<Scale>,
+    pub idle: Option<Idle>,
+    /// Parts that could not be measured, and why.
+    pub missing: Vec<String>,
+}
+
+/// The tables as `docs/benchmarks.md` shows them.
+pub fn markdown(report: &Report) -> String {
+    let mut text = String::new();
+    machine(&mut text, &report.machine);
+    for scenario in Scenario::ALL {
+        nodes(&mut text, scenario, &report.nodes);
+    }
+    core(&mut text, &report.core);
+    if let Some(idle) = &report.idle {
+        _ = writeln!(
+            text,
+            "Idle worker: {:.1} MiB resident, {:.1} MiB at its peak. Binary: {:.1} MiB.\n",
+            idle.resident_mib, idle.peak_mib, idle.binary_mib
+        );
+    }
+    for why in &report.missing {
+        _ = writeln!(text, "Not measured: {why}\n");
+    }
+    text
+}
+
+fn machine(text: &mut String, machine: &Machine) {
+    let Machine {
+        processor,
+        cores,
+        memory_gib,
+        system,
+        ..
+    } = machine;
+    _ = writeln!(
+        text,
+        "{processor}, {cores} cores, {memory_gib} GiB, {system}; {}. Load before {}, after {}.",
+        machine.versions.join(", "),
+        machine.load_before,
+        machine.load_after
+    );
+    if let Some(login) = &machine.login {
+        _ = writeln!(text, "One new SSH connection to a node: {}.", around(login));
+    }
+    text.push('\n');
+}
+
+fn nodes(text: &mut String, scenario: Scenario, measured: &[Measured]) {
+    let rows: Vec<&Measured> = measured
+        .iter()
+        .filter(|row| row.scenario == scenario)
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    let windlass = rows.iter().find(|row| row.tool == Tool::Windlass);
+    let windlass = windlass
+        .and_then(|row| row.time.as_ref())
+        .map(|time| time.median);
+    let title = match scenario {
+        Scenario::Change => "All files change, one node at a time",
+        Scenario::Nothing => "Nothing changed",
+        Scenario::Diff => "Diff only, all files would change",
+    };
+    _ = writeln!(
+        text,
+        "**{title}**\n\n| tool | median | min – max | runs | × floor | × Windlass |\n|---|--:|--:|--:|--:|--:|"
+    );
+    for row in rows {
+        let name = row.tool.title();
+        let Some(time) = &row.time else {
+            _ = writeln!(
+                text,
+                "| {name} | failed | {} | 0 | | |",
+                row.why.as_deref().unwrap_or_default()
+            );
+            continue;
+        };
+        let failed = if row.failed > 0 {
+            format!(" ({} failed)", row.failed)
+        } else {
+            String::new()
+        };
+        _ = writeln!(
+            text,
+            "| {name} | {} | {} – {} | {}{failed} | {} | {} |",
+            shown(time.median),
+            shown(time.min),
+            shown(time.max),
+            time.runs,
+            times(row.ratio),
+            times(windlass.map(|windlass| time.median / windlass))
+        );
+    }
+    text.push('\n');
+}
+
+fn core(text: &mut String, scales: &[Scale]) {
+    if scales.is_empty() {
+        return;
+    }
+    _ = writeln!(
+        text,
+        "**Core alone: load, cross-check and render 3 nodes**\n\n\
+         | sites | files | first | of it model / render | one line changed | of it model / render | peak memory |\n\
+         |--:|--:|--:|--:|--:|--:|--:|"
+    );
+    for scale in scales {
+        let (first, change) = (&scale.first_parts, &scale.change_parts);
+        _ = writeln!(
+            text,
+            "| {} | {} | {} | {} / {} | {} | {} / {} | {:.0} MiB |",
+            scale.sites,
+            scale.files,
+            around(&scale.first),
+            shown(first.model),
+            shown(first.render),
+            around(&scale.change),
+            shown(change.model),
+            shown(change.render),
+            scale.peak_mib.median
+        );
+    }
+    text.push('\n');
+}
+
+fn around(spread: &Spread) -> String {
+    let Spread {
+        median, min, max, ..
+    } = spread;
+    format!("{} ({} – {})", shown(*median), shown(*min), shown(*max))
+}
+
+fn times(ratio: Option<f64>) -> String {
+    match ratio {
+        None => String::new(),
+        Some(ratio) if ratio < 10.0 => format!("{ratio:.1}"),
+        Some(ratio) => format!("{ratio:.0}"),
+    }
+}
