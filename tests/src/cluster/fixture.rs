@@ -86,10 +86,10 @@ impl Cluster {
                 "homelab" => "[dns-primary]",
                 _ => "[edge, web, dns-secondary]",
             };
-            let mut text = format!("roles: {roles}\naddresses: {{ public: {} }}\n", node.ip());
-            _ = write!(
-                text,
-                "ssh: {{ network: public, user: root, host_keys: [\"{}\"] }}\n",
+            let text = format!(
+                "roles: {roles}\naddresses: {{ public: {} }}\n\
+                 ssh: {{ network: public, user: root, host_keys: [\"{}\"] }}\n",
+                node.ip(),
                 node.host_key()
             );
             self.write(&format!("nodes/{}.yaml", node.name()), &text)?;
@@ -99,33 +99,37 @@ impl Cluster {
             &format!("names: [\"*.{DOMAIN}\", {DOMAIN}]\n"),
         )?;
         self.write_site("www", 8081)?;
-        let nameservers: Vec<String> = nodes
+        self.write_zone(lab)?;
+        copy_tree(&overlay(), &self.checkout())
+    }
+
+    /// The zone, served by every VPS.
+    fn write_zone(&self, lab: &Lab) -> anyhow::Result<()> {
+        let servers: Vec<&crate::lab::Node> = lab
+            .nodes()
             .iter()
-            .filter(|name| **name != "homelab")
-            .enumerate()
-            .map(|(i, _)| format!("ns{}", i + 1))
+            .filter(|node| node.name() != "homelab")
             .collect();
-        let addresses = lab.nodes().iter().filter(|node| node.name() != "homelab");
-        let mut zone =
-            format!("ttl: 60\ncontact: hostmaster@{DOMAIN}\nprimary: {{ role: dns-primary }}\n");
-        let qualified: Vec<String> = nameservers
+        let names: Vec<String> = (1..=servers.len())
+            .map(|number| format!("ns{number}"))
+            .collect();
+        let qualified: Vec<String> = names
             .iter()
             .map(|name| format!("{name}.{DOMAIN}"))
             .collect();
-        _ = write!(
-            zone,
-            "secondaries: {{ role: dns-secondary }}\nnameservers: [{}]\nrecords:\n",
+        let mut zone = format!(
+            "ttl: 60\ncontact: hostmaster@{DOMAIN}\nprimary: {{ role: dns-primary }}\n\
+             secondaries: {{ role: dns-secondary }}\nnameservers: [{}]\nrecords:\n",
             qualified.join(", ")
         );
-        for (name, node) in nameservers.iter().zip(addresses) {
+        for (name, node) in names.iter().zip(servers) {
             _ = writeln!(
                 zone,
                 "  - {{ name: {name}, type: A, value: {} }}",
                 node.ip()
             );
         }
-        self.write(&format!("zones/{DOMAIN}.yaml"), &zone)?;
-        copy_tree(&overlay(), &self.checkout())
+        self.write(&format!("zones/{DOMAIN}.yaml"), &zone)
     }
 
     /// A site as people write one.

@@ -9,6 +9,7 @@ use windlass_core::schema;
 use windlass_core::snapshot::Snapshot;
 use windlass_core::{component, model};
 
+#[expect(clippy::unwrap_used, reason = "a test fails by it")]
 fn page() -> String {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/components.md");
     fs::read_to_string(page).unwrap()

@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 use windlass_core::ids::NodeName;
+use windlass_core::model::Model;
 use windlass_core::observed::{Attempt, AttemptPhase, Observed};
 use windlass_core::outcome::{Outcome, StuckNode};
 use windlass_core::report;
@@ -9,6 +10,7 @@ use windlass_core::report;
 use super::Exit;
 use super::nodes::state_of;
 use super::session::Session;
+use crate::node::Nodes;
 use crate::ports::{Fence, NodeWriter as _};
 use crate::roll::{RollPermit, observe};
 
@@ -20,13 +22,7 @@ pub(super) async fn run(
     let Some(model) = session.model()? else {
         return Ok(Exit::Findings);
     };
-    let mut order: Vec<NodeName> = model.in_order().map(|(name, _)| name.clone()).collect();
-    for name in wanted {
-        if !order.iter().any(|node| node.as_str() == name) {
-            bail!("no node is named {name:?}");
-        }
-    }
-    order.reverse();
+    let order = reversed(&model, wanted)?;
     let cluster = model.cluster.name.clone();
     let Some(_permit) = RollPermit::take(&session.state_dir()?, &cluster)? else {
         bail!("another windlass rolls {cluster} right now; wait for it, or stop it");
@@ -50,27 +46,55 @@ pub(super) async fn run(
         session.output.error("nothing was changed");
         return Ok(Exit::Findings);
     }
-    let highest = observed
-        .nodes
-        .values()
-        .filter_map(state_of)
-        .map(|state| state.fence)
-        .max()
-        .unwrap_or(0);
     let fence = Fence {
         cluster,
-        number: highest + 1,
+        number: highest_fence(&observed) + 1,
         holder: super::roll::holder(),
     };
+    let stuck = take_back(session, &nodes, &fence, &turns).await;
+    if stuck.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let outcome = Outcome::Stuck {
+        nodes: stuck,
+        failure: None,
+    };
+    session.output.error(&report::roll::text(&outcome, None));
+    Ok(Exit::Stuck)
+}
+
+/// All nodes, the last one first; an error where a wanted one is not among them.
+fn reversed(model: &Model, wanted: &[String]) -> anyhow::Result<Vec<NodeName>> {
+    let mut order: Vec<NodeName> = model.in_order().map(|(name, _)| name.clone()).collect();
+    for name in wanted {
+        if !order.iter().any(|node| node.as_str() == name) {
+            bail!("no node is named {name:?}");
+        }
+    }
+    order.reverse();
+    Ok(order)
+}
+
+fn highest_fence(observed: &Observed) -> u64 {
+    let states = observed.nodes.values().filter_map(state_of);
+    states.map(|state| state.fence).max().unwrap_or(0)
+}
+
+/// One node after the other; those that could not go back.
+async fn take_back(
+    session: &Session<'_>,
+    nodes: &Nodes,
+    fence: &Fence,
+    turns: &[(NodeName, &Attempt)],
+) -> Vec<StuckNode> {
     let mut stuck = Vec::new();
-    for (node, attempt) in &turns {
-        match nodes
-            .rollback(&fence, &attempt.token, node, "a person asked for it")
-            .await
-        {
-            Ok(()) => session
-                .output
-                .note(&format!("{node}: holds its old release again")),
+    for (node, attempt) in turns {
+        let reason = "a person asked for it";
+        match nodes.rollback(fence, &attempt.token, node, reason).await {
+            Ok(()) => {
+                let said = format!("{node}: holds its old release again");
+                session.output.note(&said);
+            }
             Err(error) => stuck.push(StuckNode {
                 node: node.clone(),
                 why: error.to_string(),
@@ -78,21 +102,7 @@ pub(super) async fn run(
             }),
         }
     }
-    let exit = if stuck.is_empty() {
-        Exit::Done
-    } else {
-        Exit::Stuck
-    };
-    if exit == Exit::Stuck {
-        session.output.error(&report::roll::text(
-            &Outcome::Stuck {
-                nodes: stuck,
-                failure: None,
-            },
-            None,
-        ));
-    }
-    Ok(exit)
+    stuck
 }
 
 /// The confirmed turns of the wanted nodes; of nobody in particular: those of the latest roll.

@@ -159,7 +159,7 @@ fn file(
         .any(|side| side.meta.secret)
     {
         let print = |side: Option<&Side<'_>>, bytes: &[u8]| {
-            side.map_or("none".to_owned(), |_| keys.of(bytes))
+            side.map_or_else(|| "none".to_owned(), |_| keys.of(bytes))
         };
         let note = format!(
             "changed (fingerprint {} → {})",

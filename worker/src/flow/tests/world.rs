@@ -149,6 +149,7 @@ fn deploy(dir: &std::path::Path, url: &str, fleet: &Memory) -> Deploy<Memory> {
         state: dir.to_path_buf(),
         holder: "worker-test".to_owned(),
         newer: Arc::new(Newer::default()),
+        live: crate::live::Live::default(),
         stop: CancellationToken::new(),
     }
 }
