@@ -22,7 +22,7 @@ async fn a_push_is_rolled_once() {
     assert_eq!(word(world.run(Sweep).await.as_ref()), "unchanged");
 
     for n in 0..5 {
-        world.app(&format!("burst {n}"), "good", "2s");
+        world.app(&format!("burst {n}"), "good", "1m");
         world.commit("burst");
     }
     assert_eq!(word(world.run(Moved).await.as_ref()), "rolled out");
@@ -73,7 +73,7 @@ async fn what_was_rolled_back_is_not_tried_again_until_a_person_says_so() {
     let asked = world.run(Asked).await.unwrap();
     assert_eq!(asked.outcome.word(), "rolled back");
 
-    world.app("third", "good", "1s");
+    world.app("third", "good", "1m");
     world.commit("Mend it");
     assert_eq!(word(world.run(Moved).await.as_ref()), "rolled out");
 }
@@ -82,7 +82,7 @@ async fn what_was_rolled_back_is_not_tried_again_until_a_person_says_so() {
 async fn a_rewound_branch_is_refused_until_a_person_accepts_it() {
     let world = World::new();
     let first = world.git(&["rev-parse", "HEAD"]);
-    world.app("second", "good", "2s");
+    world.app("second", "good", "1m");
     world.commit("Second");
     world.run(Moved).await.unwrap();
     world.git(&["reset", "--quiet", "--hard", &first]);

@@ -27,7 +27,7 @@ domain: example.org
 networks: { public: 192.0.2.0/24 }
 order: [one, two]
 edge: { role: web, network: public }
-policy: { min_healthy_time: 0s, healthy_deadline: 2s, unreachable: skip }
+policy: { min_healthy_time: 0s, healthy_deadline: 1m, unreachable: skip }
 ";
 const COMPONENT: &str = "\
 name: app
@@ -65,7 +65,7 @@ impl World {
             );
             world.write(&format!("nodes/{node}.yaml"), &text);
         }
-        world.app("first", "good", "2s");
+        world.app("first", "good", "1m");
         world.commit("First");
         world
     }
