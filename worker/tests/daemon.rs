@@ -50,8 +50,20 @@ clusters:
             world.path("cluster.git").display()
         );
         fs::write(world.path("worker.yaml"), config).unwrap();
-        world.git(world.dir.path(), &["init", "--quiet", "--bare", "--initial-branch=main", "cluster.git"]);
-        world.git(world.dir.path(), &["init", "--quiet", "--initial-branch=main", "work"]);
+        world.git(
+            world.dir.path(),
+            &[
+                "init",
+                "--quiet",
+                "--bare",
+                "--initial-branch=main",
+                "cluster.git",
+            ],
+        );
+        world.git(
+            world.dir.path(),
+            &["init", "--quiet", "--initial-branch=main", "work"],
+        );
         world
     }
 
@@ -61,12 +73,23 @@ clusters:
 
     fn git(&self, at: &Path, args: &[&str]) -> String {
         let output = Command::new("git")
-            .args(["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"])
+            .args([
+                "-c",
+                "user.name=t",
+                "-c",
+                "user.email=t@example.org",
+                "-c",
+                "commit.gpgsign=false",
+            ])
             .args(args)
             .current_dir(at)
             .output()
             .unwrap();
-        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "git {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
@@ -88,7 +111,8 @@ clusters:
 
     fn install_hook(&self) {
         let bare = self.path("cluster.git");
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../repo-template/hooks/post-receive");
+        let from =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../repo-template/hooks/post-receive");
         let to = bare.join("hooks/post-receive");
         fs::create_dir_all(bare.join("hooks")).unwrap();
         fs::copy(from, &to).unwrap();
@@ -101,20 +125,28 @@ clusters:
 
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
-        command.args(["worker", "--config"]).arg(self.path("worker.yaml"));
+        command
+            .args(["worker", "--config"])
+            .arg(self.path("worker.yaml"));
         command.env_remove("NOTIFY_SOCKET").stderr(Stdio::null());
         command
     }
 
     fn start(&self) -> Worker {
         let worker = Worker(self.command().spawn().unwrap());
-        wait("the worker to be ready", || self.get("/readyz").is_some_and(|(status, _)| status == 200));
+        wait("the worker to be ready", || {
+            self.get("/readyz").is_some_and(|(status, _)| status == 200)
+        });
         worker
     }
 
     fn get(&self, path: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: worker\r\nConnection: close\r\n\r\n").ok()?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: worker\r\nConnection: close\r\n\r\n"
+        )
+        .ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         let status = answer.split(' ').nth(1)?.parse().ok()?;
@@ -139,7 +171,13 @@ clusters:
 impl Worker {
     fn signal(&self, name: &str) {
         let pid = self.0.id().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args([name, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     fn ended(&mut self) -> ExitStatus {
@@ -177,10 +215,16 @@ fn a_push_wakes_the_worker_through_the_hook_and_its_outcome_is_told() {
     let finding = &cluster["latest"]["findings"][0];
     assert_eq!(finding["at"]["file"], "cluster.yaml");
     let roll = cluster["latest"]["id"].as_i64().unwrap();
-    assert_eq!(world.json(&format!("/api/v1/rolls/{roll}"))["commit"], second);
+    assert_eq!(
+        world.json(&format!("/api/v1/rolls/{roll}"))["commit"],
+        second
+    );
     assert_eq!(world.get("/api/v1/rolls/999").unwrap().0, 404);
     assert_eq!(world.get("/api/v1/clusters/other").unwrap().0, 404);
-    assert_eq!(world.json("/api/v1/events")[0]["event"]["subject"], "example");
+    assert_eq!(
+        world.json("/api/v1/events")[0]["event"]["subject"],
+        "example"
+    );
     let (_, metrics) = world.get("/metrics").unwrap();
     let counted = "windlass_rolls{cluster=\"example\",outcome=\"refused\"} 2";
     assert!(metrics.contains(counted), "{metrics}");
@@ -218,7 +262,7 @@ fn one_worker_for_each_state_directory() {
     world.push("name: [");
     let _first = world.start();
     let second = world.command().stderr(Stdio::piped()).output().unwrap();
-    assert_eq!(second.status.code(), Some(1));
+    assert_eq!(second.status.code(), Some(2), "used wrongly");
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(said.contains("another worker uses"), "{said}");
 }
