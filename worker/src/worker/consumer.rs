@@ -118,12 +118,16 @@ mod tests {
         answers: Mutex<Vec<Option<Answer>>>,
         asked: Mutex<Vec<String>>,
         slow: Duration,
+        queue: EmbeddedQueue,
         stop: CancellationToken,
     }
 
     impl Handler for Scripted {
         async fn handle(&self, event: Event) -> Answer {
-            tokio::time::sleep(self.slow).await;
+            // Nobody else is given an event of this cluster meanwhile, however long it takes.
+            let other = self.queue.next(&event.subject);
+            let other = tokio::time::timeout(self.slow, other).await;
+            assert!(other.is_err(), "{other:?}");
             self.asked.lock().unwrap().push(event.id);
             let mut answers = self.answers.lock().unwrap();
             let answer = answers.remove(0);
@@ -159,6 +163,7 @@ mod tests {
             answers: Mutex::new(answers),
             asked: Mutex::new(Vec::new()),
             slow,
+            queue: queue.clone(),
             stop: stop.clone(),
         });
         let deadline = Duration::from_secs(60);

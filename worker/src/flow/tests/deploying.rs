@@ -98,6 +98,11 @@ async fn a_rewound_branch_is_refused_until_a_person_accepts_it() {
         BTreeSet::from(["WL601"])
     );
 
+    let store = &world.deploy.store;
+    let another = "1".repeat(40);
+    store.accept(&world.deploy.cluster, &another).await.unwrap();
+    let report = world.run(Asked).await.unwrap();
+    assert_eq!(World::refusal(&report), BTreeSet::from(["WL601"]));
     world
         .deploy
         .store
