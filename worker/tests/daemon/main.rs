@@ -1,0 +1,6 @@
+//! The worker against the world outside of it: processes, signals, sockets, a real sshd.
+
+#[cfg(test)]
+mod git_ssh;
+#[cfg(test)]
+mod process;
