@@ -112,6 +112,10 @@ impl Digest {
         Self(hasher.finalize().into())
     }
 
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The first twelve digits: enough for people.
     pub fn short(&self) -> String {
         self.to_string().chars().take(12).collect()

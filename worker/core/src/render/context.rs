@@ -9,7 +9,7 @@ use tera::Value;
 
 use super::node::Inputs;
 use super::plain::{certificates, cluster, definitions, node_value, nodes};
-use super::values::{Named, object, text, texts};
+use super::values::{Files, Named, object, text, texts};
 use crate::ids::{Digest, NodeName};
 use crate::model::derive::{self, RecordSet};
 use crate::model::names::DomainName;
@@ -46,7 +46,7 @@ struct SharedZone<'a> {
     secondaries: Vec<&'a NodeName>,
     /// Without `is_primary` and `is_secondary`.
     value: tera::Map,
-    files: Vec<String>,
+    files: Files,
 }
 
 impl<'a> Shared<'a> {
@@ -76,11 +76,8 @@ impl<'a> Shared<'a> {
     }
 
     /// The content digests of repository files; those that are no files of the snapshot are left out.
-    pub(super) fn digests_of(&self, files: BTreeSet<String>) -> BTreeMap<String, Digest> {
-        let digest = |file: String| {
-            let known = self.digests.get(&file).copied()?;
-            Some((file, known))
-        };
+    pub(super) fn digests_of(&self, files: BTreeSet<&str>) -> BTreeMap<String, Digest> {
+        let digest = |file: &str| Some((file.to_owned(), *self.digests.get(file)?));
         files.into_iter().filter_map(digest).collect()
     }
 
@@ -89,7 +86,7 @@ impl<'a> Shared<'a> {
         let own = node_value(name, node);
         BTreeMap::from([
             ("cluster", Arc::clone(&self.cluster)),
-            ("node", Named::new(own, vec![node.file.to_string()])),
+            ("node", Named::new(own, vec![Arc::clone(&node.file)])),
             ("nodes", Arc::clone(&self.nodes)),
             ("sites", self.sites_on(name)),
             ("zones", self.zones_on(name)),
@@ -116,7 +113,7 @@ impl<'a> Shared<'a> {
             value.insert("here".into(), Value::from(here));
             value.insert("servers".into(), self.servers(shared, node));
             values.push(Value::from(value));
-            files.push(vec![shared.site.file.to_string()]);
+            files.push(Arc::from([Arc::clone(&shared.site.file)]));
         }
         Named::list(values, files)
     }
@@ -150,7 +147,7 @@ impl<'a> Shared<'a> {
             value.insert("is_primary".into(), Value::from(is_primary));
             value.insert("is_secondary".into(), Value::from(is_secondary));
             values.push(Value::from(value));
-            files.push(shared.files.clone());
+            files.push(Arc::clone(&shared.files));
         }
         Named::list(values, files)
     }
@@ -180,7 +177,7 @@ impl<'a> Shared<'a> {
                 value.insert("target_address".into(), text(address));
             }
             values.push(Value::from(value));
-            files.push(vec![forward.file.to_string()]);
+            files.push(Arc::from([Arc::clone(&forward.file)]));
         }
         Named::list(values, files)
     }
@@ -282,10 +279,11 @@ fn shared_zone<'a>(
         ("minimum", seconds(zone.minimum.get())),
         ("records", Value::from(sets.collect::<Vec<Value>>())),
     ]);
-    let mut files: Vec<String> = records.iter().map(|set| set.from.file.clone()).collect();
-    files.push(zone.file.to_string());
+    let mut files: Vec<&str> = records.iter().map(|set| set.from.file.as_str()).collect();
+    files.push(&zone.file);
     files.sort_unstable();
     files.dedup();
+    let files = files.into_iter().map(Arc::from).collect();
     SharedZone {
         primary,
         secondaries,

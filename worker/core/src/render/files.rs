@@ -24,7 +24,8 @@ use crate::release::{FileMeta, SERIAL_TOKEN};
 pub(super) struct Output {
     pub(super) key: Digest,
     pub(super) made: Arc<Option<Made>>,
-    pub(super) inputs: Arc<[String]>,
+    /// Template first, then whatever else the file is made from.
+    pub(super) inputs: Vec<String>,
     pub(super) fresh: bool,
 }
 
@@ -41,7 +42,8 @@ pub(super) struct Maker<'a> {
 struct Item<'a> {
     name: &'a str,
     value: Value,
-    files: Vec<String>,
+    digest: Digest,
+    files: &'a [Arc<str>],
 }
 
 impl<'a> Maker<'a> {
@@ -70,7 +72,7 @@ impl<'a> Maker<'a> {
         match self.items(name, path) {
             Some(items) => items
                 .into_par_iter()
-                .map(|item| entry.output(Some(item)))
+                .map(|item| entry.output(Some(&item)))
                 .collect(),
             None => {
                 let place = file.each.as_ref().map_or(&file.path, |each| each);
@@ -84,29 +86,36 @@ impl<'a> Maker<'a> {
         }
     }
 
-    fn items<'n>(&self, name: &'n str, path: &str) -> Option<Vec<Item<'n>>> {
+    fn items<'n>(&'n self, name: &'n str, path: &str) -> Option<Vec<Item<'n>>> {
         let mut parts = path.split('.');
         let root = self.scope.get(parts.next()?)?;
         let mut value = &root.value;
         for part in parts {
             value = value.as_map()?.get(&tera::value::Key::Str(part))?;
         }
-        let files = |index: usize| {
-            let of_item = root.items.get(index).filter(|_| !path.contains('.'));
-            of_item.unwrap_or(&root.files).clone()
-        };
-        let item = |(index, value): (usize, Value)| Item {
-            name,
-            value,
-            files: files(index),
-        };
         if let Some(values) = value.as_array() {
-            return Some(values.iter().cloned().enumerate().map(item).collect());
+            let is_root = !path.contains('.');
+            let own = |index: usize| root.items.get(index).filter(|_| is_root);
+            let known = |index: usize| root.item_digests().get(index).filter(|_| is_root);
+            let items = values.iter().enumerate().map(|(index, value)| Item {
+                name,
+                value: value.clone(),
+                digest: known(index).map_or_else(|| values::digest(value), |digest| *digest),
+                files: own(index).unwrap_or(&root.files),
+            });
+            return Some(items.collect());
         }
         let pairs = value.as_map()?.iter().map(|(key, value)| {
-            Value::from(object([("key", key.as_value()), ("value", value.clone())]))
+            let pair = object([("key", key.as_value()), ("value", value.clone())]);
+            let value = Value::from(pair);
+            Item {
+                name,
+                digest: values::digest(&value),
+                value,
+                files: &root.files,
+            }
         });
-        Some(pairs.enumerate().map(item).collect())
+        Some(pairs.collect())
     }
 }
 
@@ -119,7 +128,7 @@ struct Entry<'a> {
     /// Digest of everything but the item.
     base: Digest,
     /// Where the values come from, without the item's.
-    sources: Vec<String>,
+    sources: Vec<&'a Arc<str>>,
 }
 
 impl<'a> Entry<'a> {
@@ -138,73 +147,81 @@ impl<'a> Entry<'a> {
         let used = uses
             .iter()
             .filter_map(|name| Some((*name, maker.scope.get(*name)?)));
-        let mut parts = vec![
-            maker.folder.digest.to_string(),
-            maker.folder.name().to_string(),
-            index.to_string(),
-        ];
+        let index_bytes = index.to_be_bytes();
+        let mut parts: Vec<&[u8]> = vec![maker.folder.digest.as_bytes(), &index_bytes];
+        parts.push(maker.folder.name().as_str().as_bytes());
         let mut sources = Vec::new();
+        let mut digests = Vec::new();
         for (name, value) in used {
-            parts.extend([name.to_owned(), value.digest().to_string()]);
-            sources.extend(value.files.iter().cloned());
+            digests.push((name, value.digest()));
+            sources.extend(value.files.iter());
+        }
+        for (name, digest) in &digests {
+            parts.extend([name.as_bytes(), digest.as_bytes().as_slice()]);
         }
         Self {
             maker,
             index,
             file,
             body,
-            base: Digest::of_parts(parts.iter().map(String::as_bytes)),
+            base: Digest::of_parts(parts),
             sources,
         }
     }
 
-    fn output(&self, item: Option<Item<'_>>) -> Result<Output, Finding> {
-        let item_digest = item.as_ref().map(|item| values::digest(&item.value));
-        let parts = [self.base.to_string(), format!("{item_digest:?}")];
-        let mut key = vec![parts[0].as_bytes(), parts[1].as_bytes()];
-        let full = item_digest.map(|digest| digest.to_string());
-        key.extend(full.as_ref().map(String::as_bytes));
-        let key = Digest::of_parts(key);
-        let inputs = self.inputs(item.as_ref());
-        if let Some(made) = self.maker.cache.files.get(&key) {
-            return Ok(Output {
-                key,
-                made: Arc::clone(made),
-                inputs,
-                fresh: false,
-            });
-        }
+    fn output(&self, item: Option<&Item<'_>>) -> Result<Output, Finding> {
+        let own = item.map(|item| item.digest.as_bytes().as_slice());
+        let parts = std::iter::once(self.base.as_bytes().as_slice()).chain(own);
+        let key = Digest::of_parts(parts);
+        let known = self.maker.cache.files.get(&key).map(Arc::clone);
+        let fresh = known.is_none();
+        let made = match known {
+            Some(made) => made,
+            None => Arc::new(self.make(item)?),
+        };
+        let inputs = match made.as_ref() {
+            Some(_) => self.inputs(item),
+            None => Vec::new(),
+        };
+        Ok(Output {
+            key,
+            made,
+            inputs,
+            fresh,
+        })
+    }
+
+    fn make(&self, item: Option<&Item<'_>>) -> Result<Option<Made>, Finding> {
         let made = match item {
             None => self.made(&self.maker.context),
             Some(item) => {
                 let mut context = self.maker.context.clone();
-                context.insert_value(item.name.to_owned(), item.value);
+                context.insert_value(item.name.to_owned(), item.value.clone());
                 self.made(&context)
             }
         };
-        let made = made.map_err(|finding| {
+        made.map_err(|finding| {
             let message = self.maker.inputs.materials.scrub(&finding.message);
             Finding { message, ..finding }.of(self.maker.folder.name())
-        })?;
-        Ok(Output {
-            key,
-            made: Arc::new(made),
-            inputs,
-            fresh: true,
         })
     }
 
-    /// Template first, then whatever else the file is made from.
-    fn inputs(&self, item: Option<&Item<'_>>) -> Arc<[String]> {
+    fn inputs(&self, item: Option<&Item<'_>>) -> Vec<String> {
         let folder = self.maker.folder;
         let named = self.file.template.as_ref().or(self.file.source.as_ref());
         let first = named.map_or_else(|| folder.file.clone(), |name| folder.path_of(name));
-        let item = item.into_iter().flat_map(|item| &item.files);
-        let mut rest: Vec<&String> = item.chain(&self.sources).chain([&folder.file]).collect();
+        let item = item.into_iter().flat_map(|item| item.files);
+        let sources = self.sources.iter().copied();
+        let mut rest: Vec<&str> = item.chain(sources).map(AsRef::as_ref).collect();
+        rest.push(&folder.file);
         rest.sort_unstable();
         rest.dedup();
-        let rest = rest.into_iter().filter(|file| **file != first).cloned();
-        std::iter::once(first.clone()).chain(rest).collect()
+        let rest: Vec<String> = rest
+            .into_iter()
+            .filter(|file| *file != first)
+            .map(str::to_owned)
+            .collect();
+        std::iter::once(first).chain(rest).collect()
     }
 
     fn made(&self, context: &Context) -> Result<Option<Made>, Finding> {
@@ -296,7 +313,12 @@ const REFUSED: [&str; 14] = [
     "/var/run",
 ];
 
-pub(super) fn meta(folder: &Folder, file: &FileEntry, made: &Made, inputs: &[String]) -> FileMeta {
+pub(super) fn meta(
+    folder: &Folder,
+    file: &FileEntry,
+    made: &Made,
+    inputs: Vec<String>,
+) -> FileMeta {
     let mode = if file.secret { "0600" } else { "0644" };
     FileMeta {
         digest: made.digest,
@@ -309,7 +331,7 @@ pub(super) fn meta(folder: &Folder, file: &FileEntry, made: &Made, inputs: &[Str
         component: folder.name().clone(),
         secret: file.secret,
         serial: file.serial,
-        inputs: inputs.to_vec(),
+        inputs,
     }
 }
 

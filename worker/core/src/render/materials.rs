@@ -10,16 +10,17 @@ use crate::release::Bundle;
 /// What was not given, as far as the bundle's components use it.
 pub(super) fn missing(inputs: &Inputs<'_>, bundle: &Bundle) -> Vec<Finding> {
     let releases = bundle.releases.values();
-    let used: BTreeSet<&str> = releases
-        .clone()
-        .flat_map(|release| release.meta.files.values())
-        .flat_map(|file| file.inputs.iter().map(String::as_str))
-        .collect();
+    let files = || {
+        releases
+            .clone()
+            .flat_map(|release| release.meta.files.values())
+    };
+    let used = |file: &str| files().any(|own| own.inputs.iter().any(|input| input == file));
     let materials = inputs.materials;
     let mut missing = Vec::new();
     for (name, certificate) in &inputs.model.certificates {
         let given = materials.certificates.contains_key(name.as_str());
-        if !given && used.contains(&*certificate.file) {
+        if !given && used(&certificate.file) {
             let message = format!("the worker was not given the certificate `{name}`");
             let finding = Finding::warning(codes::MATERIAL_MISSING, message);
             missing.push(finding.at(certificate.whole()).hint(format!(
@@ -28,6 +29,7 @@ pub(super) fn missing(inputs: &Inputs<'_>, bundle: &Bundle) -> Vec<Finding> {
         }
     }
     let present: BTreeSet<&str> = releases
+        .clone()
         .flat_map(|release| &release.meta.components)
         .map(|component| component.name.as_str())
         .collect();

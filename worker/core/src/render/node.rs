@@ -192,14 +192,16 @@ impl<'a> Turn<'a> {
             .collect();
         let components: Vec<ReleaseComponent> = components.into_iter().flatten().collect();
         let inputs = self.shared.inputs;
-        let mut sources = BTreeSet::new();
         let mut files = BTreeMap::new();
         let mut contents = BTreeMap::new();
         for (path, (meta, content, _)) in self.files {
-            sources.extend(meta.inputs.iter().cloned());
             files.insert(path.clone(), meta);
             contents.insert(path, content);
         }
+        let inputs_of = files.values().flat_map(|meta: &FileMeta| &meta.inputs);
+        let sources = self
+            .shared
+            .digests_of(inputs_of.map(String::as_str).collect());
         let meta = ReleaseMeta {
             cluster: inputs.model.cluster.name.clone(),
             node: self.name.clone(),
@@ -208,7 +210,7 @@ impl<'a> Turn<'a> {
             files,
             components,
             gates: gates.into_iter().flatten().collect(),
-            sources: self.shared.digests_of(sources),
+            sources,
         };
         (Some(Release { meta, contents }), self.outputs, findings)
     }
@@ -234,7 +236,7 @@ impl<'a> Turn<'a> {
         let maker = files::Maker::new(folder, engine, scope, self.cache, self.shared.inputs);
         for (index, entry) in folder.definition.files.iter().enumerate() {
             for result in maker.entry(index, entry) {
-                let output = match result {
+                let mut output = match result {
                     Ok(output) => output,
                     Err(finding) => {
                         self.findings.push(finding);
@@ -242,7 +244,7 @@ impl<'a> Turn<'a> {
                     }
                 };
                 if let Some(made) = output.made.as_ref() {
-                    let meta = files::meta(folder, entry, made, &output.inputs);
+                    let meta = files::meta(folder, entry, made, std::mem::take(&mut output.inputs));
                     let place = folder.place(&entry.path);
                     self.add(made.path.clone(), meta, Arc::clone(&made.content), place);
                 }

@@ -30,7 +30,7 @@ pub(super) fn cluster(model: &Model) -> Arc<Named> {
         ("order", texts(&cluster.order)),
         ("edge", Value::from(edge)),
     ]);
-    Named::new(Value::from(value), vec![cluster.file.to_string()])
+    Named::new(Value::from(value), vec![Arc::clone(&cluster.file)])
 }
 
 pub(super) fn nodes(model: &Model) -> Arc<Named> {
@@ -40,7 +40,7 @@ pub(super) fn nodes(model: &Model) -> Arc<Named> {
             .map(|(name, node)| node_value(name, node))
             .collect(),
         in_order()
-            .map(|(_, node)| vec![node.file.to_string()])
+            .map(|(_, node)| Arc::from([Arc::clone(&node.file)]))
             .collect(),
     )
 }
@@ -91,7 +91,7 @@ pub(super) fn definitions(model: &Model) -> Arc<Named> {
         .flat_map(|values| values.values());
     Named::new(
         named(kinds),
-        all.map(|value| value.file.to_string()).collect(),
+        all.map(|value| Arc::clone(&value.file)).collect(),
     )
 }
 
@@ -117,7 +117,7 @@ pub(super) fn certificates(inputs: &Inputs<'_>, with_pem: bool) -> Arc<Named> {
             value.insert("pem".into(), text(pem.reveal()));
         }
         values.push(Value::from(value));
-        files.push(vec![certificate.file.to_string()]);
+        files.push(Arc::from([Arc::clone(&certificate.file)]));
     }
     Named::list(values, files)
 }

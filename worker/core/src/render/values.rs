@@ -3,45 +3,65 @@
 
 use std::sync::{Arc, OnceLock};
 
+use rayon::prelude::*;
 use serde_json::Value as Json;
 use tera::{Map, Value};
 
 use crate::ids::Digest;
 
+/// Repository files that a value was made from.
+pub(super) type Files = Arc<[Arc<str>]>;
+
 /// A top-level value of the context, with the repository files that it was made from.
 #[derive(Debug)]
 pub(super) struct Named {
     pub(super) value: Value,
-    pub(super) files: Vec<String>,
+    pub(super) files: Files,
     /// Where the value is a list: the files of each item.
-    pub(super) items: Vec<Vec<String>>,
-    digest: OnceLock<Digest>,
+    pub(super) items: Vec<Files>,
+    digests: OnceLock<(Digest, Vec<Digest>)>,
 }
 
 impl Named {
-    pub(super) fn new(value: Value, files: Vec<String>) -> Arc<Self> {
+    pub(super) fn new(value: Value, files: Vec<Arc<str>>) -> Arc<Self> {
         Arc::new(Self {
             value,
-            files,
+            files: Arc::from(files),
             items: Vec::new(),
-            digest: OnceLock::new(),
+            digests: OnceLock::new(),
         })
     }
 
-    pub(super) fn list(values: Vec<Value>, items: Vec<Vec<String>>) -> Arc<Self> {
-        let mut files: Vec<String> = items.iter().flatten().cloned().collect();
+    pub(super) fn list(values: Vec<Value>, items: Vec<Files>) -> Arc<Self> {
+        let mut files: Vec<Arc<str>> = items.iter().flat_map(|own| own.iter().cloned()).collect();
         files.sort_unstable();
         files.dedup();
         Arc::new(Self {
             value: Value::from(values),
-            files,
+            files: Arc::from(files),
             items,
-            digest: OnceLock::new(),
+            digests: OnceLock::new(),
         })
     }
 
     pub(super) fn digest(&self) -> Digest {
-        *self.digest.get_or_init(|| digest(&self.value))
+        self.digests().0
+    }
+
+    /// Of each item where the value is a list.
+    pub(super) fn item_digests(&self) -> &[Digest] {
+        &self.digests().1
+    }
+
+    fn digests(&self) -> &(Digest, Vec<Digest>) {
+        self.digests.get_or_init(|| match self.value.as_array() {
+            Some(values) => {
+                let digests: Vec<Digest> = values.par_iter().map(digest).collect();
+                let whole = Digest::of_parts(digests.iter().map(|own| own.as_bytes().as_slice()));
+                (whole, digests)
+            }
+            None => (digest(&self.value), Vec::new()),
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Components' variables, and who may override them.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value as Json};
 
 use super::node::Inputs;
@@ -15,17 +17,17 @@ pub(super) fn vars(
     model: &Model,
     folder: &Folder,
     node: &Defined<Node>,
-) -> (tera::Value, Vec<String>) {
+) -> (tera::Value, Vec<Arc<str>>) {
     let name = folder.name();
     let mut all = folder.definition.vars.clone();
-    let mut files = vec![folder.file.clone()];
+    let mut files = vec![Arc::from(folder.file.as_str())];
     if let Some(own) = model.cluster.components.get(name) {
         all.extend(own.vars.clone());
-        files.push(model.cluster.file.to_string());
+        files.push(Arc::clone(&model.cluster.file));
     }
     if let Some(Json::Object(own)) = node.vars.get(name.as_str()) {
         all.extend(own.clone());
-        files.push(node.file.to_string());
+        files.push(Arc::clone(&node.file));
     }
     let present = all.iter().filter(|(_, value)| !value.is_null());
     (
