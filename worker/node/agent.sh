@@ -433,7 +433,11 @@ go_back() { # go_back REASON: as it was before this attempt. Every part of it ma
 		return 1
 	fi
 	point current "$base" && get "$at/previous" && point previous "${got:--}" && rm -f "$root/confirmed"
-	grep -qx "$target" "$root/rolled-back" 2>/dev/null || printf '%s\n' "$target" >>"$root/rolled-back"
+	# Someone stopped the roll: that says nothing against the release.
+	case $1 in
+	cancelled*) ;;
+	*) grep -qx "$target" "$root/rolled-back" 2>/dev/null || printf '%s\n' "$target" >>"$root/rolled-back" ;;
+	esac
 	sync -f "$root"
 	set_phase rolled-back || return 1
 	disarm

@@ -251,7 +251,7 @@ impl Cluster {
 }
 
 /// The program as it was built beside this one.
-fn program() -> anyhow::Result<PathBuf> {
+pub fn program() -> anyhow::Result<PathBuf> {
     if let Some(path) = std::env::var_os("WINDLASS_BIN") {
         return Ok(path.into());
     }

@@ -4,8 +4,10 @@
 mod client;
 mod fixture;
 mod keys;
+mod said;
 mod worker;
 
 pub use client::Client;
-pub use fixture::Cluster;
+pub use fixture::{Cluster, program};
+pub use said::{Said, UnderWay};
 pub use worker::{Report, Worker};

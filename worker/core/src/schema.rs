@@ -9,7 +9,7 @@ use crate::component::case::TestCase;
 use crate::component::format::Component;
 use crate::finding::Findings;
 use crate::model::{Certificate, Cluster, Forward, Node, Site, Zone};
-use crate::observed::NodeState;
+use crate::observed::{NodeState, Observed};
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 
@@ -27,6 +27,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("plan.json", of::<Plan>()),
         ("outcome.json", of::<Outcome>()),
         ("node-state.json", of::<NodeState>()),
+        ("status.json", of::<Observed>()),
         ("findings.json", of::<Findings>()),
     ]
 }
