@@ -11,7 +11,7 @@ use windlass_core::finding::Findings;
 use windlass_core::ids::NodeName;
 use windlass_core::model::{self, Model};
 use windlass_core::release::Bundle;
-use windlass_core::render;
+use windlass_core::render::{self, component_tests};
 use windlass_core::snapshot::Snapshot;
 
 use crate::check::{Cancelled, Checker, Progress, Remembered};
@@ -90,10 +90,17 @@ pub async fn check(
     let Some(rendered) = &prepared.rendered else {
         return Ok(());
     };
+    let snapshot = Arc::clone(&prepared.snapshot);
+    let tested = tokio::task::spawn_blocking(move || component_tests::run(&snapshot));
     let found = checker
         .run(&rendered.bundle, &memory.checks, progress, cancel)
         .await?;
     prepared.findings.extend(found);
+    match tested.await {
+        Ok(found) => prepared.findings.extend(found),
+        Err(gone) if gone.is_panic() => std::panic::resume_unwind(gone.into_panic()),
+        Err(_) => return Err(Cancelled),
+    }
     prepared.findings = std::mem::take(&mut prepared.findings).sorted();
     Ok(())
 }
