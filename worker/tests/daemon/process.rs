@@ -297,3 +297,42 @@ fn systemd_is_told_of_readiness_life_and_end() {
     hear("STOPPING=1");
     assert!(worker.ended().success());
 }
+
+#[test]
+fn what_a_person_asks_reaches_a_running_worker() {
+    let world = World::new();
+    let (commit, _) = world.push("name: [");
+    let _worker = world.start();
+    world.wait_for_report_of(&commit);
+    let ask = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
+        command
+            .args(words)
+            .arg("--config")
+            .arg(world.path("worker.yaml"));
+        let output = command.output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
+    };
+    let (done, said) = ask(&["accept-rewind", "example", &commit]);
+    assert!(done && said.contains(&commit), "{said}");
+    assert_eq!(
+        world.json("/api/v1/clusters/example")["accepted"],
+        commit.as_str()
+    );
+    let (done, said) = ask(&["accept-rewind", "example", &commit[..7]]);
+    assert!(!done && said.contains("full commit id"), "{said}");
+    let (done, said) = ask(&["retry", "other"]);
+    assert!(!done && said.contains("no cluster named other"), "{said}");
+    let (done, said) = ask(&["retry", "example"]);
+    assert!(done && said.contains("looked at again"), "{said}");
+    wait("both questions to be worked on", || {
+        let events = world.json("/api/v1/events");
+        let asked = events.as_array().unwrap().iter();
+        let asked = asked.filter(|e| e["event"]["source"] == "/cli" && e["state"] == "done");
+        asked.count() == 2
+    });
+}
