@@ -67,6 +67,14 @@ pub enum DriftKind {
     Attributes,
 }
 
+/// A file that is not as its node's release says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Drifted {
+    pub node: NodeName,
+    pub path: NodePath,
+    pub kind: DriftKind,
+}
+
 /// The nodes as they were seen at one time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Observed {

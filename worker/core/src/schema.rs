@@ -1,17 +1,23 @@
 //! JSON Schemas of everything that people write and of everything that `--format json` gives. Draft 7, because
 //! that is what the editors' YAML servers read. Committed under `schemas/`; a test holds them current.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
+use crate::codes::Entry;
 use crate::component::case::TestCase;
 use crate::component::format::Component;
 use crate::finding::Findings;
+use crate::ids::NodeName;
 use crate::model::{Certificate, Cluster, Forward, Node, Site, Zone};
-use crate::observed::{NodeState, Observed};
+use crate::observed::{Drifted, NodeState, Observed};
 use crate::outcome::Outcome;
 use crate::plan::Plan;
+use crate::report::diff::FileDiff;
+use crate::report::doctor::Examined;
 
 /// Each schema with the name of its file.
 pub fn all() -> Vec<(&'static str, Value)> {
@@ -28,6 +34,10 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("outcome.json", of::<Outcome>()),
         ("node-state.json", of::<NodeState>()),
         ("status.json", of::<Observed>()),
+        ("drift.json", of::<Vec<Drifted>>()),
+        ("diff.json", of::<BTreeMap<NodeName, Vec<FileDiff>>>()),
+        ("doctor.json", of::<Vec<Examined>>()),
+        ("explanation.json", of::<Entry>()),
         ("findings.json", of::<Findings>()),
     ]
 }

@@ -3,25 +3,17 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use serde::Serialize;
 use windlass_core::observed::Seen;
 use windlass_core::release::CheckOn;
+use windlass_core::report::doctor::Examined;
 
 use super::Exit;
 use super::session::Session;
 use crate::check::{Limits, Sandbox};
 use crate::roll::observe;
 
-#[derive(Serialize)]
-struct Item {
-    what: String,
-    ok: bool,
-    /// What was seen, and where it is not fine what would mend it.
-    said: String,
-}
-
 #[derive(Default)]
-struct Examination(Vec<Item>);
+struct Examination(Vec<Examined>);
 
 impl Examination {
     fn add(&mut self, what: impl Into<String>, result: Result<String, String>) {
@@ -29,7 +21,7 @@ impl Examination {
             Ok(said) => (true, said),
             Err(said) => (false, said),
         };
-        self.0.push(Item {
+        self.0.push(Examined {
             what: what.into(),
             ok,
             said,

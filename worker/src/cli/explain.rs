@@ -2,34 +2,10 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
-use windlass_core::codes::{self, Explanation};
+use windlass_core::codes::{self, Entry};
 
 use super::Exit;
 use super::output::Output;
-
-#[derive(Serialize)]
-struct Entry {
-    code: &'static str,
-    title: &'static str,
-    text: String,
-}
-
-impl From<&'static Explanation> for Entry {
-    fn from(explanation: &'static Explanation) -> Self {
-        let text = explanation
-            .text
-            .lines()
-            .map(str::trim)
-            .collect::<Vec<_>>()
-            .join("\n");
-        Self {
-            code: explanation.code.as_str(),
-            title: explanation.title,
-            text,
-        }
-    }
-}
 
 pub(super) fn run(output: &Output, code: Option<&str>) -> anyhow::Result<Exit> {
     let Some(code) = code else {

@@ -2,9 +2,7 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
-use windlass_core::ids::{NodeName, NodePath};
-use windlass_core::observed::{AttemptPhase, DriftKind, NodeState, Observed, Seen};
+use windlass_core::observed::{AttemptPhase, DriftKind, Drifted, NodeState, Observed, Seen};
 
 use super::Exit;
 use super::session::Session;
@@ -97,13 +95,6 @@ fn words(state: &NodeState) -> String {
     }
 }
 
-#[derive(Serialize)]
-struct Drifted<'a> {
-    node: &'a NodeName,
-    path: &'a NodePath,
-    kind: DriftKind,
-}
-
 pub(super) async fn drift(session: &Session<'_>) -> anyhow::Result<Exit> {
     let Some(observed) = observe(session).await? else {
         return Ok(Exit::Findings);
@@ -114,8 +105,8 @@ pub(super) async fn drift(session: &Session<'_>) -> anyhow::Result<Exit> {
         match seen {
             Seen::State(state) => {
                 drifted.extend(state.drift.iter().map(|(path, kind)| Drifted {
-                    node,
-                    path,
+                    node: node.clone(),
+                    path: path.clone(),
                     kind: *kind,
                 }));
             }

@@ -32,6 +32,26 @@ pub struct Explanation {
     pub text: &'static str,
 }
 
+/// An explanation as programs read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Entry {
+    pub code: Code,
+    pub title: &'static str,
+    /// Markdown.
+    pub text: String,
+}
+
+impl From<&'static Explanation> for Entry {
+    fn from(explanation: &'static Explanation) -> Self {
+        let lines: Vec<&str> = explanation.text.lines().map(str::trim).collect();
+        Self {
+            code: explanation.code,
+            title: explanation.title,
+            text: lines.join("\n"),
+        }
+    }
+}
+
 const ALL: [&[Explanation]; 6] = [
     definitions::ALL,
     components::ALL,

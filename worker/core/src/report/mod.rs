@@ -2,6 +2,7 @@
 //! caller's.
 
 pub mod diff;
+pub mod doctor;
 pub mod findings;
 pub mod plan;
 pub mod roll;
