@@ -84,6 +84,12 @@ try() { # try WORDS COMMAND…: runs it, and ends with its last words when it fa
 	"$@" 2>"$scratch/err" || end failed "$words: $(last_words)"
 }
 
+unwritable() { # the shell's own words do not tell a full disk from a read-only one
+	dd status=none if=/dev/zero of="$root/probe" bs=4096 count=1 2>"$scratch/err"
+	rm -f "$root/probe"
+	end failed "cannot write to $root: $(last_words)"
+}
+
 last_words() {
 	tail -n 3 "$scratch/err" 2>/dev/null | tr '\n' ' '
 }
@@ -132,12 +138,12 @@ guard() { # the lock, the cluster and the fence, in this order, before anything 
 	get "$root/cluster"
 	[ -z "$got" ] || [ "$got" = "$cluster" ] ||
 		end refused "this node belongs to cluster $got, not to $cluster; \`forget\` would free it"
-	[ -n "$got" ] || put "$root/cluster" "$cluster" || end failed "cannot write to $root"
+	[ -n "$got" ] || put "$root/cluster" "$cluster" || unwritable
 	highest=0 by=''
 	[ ! -f "$root/fence" ] || IFS=$tab read -r highest by <"$root/fence"
 	[ "$fence" -ge "$highest" ] || end fenced "fence $fence is behind $highest, held by $by"
 	if [ "$fence" -gt "$highest" ]; then
-		put "$root/fence" "$fence$tab$holder" || end failed "cannot write to $root"
+		put "$root/fence" "$fence$tab$holder" || unwritable
 	elif [ "$holder" != "$by" ]; then
 		end fenced "fence $fence is held by $by"
 	fi
@@ -544,11 +550,10 @@ verb_stage() { # verb_stage TOKEN
 	install_packages "$in/turn"
 	dress
 	install_recover
-	printf '%s\n' "$fence" >"$in/fence"
-	printf 'staged\n' >"$in/phase"
+	printf '%s\n' "$fence" >"$in/fence" && printf 'staged\n' >"$in/phase" || unwritable
 	try "cannot write to disk" sync -f "$in"
 	shelve
-	put "$root/attempt" "$token" || end failed "cannot write to $root"
+	put "$root/attempt" "$token" || unwritable
 	say "staged $target over $base"
 	tidy
 	printf 'phase\tstaged\n'
@@ -722,7 +727,7 @@ verb_activate() { # verb_activate TOKEN SECONDS
 	refuse_foreign
 	prepare
 	arm "$2" || end failed "cannot arm the dead-man: systemd-run failed"
-	set_phase activating || end failed "cannot write to $root"
+	set_phase activating || unwritable
 	change_files 2>>"$at/log" || failed_back "putting the files in place: $(tail -n 1 "$at/log")"
 	steps forward || failed_back "$failed"
 	# The worker's time to come back begins now, however long the steps took.
@@ -775,7 +780,7 @@ verb_confirm() {
 	confirmed) ;;
 	activated)
 		put "$root/confirmed" "$token" && point previous "$base" && point current "$target" && sync -f "$root" &&
-			set_phase confirmed || end failed "cannot write to $root"
+			set_phase confirmed || unwritable
 		disarm
 		rm -rf "$at/bound" "$at/serials"
 		tidy
@@ -806,8 +811,17 @@ verb_rollback() { # verb_rollback TOKEN REASON
 
 retire() { # retire REASON: an attempt that has changed nothing
 	leave_no_trace
-	put "$at/reason" "$1" && set_phase rolled-back || end failed "cannot write to $root"
+	put "$at/reason" "$1" && set_phase rolled-back || {
+		make_room
+		put "$at/reason" "$1" && set_phase rolled-back
+	} || unwritable
 	disarm
+}
+
+make_room() { # a full disk must not keep an attempt that has changed nothing from being over
+	rm -rf "$at/keep.tar" "$at/bound"
+	pointed previous
+	[ "$target" = "$base" ] || [ "$target" = "$got" ] || rm -rf "$root/releases/$target"
 }
 
 leave_no_trace() { # of an attempt that has changed nothing
