@@ -203,9 +203,12 @@ fn start(unit: &str) -> String {
     )
 }
 
-/// A unit that is gone already is stopped.
+/// A removed component has taken its unit's file along by now: systemd still runs what it once read, and what
+/// enabled the unit still points at nothing.
 fn stop(unit: &str) -> String {
     format!(
-        "if systemctl cat -- {unit} >/dev/null 2>&1; then systemctl disable --quiet --now -- {unit}; fi\n"
+        "if systemctl cat -- {unit} >/dev/null 2>&1; then systemctl disable --quiet --now -- {unit}\n\
+         else systemctl disable --quiet -- {unit} 2>/dev/null || true\n\
+         case $(systemctl show --property=ActiveState --value -- {unit}) in inactive | failed) ;; *) systemctl stop -- {unit} ;; esac; fi\n"
     )
 }
