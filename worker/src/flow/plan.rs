@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use windlass_core::ids::{Digest, NodeName, NodePath};
-use windlass_core::observed::{Observed, Seen};
+use windlass_core::observed::Observed;
 use windlass_core::plan::{self, Adopt, Inventory, Outline, Plan};
 
 use super::prepare::{Prepared, Rendered};
@@ -80,13 +80,4 @@ pub async fn old_contents(
         );
     }
     contents
-}
-
-/// Whether any node is reached at all; a plan without one says nothing.
-pub fn nobody_answers(observed: &Observed) -> bool {
-    !observed.nodes.is_empty()
-        && observed
-            .nodes
-            .values()
-            .all(|seen| matches!(seen, Seen::Unreachable(_)))
 }
