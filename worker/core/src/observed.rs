@@ -87,4 +87,6 @@ pub enum Seen {
     State(Box<NodeState>),
     /// Why it could not be reached.
     Unreachable(String),
+    /// It answers, and is not as its file says: another host key, no root. Why, in words.
+    Refused(String),
 }

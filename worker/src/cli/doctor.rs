@@ -63,7 +63,7 @@ pub(super) async fn run(session: &Session<'_>, ask_nodes: bool) -> anyhow::Resul
             for (node, state) in observe::all(&nodes, names).await.nodes {
                 let result = match state {
                     Seen::State(_) => Ok("answers".to_owned()),
-                    Seen::Unreachable(why) => Err(why),
+                    Seen::Unreachable(why) | Seen::Refused(why) => Err(why),
                 };
                 seen.add(format!("node {node}"), result);
             }

@@ -37,7 +37,7 @@ pub(super) async fn status(session: &Session<'_>) -> anyhow::Result<Exit> {
 pub(super) fn state_of(seen: &Seen) -> Option<&NodeState> {
     match seen {
         Seen::State(state) => Some(state),
-        Seen::Unreachable(_) => None,
+        Seen::Unreachable(_) | Seen::Refused(_) => None,
     }
 }
 
@@ -54,6 +54,9 @@ fn table(observed: &Observed) -> String {
         _ = match seen {
             Seen::Unreachable(why) => {
                 writeln!(text, "{node:<14}{:<15}{:<14}unreachable: {why}", "-", "-")
+            }
+            Seen::Refused(why) => {
+                writeln!(text, "{node:<14}{:<15}{:<14}refused: {why}", "-", "-")
             }
             Seen::State(state) => {
                 let (release, commit) = match &state.current {
@@ -110,11 +113,11 @@ pub(super) async fn drift(session: &Session<'_>) -> anyhow::Result<Exit> {
                     kind: *kind,
                 }));
             }
-            Seen::Unreachable(why) => {
+            Seen::Unreachable(why) | Seen::Refused(why) => {
                 silent += 1;
                 session
                     .output
-                    .error(&format!("{node} cannot be reached: {why}"));
+                    .error(&format!("{node} cannot be asked: {why}"));
             }
         }
     }

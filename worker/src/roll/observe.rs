@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use windlass_core::ids::NodeName;
 use windlass_core::observed::{Observed, Seen};
 
-use crate::ports::NodeReader;
+use crate::ports::{NodeError, NodeReader};
 
 pub async fn all<N: NodeReader + 'static>(
     nodes: &Arc<N>,
@@ -18,7 +18,8 @@ pub async fn all<N: NodeReader + 'static>(
         asked.spawn(async move {
             let seen = match nodes.status(&name).await {
                 Ok(state) => Seen::State(Box::new(state)),
-                Err(error) => Seen::Unreachable(error.to_string()),
+                Err(error @ NodeError::Unreachable { .. }) => Seen::Unreachable(error.to_string()),
+                Err(error) => Seen::Refused(error.to_string()),
             };
             (name, seen)
         });

@@ -31,4 +31,6 @@ super::codes! {
         "The node's clock differs from the worker's by minutes. Certificates, SOA serials and logs depend on it; look at its time service.";
     CANCELLED = "WL415", "the roll was cancelled",
         "Someone stopped it before any node was touched.";
+    UNUSABLE = "WL416", "a node answers, but is not as its file says",
+        "The machine shows another SSH host key than its file pins, or the user of its file is not root and cannot become it. `unreachable: skip` does not cover this: the node is there, so somebody must look. The message says what to mend; nothing is rolled until then.";
 }

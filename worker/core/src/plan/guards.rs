@@ -41,6 +41,7 @@ pub(super) fn cluster(input: &Input<'_>) -> Findings {
     }
     findings.extend(quorum(input));
     findings.extend(reachable(input));
+    findings.extend(usable(input));
     findings
 }
 
@@ -50,7 +51,7 @@ const RETRY: &str =
 fn quorum(input: &Input<'_>) -> Vec<Finding> {
     let healthy = |node: &&NodeName| match input.observed.nodes.get(*node) {
         Some(Seen::State(state)) => !state.attempt.as_ref().is_some_and(in_the_way),
-        Some(Seen::Unreachable(_)) | None => false,
+        Some(Seen::Unreachable(_) | Seen::Refused(_)) | None => false,
     };
     let quorum = input.outline.policy.quorum.iter();
     quorum
@@ -75,7 +76,7 @@ fn quorum(input: &Input<'_>) -> Vec<Finding> {
 
 fn reachable(input: &Input<'_>) -> Vec<Finding> {
     let why = |node: &NodeName| match input.observed.nodes.get(node) {
-        Some(Seen::State(_)) => None,
+        Some(Seen::State(_) | Seen::Refused(_)) => None,
         Some(Seen::Unreachable(why)) => Some(why.clone()),
         None => Some("it was not asked".to_owned()),
     };
@@ -91,6 +92,17 @@ fn reachable(input: &Input<'_>) -> Vec<Finding> {
         Finding::error(codes::NODE_DOWN, format!("{node} cannot be reached: {why}")).on(node)
     };
     down.into_iter().map(finding).collect()
+}
+
+/// Where a node answers and cannot be used, somebody must look, so no policy goes on without it.
+fn usable(input: &Input<'_>) -> Vec<Finding> {
+    let nodes = input.bundle.releases.keys();
+    nodes
+        .filter_map(|node| match input.observed.nodes.get(node)? {
+            Seen::Refused(why) => Some(Finding::error(codes::UNUSABLE, why.clone()).on(node)),
+            Seen::State(_) | Seen::Unreachable(_) => None,
+        })
+        .collect()
 }
 
 fn in_the_way(attempt: &Attempt) -> bool {

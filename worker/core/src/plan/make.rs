@@ -123,7 +123,7 @@ fn in_order<'a>(
 fn highest_fence(observed: &Observed) -> u64 {
     let fences = observed.nodes.values().map(|seen| match seen {
         Seen::State(state) => state.fence,
-        Seen::Unreachable(_) => 0,
+        Seen::Unreachable(_) | Seen::Refused(_) => 0,
     });
     fences.max().unwrap_or(0)
 }
@@ -134,6 +134,7 @@ fn part(input: &Input<'_>, node: &NodeName, release: &Release, findings: &mut Fi
         Some(Seen::Unreachable(why)) => {
             return Part::Skipped(format!("it cannot be reached: {why}"));
         }
+        Some(Seen::Refused(why)) => return Part::Skipped(why.clone()),
         None => return Part::Skipped("it was not asked".to_owned()),
     };
     findings.extend(guards::node(input, node, state));
