@@ -1,5 +1,6 @@
-//! kill -9 of the program at every step of a roll, on real machines: whatever it was doing, the next roll
-//! finishes it or goes back, and every node holds one whole release.
+//! kill -9 of the program all through a roll, on real machines: whatever it was doing, the next roll finishes it or
+//! goes back, and every node holds one whole release. Every fourth line of progress stands for the steps between;
+//! the driver's own tests kill it at every single write of its journal, on a fleet in memory.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -51,11 +52,15 @@ fn assert_whole(lab: &Lab, cluster: &Cluster, when: &str) {
 
 #[test]
 #[ignore = "lab: needs root"]
-fn a_roll_killed_at_any_step_is_finished_or_taken_back_by_the_next() -> anyhow::Result<()> {
+fn a_roll_killed_on_its_way_is_finished_or_taken_back_by_the_next() -> anyhow::Result<()> {
     let lab = Lab::boot(&LabSpec::only(&["vps1", "homelab"]))?;
     let cluster = Cluster::make(&lab)?;
     // Each roll is killed and rolled again; what only takes time would be multiplied by the steps.
-    cluster.replace("cluster.yaml", "min_healthy_time: 1s", "min_healthy_time: 0s")?;
+    cluster.replace(
+        "cluster.yaml",
+        "min_healthy_time: 1s",
+        "min_healthy_time: 0s",
+    )?;
     cluster.replace("components/haproxy/component.yaml", "    hold: 3s\n", "")?;
     cluster.commit("Hold nothing")?;
     let first = cluster.windlass(&["roll", "--yes"]).output()?;
@@ -66,7 +71,7 @@ fn a_roll_killed_at_any_step_is_finished_or_taken_back_by_the_next() -> anyhow::
     );
 
     let mut killed = 0;
-    for lines in 1.. {
+    for lines in (1..).step_by(4) {
         assert!(lines < 200, "the roll never ended");
         cluster.write_site(&format!("site{lines}"), u16::try_from(8100 + lines)?)?;
         cluster.commit(&format!("Add site {lines}"))?;
@@ -90,6 +95,6 @@ fn a_roll_killed_at_any_step_is_finished_or_taken_back_by_the_next() -> anyhow::
             String::from_utf8_lossy(&head.stdout)
         );
     }
-    assert!(killed > 10, "only {killed} steps were seen");
+    assert!(killed > 5, "only {killed} steps were seen");
     Ok(())
 }
