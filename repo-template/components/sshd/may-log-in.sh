@@ -4,7 +4,7 @@
 set -u
 config=$1 user=$2 trial=${3-}
 # In a sandbox sshd's own directory is missing.
-mkdir -p -m 0755 /run/sshd
+mkdir -p /run/sshd
 keys=$(mktemp -d) || exit 1
 trap 'rm -rf "$keys"' EXIT
 set --
@@ -33,7 +33,7 @@ for pattern in $allowed; do
     case $user in ${pattern%%@*}) found=yes ;; esac
 done
 if [ "$found" = no ]; then
-    echo "$user could not log in: AllowUsers has only" $allowed
+    echo "$user could not log in: AllowUsers has only $(printf '%s\n' "$allowed" | paste -sd ' ')"
     exit 1
 fi
 if printf '%s\n' "$settings" | grep -qixE "denyusers $user"; then
