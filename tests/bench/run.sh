@@ -10,14 +10,13 @@ recipe=tests/bench/requirements.txt
 
 scripts/setup.sh bench
 venv=$cache/bench-venv-$(sha256sum "$recipe" | cut -c1-12)
-if [ ! -d "$venv" ]; then
+if [ ! -e "$venv/complete" ]; then
     echo "bench: installing $(paste -sd' ' "$recipe") into $venv (once)"
+    rm -rf "$venv"
     mkdir -p "$cache"
-    # Its scripts hold its path, so it is made in place; the name of an unfinished one is never kept.
-    trap 'rm -rf "$venv"' EXIT
     /usr/bin/python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$recipe"
-    trap - EXIT
+    touch "$venv/complete"
 fi
 
 if [ "$(id -u)" = 0 ]; then

@@ -200,8 +200,6 @@ fn repository(sites: usize) -> Result<Snapshot> {
     for index in 0..sites {
         entries.insert(site_file(index), entry(&site(index, 10_000 + index)));
     }
-    // The application that comes with the starter repository has a port of its own.
-    entries.retain(|path, _| !path.starts_with("components/hello/"));
     Ok(Snapshot {
         commit: "bench".to_owned(),
         entries,
