@@ -1,4 +1,4 @@
-//! What a waiting worker costs: its memory ten seconds after it found nothing to do.
+//! What a waiting worker costs: its memory when it has found nothing to do, some seconds later.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -10,13 +10,17 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use super::scale::status_mib;
-use super::workspace::Workspace;
+use super::tool::{Scenario, Tool};
+use super::workspace::{Workspace, succeed};
 
-const WAIT: Duration = Duration::from_secs(10);
+/// For its first look at the nodes, and ten seconds more.
+const WAIT: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Serialize)]
 pub struct Idle {
     pub resident_mib: f64,
+    /// Of that its own memory; the rest is the program's file, which the system may drop.
+    pub own_mib: f64,
     pub peak_mib: f64,
     pub binary_mib: f64,
 }
@@ -30,8 +34,10 @@ impl Drop for Worker {
     }
 }
 
-/// Starts `windlass worker` on the benchmark's repository, whose commit the nodes hold, and looks at its memory.
+/// Starts `windlass worker` on the benchmark's repository, whose newest commit the nodes hold, and looks at its memory.
 pub fn idle(work: &Workspace, logs: &Path) -> Result<Idle> {
+    // The last commit was only ever shown as a difference.
+    succeed(&mut Tool::Windlass.command(Scenario::Change, work))?;
     let config = work.dir().join("worker.yaml");
     let text = format!(
         "state: {}\nssh: {{ identity_file: {} }}\nclusters:\n  - name: bench\n    repository: {{ url: {} }}\n",
@@ -60,6 +66,7 @@ pub fn idle(work: &Workspace, logs: &Path) -> Result<Idle> {
     let size = fs::metadata(&work.windlass)?.len();
     Ok(Idle {
         resident_mib: of("VmRSS")?,
+        own_mib: of("RssAnon")?,
         peak_mib: of("VmHWM")?,
         binary_mib: f64::from(u32::try_from(size / 1024)?) / 1024.0,
     })

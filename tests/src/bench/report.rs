@@ -32,8 +32,8 @@ pub fn markdown(report: &Report) -> String {
     if let Some(idle) = &report.idle {
         _ = writeln!(
             text,
-            "Idle worker: {:.1} MiB resident, {:.1} MiB at its peak. Binary: {:.1} MiB.\n",
-            idle.resident_mib, idle.peak_mib, idle.binary_mib
+            "Idle worker: {:.1} MiB resident, {:.1} MiB of it its own memory; {:.1} MiB at its peak. Binary: {:.1} MiB.\n",
+            idle.resident_mib, idle.own_mib, idle.peak_mib, idle.binary_mib
         );
     }
     for why in &report.missing {
