@@ -1,8 +1,12 @@
 //! The commands as people use them: what each promises in docs/commands.md, its exit codes, and that nothing on
 //! a node is lost by any of them.
 
+use std::fs::File;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 use windlass_tests::cluster::{Cluster, Said, program};
@@ -93,6 +97,70 @@ fn what_needs_no_repository_works_anywhere() -> anyhow::Result<()> {
     windlass(&at.join("nowhere"), &["check"])?
         .ended(2)
         .names(&["nowhere"]);
+    Ok(())
+}
+
+/// The starter with every node's SSH at this port of the loopback, committed.
+fn starter_on_the_loopback(dir: &Path, port: u16) -> anyhow::Result<()> {
+    windlass(dir, &["init", &dir.display().to_string()])?.ended(0);
+    let files = ["vps1", "vps2", "vps3", "homelab"].map(|node| format!("nodes/{node}.yaml"));
+    for file in files.iter().map(String::as_str).chain(["cluster.yaml"]) {
+        let text = std::fs::read_to_string(dir.join(file))?
+            .replace("192.0.2.", "127.0.2.")
+            .replace("198.51.100.", "127.0.100.")
+            .replace("203.0.113.", "127.0.113.")
+            .replace("  user: root\n", &format!("  user: root\n  port: {port}\n"));
+        std::fs::write(dir.join(file), text)?;
+    }
+    for arguments in [
+        &["init", "--quiet", "--initial-branch=main"][..],
+        &["add", "--all"],
+        &[
+            "-c",
+            "user.name=T",
+            "-c",
+            "user.email=t@example.org",
+            "commit",
+            "--quiet",
+            "-m",
+            "Start",
+        ],
+    ] {
+        Said::of(Command::new("git").arg("-C").arg(dir).args(arguments))?.ended(0);
+    }
+    Ok(())
+}
+
+#[test]
+fn no_node_is_asked_before_the_right_to_roll_is_held() -> anyhow::Result<()> {
+    let door = TcpListener::bind("0.0.0.0:0")?;
+    let port = door.local_addr()?.port();
+    let callers = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&callers);
+    std::thread::spawn(move || {
+        for _caller in door.incoming() {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let dir = tempfile::tempdir()?;
+    let (repo, state) = (dir.path().join("repo"), dir.path().join("state"));
+    std::fs::create_dir(&repo)?;
+    std::fs::create_dir(&state)?;
+    starter_on_the_loopback(&repo, port)?;
+
+    let another = File::create(state.join("roll-example.lock"))?;
+    another.lock()?;
+    let state = state.display().to_string();
+    let roll = ["roll", "--yes", "--state", &state];
+    windlass(&repo, &roll)?
+        .ended(2)
+        .names(&["another windlass rolls example right now"]);
+    assert_eq!(callers.load(Ordering::SeqCst), 0, "it planned first");
+    another.unlock()?;
+    windlass(&repo, &roll)?
+        .ended(1)
+        .names(&["no node was touched"]);
+    assert!(callers.load(Ordering::SeqCst) > 0);
     Ok(())
 }
 

@@ -5,16 +5,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::finding::Findings;
 use crate::ids::NodeName;
+use crate::plan::Skipped;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum Outcome {
     /// Every node held its release already.
-    Unchanged { skipped: Vec<NodeName> },
+    Unchanged { skipped: Vec<Skipped> },
     RolledOut {
         nodes: Vec<NodeName>,
-        /** Unreachable when the roll began; behind now. */
-        skipped: Vec<NodeName>,
+        /** Left out of the roll; behind now. */
+        skipped: Vec<Skipped>,
     },
     RolledBack {
         failure: Failure,

@@ -17,34 +17,41 @@ use super::nodes::state_of;
 use super::progress::Live;
 use super::session::Session;
 use crate::flow::plan::{self, Planned, Wishes};
-use crate::flow::prepare::Rendered;
+use crate::flow::prepare::{Prepared, Rendered};
 use crate::node::Nodes;
 use crate::probe::NetProber;
 use crate::roll::{Driver, RollPermit, StoreJournal};
 use crate::store::Store;
 
-/// A checked commit with its plan, ready to be shown or rolled.
-struct Ready {
-    planned: Planned,
+/// A checked commit: its plan can be made, again and again.
+struct Candidate {
+    prepared: Prepared,
     rendered: Rendered,
     nodes: Arc<Nodes>,
 }
 
-async fn ready(session: &Session<'_>, rev: &str, wishes: &Wishes) -> anyhow::Result<Option<Ready>> {
+/// `None` where the commit has errors; they were shown.
+async fn candidate(session: &Session<'_>, rev: &str) -> anyhow::Result<Option<Candidate>> {
     let prepared = session.check(Some(rev)).await?;
     let Some(rendered) = session.accept(&prepared).cloned() else {
         return Ok(None);
     };
     let nodes = session.nodes(&rendered.model)?;
-    let bar = session.output.progress("asks the nodes");
-    let base = async |commit: &str| session.inventory(commit);
-    let planned = plan::make(&nodes, &prepared, &rendered, wishes, base).await;
-    bar.finish_and_clear();
-    Ok(Some(Ready {
-        planned,
+    Ok(Some(Candidate {
+        prepared,
         rendered,
         nodes,
     }))
+}
+
+impl Candidate {
+    async fn plan(&self, session: &Session<'_>, wishes: &Wishes) -> Planned {
+        let bar = session.output.progress("asks the nodes");
+        let base = async |commit: &str| session.inventory(commit);
+        let planned = plan::make(&self.nodes, &self.prepared, &self.rendered, wishes, base).await;
+        bar.finish_and_clear();
+        planned
+    }
 }
 
 pub(super) async fn plan(
@@ -56,19 +63,28 @@ pub(super) async fn plan(
         retry: what.retry,
         ..Wishes::default()
     };
-    let Some(ready) = ready(session, &what.rev, &wishes).await? else {
+    let Some(candidate) = candidate(session, &what.rev).await? else {
         return Ok(Exit::Findings);
     };
-    show(session, &ready, diff).await?;
-    let refused = ready.planned.plan.findings.has_errors();
+    let plan = candidate.plan(session, &wishes).await.plan;
+    show(session, &candidate, &plan, diff).await?;
+    let refused = plan.findings.has_errors();
     Ok(if refused { Exit::Findings } else { Exit::Done })
 }
 
-async fn show(session: &Session<'_>, ready: &Ready, diff: bool) -> anyhow::Result<()> {
-    let plan = &ready.planned.plan;
+async fn show(
+    session: &Session<'_>,
+    candidate: &Candidate,
+    plan: &Plan,
+    diff: bool,
+) -> anyhow::Result<()> {
     let diffs = if diff {
-        let old = plan::old_contents(&*ready.nodes, plan).await;
-        Some(report::diff::of_plan(plan, &old, &ready.rendered.bundle))
+        let old = plan::old_contents(&*candidate.nodes, plan).await;
+        Some(report::diff::of_plan(
+            plan,
+            &old,
+            &candidate.rendered.bundle,
+        ))
     } else {
         None
     };
@@ -91,7 +107,10 @@ pub(super) async fn roll(
         retry: what.retry,
         ..Wishes::default()
     };
-    carry_out(session, &what.rev, &wishes, yes).await
+    let Some(candidate) = candidate(session, &what.rev).await? else {
+        return Ok(Exit::Findings);
+    };
+    carry_out(session, &candidate, &wishes, yes).await
 }
 
 pub(super) async fn adopt(
@@ -105,8 +124,11 @@ pub(super) async fn adopt(
     for path in paths {
         wanted.insert((node.clone(), path.parse::<NodePath>()?));
     }
+    let Some(candidate) = candidate(session, "HEAD").await? else {
+        return Ok(Exit::Findings);
+    };
     let adopt = if paths.is_empty() {
-        in_the_way(session, &node).await?
+        in_the_way(session, &candidate, &node).await
     } else {
         Adopt { paths: wanted }
     };
@@ -115,25 +137,17 @@ pub(super) async fn adopt(
         retry: true,
         ..Wishes::default()
     };
-    carry_out(session, "HEAD", &wishes, yes).await
+    carry_out(session, &candidate, &wishes, yes).await
 }
 
 /// Every file that a turn of the node would replace or create: what stands in the way is among them.
-async fn in_the_way(session: &Session<'_>, node: &NodeName) -> anyhow::Result<Adopt> {
-    let Some(ready) = ready(
-        session,
-        "HEAD",
-        &Wishes {
-            retry: true,
-            ..Wishes::default()
-        },
-    )
-    .await?
-    else {
-        return Ok(Adopt::default());
+async fn in_the_way(session: &Session<'_>, candidate: &Candidate, node: &NodeName) -> Adopt {
+    let wishes = Wishes {
+        retry: true,
+        ..Wishes::default()
     };
-    let changes = ready
-        .planned
+    let planned = candidate.plan(session, &wishes).await;
+    let changes = planned
         .plan
         .turns
         .get(node)
@@ -143,36 +157,32 @@ async fn in_the_way(session: &Session<'_>, node: &NodeName) -> anyhow::Result<Ad
         .iter()
         .map(|change| (node.clone(), change.path.clone()))
         .collect();
-    if let Some(state) = ready.planned.observed.nodes.get(node).and_then(state_of) {
+    if let Some(state) = planned.observed.nodes.get(node).and_then(state_of) {
         paths.extend(state.drift.keys().map(|path| (node.clone(), path.clone())));
     }
-    Ok(Adopt { paths })
+    Adopt { paths }
 }
 
+/// The permit comes before the plan: no roll of this state directory can end in between and leave the plan stale.
 async fn carry_out(
     session: &Session<'_>,
-    rev: &str,
+    candidate: &Candidate,
     wishes: &Wishes,
     yes: bool,
 ) -> anyhow::Result<Exit> {
     let state = session.state_dir()?;
-    let Some(ready) = ready(session, rev, wishes).await? else {
-        return Ok(Exit::Findings);
-    };
-    let plan = &ready.planned.plan;
-    let cluster = plan.cluster.clone();
-    let Some(permit) = RollPermit::take(&state, &cluster)? else {
+    let cluster = &candidate.rendered.model.cluster.name;
+    let Some(permit) = RollPermit::take(&state, cluster)? else {
         bail!("another windlass rolls {cluster} right now; wait for it, or stop it");
     };
-    let driver = driver(session, &ready.nodes, &state)?;
-    if let Some(outcome) = driver.resume(&permit, &cluster).await? {
+    let driver = driver(session, &candidate.nodes, &state)?;
+    if let Some(outcome) = driver.resume(&permit, cluster).await? {
         session.output.note(&format!(
             "an unfinished roll was finished first: {}",
             outcome.word()
         ));
-        drop(permit);
-        return Box::pin(carry_out(session, rev, wishes, yes)).await;
     }
+    let plan = &candidate.plan(session, wishes).await.plan;
     if plan.findings.has_errors() {
         return finish(
             session,
@@ -193,7 +203,7 @@ async fn carry_out(
         .drive(
             &permit,
             plan.clone(),
-            Arc::clone(&ready.rendered.bundle),
+            Arc::clone(&candidate.rendered.bundle),
             &holder(),
         )
         .await?;

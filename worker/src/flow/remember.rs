@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use windlass_core::finding::{Findings, Severity};
 use windlass_core::ids::NodeName;
 use windlass_core::outcome::Outcome;
+use windlass_core::plan::Skipped;
 
 use super::deploy::{Deploy, Ended};
 use super::fleet::Fleet;
@@ -60,12 +61,21 @@ fn told_before(latest: &Report, new: &Report) -> bool {
         (
             Outcome::RolledOut {
                 skipped: before, ..
-            },
+            }
+            | Outcome::Unchanged { skipped: before },
             Outcome::Unchanged { skipped },
-        ) => before == skipped,
-        (before @ (Outcome::Refused { .. } | Outcome::Unchanged { .. }), after) => before == after,
+        ) => same_nodes(before, skipped),
+        (before @ Outcome::Refused { .. }, after) => before == after,
         _ => false,
     }
+}
+
+/// Why a node cannot be reached is told in changing words.
+fn same_nodes(before: &[Skipped], now: &[Skipped]) -> bool {
+    let names = |skipped: &[Skipped]| -> Vec<NodeName> {
+        skipped.iter().map(|each| each.node.clone()).collect()
+    };
+    names(before) == names(now)
 }
 
 fn log(report: &Report) {
@@ -116,14 +126,11 @@ fn in_words(outcome: &Outcome) -> String {
     }
 }
 
-fn behind(skipped: &[NodeName]) -> String {
-    if skipped.is_empty() {
-        return String::new();
-    }
-    format!(
-        "; behind, because it could not be reached: {}",
-        list(skipped)
-    )
+fn behind(skipped: &[Skipped]) -> String {
+    let each = skipped
+        .iter()
+        .map(|Skipped { node, why }| format!("; {node} was skipped and is behind: {why}"));
+    each.collect()
 }
 
 fn list(nodes: &[NodeName]) -> String {

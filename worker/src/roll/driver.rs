@@ -79,9 +79,8 @@ where
             });
         }
         if plan.turns.is_empty() {
-            let skipped = plan.skipped.into_iter().map(|skipped| skipped.node);
             return Ok(Outcome::Unchanged {
-                skipped: skipped.collect(),
+                skipped: plan.skipped,
             });
         }
         fits(permit, &plan)?;

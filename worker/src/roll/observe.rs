@@ -18,7 +18,7 @@ pub async fn all<N: NodeReader + 'static>(
         asked.spawn(async move {
             let seen = match nodes.status(&name).await {
                 Ok(state) => Seen::State(Box::new(state)),
-                Err(error @ NodeError::Unreachable { .. }) => Seen::Unreachable(error.to_string()),
+                Err(NodeError::Unreachable { why, .. }) => Seen::Unreachable(why),
                 Err(error) => Seen::Refused(error.to_string()),
             };
             (name, seen)

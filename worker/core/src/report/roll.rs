@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::finding::{Findings, Severity};
 use crate::ids::NodeName;
 use crate::outcome::{Failure, Outcome};
-use crate::plan::Plan;
+use crate::plan::{Plan, Skipped};
 
 pub fn text(outcome: &Outcome, plan: Option<&Plan>) -> String {
     let mut text = outcome.word().to_owned();
@@ -70,13 +70,9 @@ fn names(nodes: &[NodeName]) -> String {
         .join(", ")
 }
 
-fn behind(text: &mut String, skipped: &[NodeName]) {
-    if !skipped.is_empty() {
-        _ = writeln!(
-            text,
-            "  behind, because they could not be reached: {}",
-            names(skipped)
-        );
+fn behind(text: &mut String, skipped: &[Skipped]) {
+    for Skipped { node, why } in skipped {
+        _ = writeln!(text, "  {node} was skipped and is behind: {}", clean(why));
     }
 }
 

@@ -10,8 +10,8 @@ use crate::ids::{NodeName, NodePath};
 use crate::model::cluster::Lock;
 use crate::observed::{DriftKind, Seen};
 use crate::outcome::{Failure, Outcome, StuckNode};
-use crate::plan::Plan;
 use crate::plan::fixtures::{World, bundle, component, gate, node, path, release, state};
+use crate::plan::{Plan, Skipped};
 use crate::release::Release;
 
 const CFG: &str = "/etc/haproxy/haproxy.cfg";
@@ -122,14 +122,18 @@ fn failure(step: &str) -> Failure {
 #[test]
 fn outcomes_say_what_happened_and_what_to_do_next() {
     let (vps1, vps2) = (node("vps1"), node("vps2"));
+    let skipped = vec![Skipped {
+        node: vps2.clone(),
+        why: "it cannot be reached: timed \u{7}out".into(),
+    }];
     let locked = Finding::error(LOCKED, "the cluster is locked: audit").hint("remove the lock");
     let outcomes = [
         Outcome::Unchanged {
-            skipped: vec![vps2.clone()],
+            skipped: skipped.clone(),
         },
         Outcome::RolledOut {
             nodes: vec![vps1.clone()],
-            skipped: vec![vps2.clone()],
+            skipped,
         },
         Outcome::RolledBack {
             failure: failure("gates"),

@@ -31,7 +31,7 @@ pub(super) fn outcome(plan: &Plan, state: &RollState) -> Outcome {
         },
         None => Outcome::RolledOut {
             nodes: state.confirmed.clone(),
-            skipped: plan.skipped.iter().map(|s| s.node.clone()).collect(),
+            skipped: plan.skipped.clone(),
         },
     }
 }

@@ -129,7 +129,8 @@ async fn a_node_that_was_away_catches_up() {
     let Outcome::RolledOut { skipped, .. } = &report.outcome else {
         panic!("{report:?}")
     };
-    assert_eq!(skipped[0].as_str(), "two");
+    assert_eq!(skipped[0].node.as_str(), "two");
+    assert!(skipped[0].why.contains("cannot be reached"), "{skipped:?}");
     assert_eq!(world.fleet.commits().len(), 1);
     world.fleet.set_away("two", false);
     assert_eq!(word(world.run(Sweep).await.as_ref()), "rolled out");
