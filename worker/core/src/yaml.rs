@@ -10,10 +10,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_yaml::{DuplicateKeyPolicy, Options};
 
+mod careful;
 mod explain;
-mod locate;
+mod mistakes;
+mod tree;
 
-pub use locate::locate;
+pub use tree::locate;
 
 use crate::codes::definitions as codes;
 use crate::finding::{Finding, Findings, Location};
@@ -100,11 +102,14 @@ impl<T: JsonSchema> JsonSchema for At<T> {
     }
 }
 
-/// Parses one file that holds one document.
-pub fn parse<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T, Findings> {
+/// Parses one file that holds one document; all mistakes are told at once.
+pub fn parse<T: DeserializeOwned + JsonSchema>(file: &str, bytes: &[u8]) -> Result<T, Findings> {
     let text = text(file, bytes).map_err(|finding| Findings::from_iter([*finding]))?;
+    read(text).map_err(|error| mistakes::all::<T>(file, text, &error))
+}
+
+fn read<T: DeserializeOwned>(text: &str) -> Result<T, serde_yaml::Error> {
     serde_yaml::from_str_with_options(text, options())
-        .map_err(|error| Findings::from_iter([explain::finding(file, &error)]))
 }
 
 fn text<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Box<Finding>> {
@@ -145,7 +150,7 @@ fn options() -> Options {
         duplicate_keys: DuplicateKeyPolicy::Error,
         reject_tagged_field_names: true,
         budget: serde_yaml::budget! {
-            max_depth: 64,
+            max_depth: 32,
             max_nodes: 200_000,
             max_events: 500_000,
             max_aliases: 100,

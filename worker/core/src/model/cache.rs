@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -76,7 +77,7 @@ impl<T> Default for Store<T> {
     }
 }
 
-impl<T: DeserializeOwned> Store<T> {
+impl<T: DeserializeOwned + JsonSchema> Store<T> {
     pub(super) fn parse(&self, file: &str, bytes: &[u8]) -> Result<Arc<T>, Findings> {
         let digest = Digest::of(bytes);
         if let Some(value) = self.find(&digest) {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::cache::{Cache, Store};
@@ -105,7 +106,7 @@ fn kind<K, T>(
 where
     K: FromStr + Ord + Send,
     K::Err: Display,
-    T: DeserializeOwned + Send + Sync,
+    T: DeserializeOwned + JsonSchema + Send + Sync,
 {
     let prefix = format!("{folder}/");
     let files: Vec<(&str, &str, &[u8])> = snapshot

@@ -9,15 +9,39 @@ use crate::finding::{Finding, Location};
 pub(super) fn finding(file: &str, error: &Error) -> Finding {
     let error = innermost(error);
     let (code, message, hint) = explain(error);
-    let place = error.location().map_or_else(
-        || Location::file(file),
-        |at| Location::new(file, small(at.line()), small(at.column())),
-    );
-    let finding = Finding::error(code, message).at(place);
+    let finding = Finding::error(code, message).at(place(file, error));
     match hint {
         Some(hint) => finding.hint(hint),
         None => finding,
     }
+}
+
+fn place(file: &str, error: &Error) -> Location {
+    innermost(error).location().map_or_else(
+        || Location::file(file),
+        |at| Location::new(file, small(at.line()), small(at.column())),
+    )
+}
+
+/// The key that is missing, where that is what the parser refused.
+pub(super) fn missing(error: &Error) -> Option<&str> {
+    match innermost(error) {
+        Error::SerdeMissingField { field, .. } => Some(field),
+        _ => None,
+    }
+}
+
+pub(super) fn missing_key(field: &str) -> Finding {
+    Finding::error(codes::MISSING_KEY, format!("the key `{field}` is missing"))
+        .hint(format!("add `{field}:`"))
+}
+
+pub(super) fn duplicate(key: &str) -> Finding {
+    Finding::error(
+        codes::DUPLICATE_KEY,
+        format!("the key `{key}` stands twice"),
+    )
+    .hint("keep one of the two")
 }
 
 /// Errors behind an alias or a snippet are told as what they are.

@@ -5,7 +5,76 @@ use serde::Deserialize;
 
 use super::*;
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code)]
+struct Whole {
+    name: String,
+    size: u16,
+    #[serde(default)]
+    parts: Vec<At<Part>>,
+    only: Option<Part>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code)]
+struct Part {
+    port: At<u16>,
+    on: bool,
+    #[serde(default)]
+    inner: Thing,
+}
+
+/// Code, line and column of every finding.
+fn mistakes(text: &str) -> Vec<(&'static str, u32, u32)> {
+    let findings = parse::<Whole>("x.yaml", text.as_bytes()).err().unwrap();
+    let place = |finding: &Finding| {
+        let at = finding.at.as_ref().unwrap();
+        (finding.code.as_str(), at.line, at.column)
+    };
+    findings.iter().map(place).collect()
+}
+
+#[test]
+fn all_mistakes_of_a_file_are_told_at_once() {
+    let text = "size: big
+parts:
+  - port: 70000
+    on: true
+  - prot: 1
+    port: 1
+    on: yes
+    inner:
+      map: {a: x, a: y, b: [z]}
+  - {}
+only: {port: 1, port: 2, on: true}
+what: 1
+";
+    assert_eq!(
+        mistakes(text),
+        [
+            ("WL104", 1, 1),
+            ("WL103", 1, 7),
+            ("WL103", 3, 11),
+            ("WL102", 5, 5),
+            ("WL103", 7, 9),
+            ("WL105", 9, 19),
+            ("WL103", 9, 28),
+            ("WL104", 10, 5),
+            ("WL104", 10, 5),
+            ("WL105", 11, 17),
+            ("WL102", 12, 1),
+        ]
+    );
+    // What is wrong is not missing too, and what is right is no mistake.
+    assert_eq!(mistakes("name: x\nsize: big\n"), [("WL103", 2, 7)]);
+    assert_eq!(mistakes("name: x\nsize: 1\nonly: 3\n").len(), 1);
+    let all_wrong = "name: x\nsize: 1\nparts: [".to_owned() + &"1, ".repeat(5000) + "]";
+    assert_eq!(mistakes(&all_wrong).len(), 20);
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Thing {
     #[serde(default)]
@@ -62,6 +131,8 @@ fn hostile_files_break_a_limit_and_nothing_else() {
             &text[..20]
         );
     }
+    let deepest = format!("map: {}1{}\nprot: 1\n", "{a: ".repeat(30), "}".repeat(30));
+    assert_eq!(mistakes(&deepest).len(), 4);
     let zone = format!("map: [{}]", "{name: x, type: A, value: y}, ".repeat(20_000));
     assert!(parse::<serde_json::Value>("x.yaml", zone.as_bytes()).is_ok());
 }

@@ -1,23 +1,28 @@
-//! Where a value stands that is known by its JSON pointer only.
+//! A document as it stands, with the places of its keys and values: where a value is that is known by its JSON
+//! pointer only, and which keys a map has, some perhaps twice.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::{At, parse};
+use super::careful::Steps;
+use super::{At, read, text};
 use crate::finding::Location;
 
-/// A document with the places of its values, for messages that name a value by its JSON pointer.
-enum Tree {
-    Map(Vec<(String, At<Self>)>),
+pub(super) enum Tree {
+    Map(Vec<(At<String>, At<Self>)>),
     List(Vec<At<Self>>),
     Leaf,
 }
 
 /// Where the value of a JSON pointer stands; the nearest value around it where there is none.
 pub fn locate(file: &str, bytes: &[u8], pointer: &str) -> Location {
-    let Ok(tree) = parse::<At<Tree>>(file, bytes) else {
+    let tree = text(file, bytes)
+        .ok()
+        .and_then(|text| read::<At<Tree>>(text).ok());
+    let Some(tree) = tree else {
         return Location::file(file);
     };
     let mut at = &tree;
@@ -26,7 +31,7 @@ pub fn locate(file: &str, bytes: &[u8], pointer: &str) -> Location {
         let below = match &at.value {
             Tree::Map(entries) => entries
                 .iter()
-                .find(|(key, _)| *key == step)
+                .find(|(key, _)| key.value == step)
                 .map(|(_, value)| value),
             Tree::List(values) => step
                 .parse::<usize>()
@@ -40,6 +45,49 @@ pub fn locate(file: &str, bytes: &[u8], pointer: &str) -> Location {
         }
     }
     at.location(file)
+}
+
+impl Tree {
+    pub(super) fn entry(&self, index: usize) -> Option<&At<Self>> {
+        match self {
+            Self::Map(entries) => entries.get(index).map(|(_, value)| value),
+            Self::List(values) => values.get(index),
+            Self::Leaf => None,
+        }
+    }
+
+    /// The entries whose key stood in the same map before.
+    pub(super) fn twice(&self) -> Vec<(Steps, At<String>)> {
+        let mut found = Vec::new();
+        self.find_twice(&mut Steps::new(), &mut found);
+        found
+    }
+
+    fn find_twice(&self, at: &mut Steps, found: &mut Vec<(Steps, At<String>)>) {
+        let mut keys = BTreeSet::new();
+        let mut descend = |index: usize, value: &At<Self>, again: Option<&At<String>>| {
+            at.push(index);
+            match again {
+                Some(key) => found.push((at.clone(), key.clone())),
+                None => value.find_twice(at, found),
+            }
+            at.pop();
+        };
+        match self {
+            Self::Map(entries) => {
+                for (index, (key, value)) in entries.iter().enumerate() {
+                    let again = !keys.insert(key.value.as_str());
+                    descend(index, value, again.then_some(key));
+                }
+            }
+            Self::List(values) => {
+                for (index, value) in values.iter().enumerate() {
+                    descend(index, value, None);
+                }
+            }
+            Self::Leaf => {}
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Tree {
