@@ -34,6 +34,8 @@
 #   releases/DIGEST/        manifest, files/, release.json      current, previous   links into releases/
 #   attempts/TOKEN/         turn (what to do), script/, log, phase, reason, armed (the timer's unit);
 #                           keep.tar: the files as they were. By hand: tar -C / -xpf keep.tar
+#                           came: the connection that activated; met: the worker came back over another one
+#                           reserve: space for going back on a disk that has become full meanwhile
 #   attempt                 the latest token                    confirmed  the token of the last one confirmed
 #   fence                   highest number seen, and its holder: smaller numbers are refused
 #   serials/PATH            the SOA serial of a zone file, digest of its text without and with it
@@ -166,6 +168,22 @@ read_turn() {
 		install | remove | step) return ;;
 		esac
 	done <"$1"
+}
+
+connection() { # the SSH connection that this call came over, also through sudo; empty where it came over none
+	pid=$$ got=''
+	while [ -z "$got" ] && [ "$pid" -gt 1 ]; do
+		got=$(tr '\0' '\n' <"/proc/$pid/environ" | sed -n 's/^SSH_CONNECTION=//p')
+		pid=$(sed -n 's/^PPid:[^0-9]*//p' "/proc/$pid/status")
+	done
+}
+
+refuse_same_connection() { # that one still stands says nothing: a firewall may let it live and refuse every new one
+	connection
+	came=$got
+	get "$at/came"
+	[ -z "$came" ] || [ "$came" != "$got" ] ||
+		end refused "this is the connection that activated; only a new one shows that the node can be reached"
 }
 
 refuse_beside_another() { # one attempt at a time
@@ -431,6 +449,7 @@ disarm() {
 }
 
 go_back() { # go_back REASON: as it was before this attempt. Every part of it may be repeated
+	rm -f "$at/reserve"
 	put "$at/reason" "$1" && set_phase rolling-back || return 1
 	if put_back 2>>"$at/log"; then steps backward; else failed='putting the files back'; fi
 	if [ -n "$failed" ]; then
@@ -439,7 +458,7 @@ go_back() { # go_back REASON: as it was before this attempt. Every part of it ma
 		return 1
 	fi
 	point current "$base" && get "$at/previous" && point previous "${got:--}" && rm -f "$root/confirmed"
-	# Someone stopped the roll: that says nothing against the release.
+	# Someone stopped the roll, or the worker died: that says nothing against the release.
 	case $1 in
 	cancelled*) ;;
 	*) grep -qx "$target" "$root/rolled-back" 2>/dev/null || printf '%s\n' "$target" >>"$root/rolled-back" ;;
@@ -723,6 +742,8 @@ verb_activate() { # verb_activate TOKEN SECONDS
 	[ "$got" = "$base" ] || end refused "this node holds release $got, but the turn was planned over $base"
 	pointed previous
 	printf '%s\n' "$got" >"$at/previous"
+	connection
+	printf '%s\n' "$got" >"$at/came"
 	lists
 	refuse_foreign
 	prepare
@@ -748,7 +769,12 @@ prepare() { # all that may fail for want of space or rights, before anything has
 prepare_files() {
 	keep && bind_new && bring "$root/releases/$target/files" "$scratch/plain" || return 1
 	sed 's,^,.,' "$scratch/zones" >"$scratch/list"
-	bring "$at/bound" "$scratch/list" && to_disk
+	bring "$at/bound" "$scratch/list" && reserve && to_disk
+}
+
+reserve() { # the old files once more, in whole blocks, and something for notes
+	size=$(($(stat -c %s "$at/keep.tar") + 4096 * $(wc -l <"$scratch/present") + 1048576))
+	fallocate -l "$size" "$at/reserve" || head -c "$size" /dev/zero >"$at/reserve"
 }
 
 change_files() {
@@ -768,7 +794,10 @@ verb_extend() { # verb_extend TOKEN SECONDS
 	guard
 	load "$1"
 	[ "$phase" = activated ] || [ "$phase" = confirmed ] || refuse_phase
-	[ "$phase" = confirmed ] || arm "$2" || end failed "cannot arm the dead-man"
+	if [ "$phase" = activated ]; then
+		refuse_same_connection
+		arm "$2" && true >"$at/met" || end failed "cannot arm the dead-man"
+	fi
 	printf 'phase\t%s\n' "$phase"
 	end ok
 }
@@ -779,6 +808,8 @@ verb_confirm() {
 	case $phase in
 	confirmed) ;;
 	activated)
+		refuse_same_connection
+		rm -f "$at/reserve"
 		put "$root/confirmed" "$token" && point previous "$base" && point current "$target" && sync -f "$root" &&
 			set_phase confirmed || unwritable
 		disarm
@@ -844,7 +875,12 @@ verb_deadman() { # verb_deadman TOKEN UNIT: a timer that was replaced by a later
 	case $phase in
 	activating | activated)
 		[ "$got" = "$2" ] || end ok "another timer is armed"
-		back_or_stuck "nobody confirmed in time"
+		# The release let the worker in: that it did not come again is not the release's fault.
+		if [ -e "$at/met" ]; then
+			back_or_stuck "cancelled: the worker came back, and then no more"
+		else
+			back_or_stuck "nobody confirmed in time"
+		fi
 		;;
 	rolling-back) back_or_stuck "going back was interrupted" ;;
 	staged) retire "nobody confirmed in time" ;;

@@ -280,6 +280,65 @@ async fn a_full_disk_at_activation_leaves_the_old_release() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "lab: needs root"]
+async fn a_disk_that_fills_after_the_activation_does_not_keep_the_node_from_going_back() {
+    let (bench, one, two) = prepared(|_| ()).await;
+    bench.activate("1-b", 600).await.unwrap();
+    bench.node().fill_disk().unwrap();
+    let full = bench.sh("dd if=/dev/zero of=/var/tmp/more bs=64k count=1 2>&1 || true");
+    assert!(full.contains("No space left"), "{full}");
+    bench.rollback("1-b").await.unwrap();
+    assert_old(&bench, &one, &two).await;
+    bench.node().free_disk().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "lab: needs root"]
+async fn a_worker_that_came_back_and_then_died_does_not_condemn_its_release() {
+    let (bench, one, two) = prepared(|_| ()).await;
+    bench.activate("1-b", 60).await.unwrap();
+    let (fence, name) = (fence(1), &bench.name);
+    bench.nodes.extend(&fence, "1-b", name, 1).await.unwrap();
+    bench.wait_rolled_back().await;
+    assert_eq!(bench.read(OLD), "old\n");
+    let state = bench.status().await;
+    assert_eq!(state.rolled_back, []);
+    let attempt = state.attempt.unwrap();
+    assert!(attempt.reason.starts_with("cancelled"), "{attempt:?}");
+    bench.roll("1-c", &turn(Some(&one), &two), &two).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "lab: needs root"]
+async fn the_connection_that_activated_can_neither_extend_nor_confirm() {
+    for (user, sudo) in [("root", ""), ("admin", "sudo -n ")] {
+        let bench = Bench::boot_as(user, !sudo.is_empty());
+        let one = release(&[(OLD, "old\n")]);
+        bench.stage("1-a", None, &one).await;
+        let agent = bench.sh("readlink /var/lib/windlass/agent");
+        let agent =
+            format!("{sudo}sh {agent} VERB --fence 1 --holder roll-1 --cluster example 1-a 60");
+        // All of them over one connection, and then the last one over another.
+        let ssh = |script: &str| {
+            let output = bench.node().ssh_command(user).arg(script).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let calls = ["activate", "extend", "confirm"].map(|verb| agent.replace("VERB", verb));
+        let said = ssh(&calls.join("; "));
+        let ends: Vec<&str> = said
+            .lines()
+            .filter(|line| line.starts_with("end"))
+            .collect();
+        assert!(ends[0].starts_with("end\tok"), "{said}");
+        assert!(ends[1].starts_with("end\trefused"), "{said}");
+        assert!(ends[2].starts_with("end\trefused"), "{said}");
+        assert_eq!(bench.phase().await, AttemptPhase::Activated);
+        assert!(ssh(&calls[2]).contains("end\tok"));
+        assert_eq!(bench.phase().await, AttemptPhase::Confirmed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "lab: needs root"]
 async fn a_read_only_directory_changes_nothing() {
     let bench = Bench::boot();
     let inner = "/etc/demo/inner/x.conf";

@@ -25,6 +25,7 @@ use crate::ids::{ClusterName, ComponentName, Digest, NodeName, NodePath};
 use crate::release::Command;
 
 pub use crate::model::OnFailure;
+pub(crate) use guards::CANCELLED;
 pub use make::{Adopt, Input, base_commit, make};
 pub use outline::{Inventory, Outline};
 

@@ -8,7 +8,7 @@ use super::next::{forward, must_go_back};
 use super::state::{Doubt, IllegalEvent, NodeRoll, Place, RollState};
 use crate::ids::NodeName;
 use crate::outcome::Failure;
-use crate::plan::Plan;
+use crate::plan::{CANCELLED, Plan};
 
 impl RollState {
     pub fn apply(&mut self, plan: &Plan, entry: &Entry) -> Result<(), IllegalEvent> {
@@ -226,7 +226,12 @@ impl RollState {
             }
             Fate::WentBack { reason } => {
                 self.change(name, |node| node.place = Place::Back);
-                let failure = failure(name, "confirm", "went back by itself", reason);
+                // Its worker was gone, and nothing speaks against the release.
+                let failure = if reason.starts_with(CANCELLED) {
+                    failure(name, "cancel", CANCELLED, reason)
+                } else {
+                    failure(name, "confirm", "went back by itself", reason)
+                };
                 self.failure.get_or_insert(failure);
             }
             Fate::Stuck { message } => self.stuck(name, message),

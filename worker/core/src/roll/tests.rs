@@ -32,6 +32,7 @@ fn plan() -> Plan {
     World::new(bundle("new", parts.to_vec()), states).plan()
 }
 
+#[derive(Clone)]
 struct Roll {
     plan: Plan,
     state: RollState,
@@ -308,17 +309,26 @@ fn a_node_that_heals_itself_after_a_lost_connection_fails_the_roll() {
         message,
     })
     .unwrap();
-    let fate = Fate::WentBack {
-        reason: "nobody confirmed in time".into(),
-    };
-    roll.note(RollEvent::Learned { node: a, fate }).unwrap();
-    match roll.next().as_slice() {
-        [Step::Finish(outcome @ Outcome::RolledBack { failure, nodes, .. })] => {
-            assert_eq!(failure.message, "nobody confirmed in time");
-            assert_eq!(*nodes, [node("a")]);
-            assert!(outcome.quarantines());
+    // What the dead-man says when nobody ever came back, and when the worker came and then died.
+    for (reason, condemned) in [
+        ("nobody confirmed in time", true),
+        ("cancelled: gone", false),
+    ] {
+        let mut roll = roll.clone();
+        let fate = Fate::WentBack {
+            reason: reason.into(),
+        };
+        let node_a = a.clone();
+        roll.note(RollEvent::Learned { node: node_a, fate })
+            .unwrap();
+        match roll.next().as_slice() {
+            [Step::Finish(outcome @ Outcome::RolledBack { failure, nodes, .. })] => {
+                assert_eq!(failure.message, reason);
+                assert_eq!(*nodes, [node("a")]);
+                assert_eq!(outcome.quarantines(), condemned);
+            }
+            other => panic!("{other:?}"),
         }
-        other => panic!("{other:?}"),
     }
 }
 
