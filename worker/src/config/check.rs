@@ -137,6 +137,12 @@ fn access(repository: &RepositoryConfig, transport: Transport) -> Result<(), Wro
             "remove it, or use an https URL",
         ));
     }
+    if repository.ca_file.is_some() && transport != Transport::Https {
+        return Err((
+            "`repository.ca_file` is for https only",
+            "remove it, or use an https URL",
+        ));
+    }
     let key = repository.key_file.is_some() || !repository.host_keys.is_empty();
     if key && transport != Transport::Ssh {
         return Err((

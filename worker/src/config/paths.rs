@@ -34,7 +34,12 @@ impl Bases<'_> {
         }
         for cluster in &mut config.clusters {
             let repository = &mut cluster.value.repository;
-            let files = [&mut repository.token_file, &mut repository.key_file];
+            let files = [
+                &mut repository.token_file,
+                &mut repository.key_file,
+                &mut repository.ca_file,
+                &mut repository.signed_by,
+            ];
             for path in files.into_iter().flatten() {
                 self.path(path)?;
             }

@@ -127,6 +127,12 @@ clusters:
             ),
             (", token_file: token", ", key_file: key", ":6:", "ssh"),
             (
+                "key_file: $",
+                "ca_file: ca\n      key_file: $",
+                ":10:",
+                "ca_file",
+            ),
+            (
                 "host_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA]",
                 "host_keys: []",
                 ":10:",

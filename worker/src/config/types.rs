@@ -103,6 +103,10 @@ pub struct RepositoryConfig {
     pub user: String,
     /// File with an access token, for https.
     pub token_file: Option<PathBuf>,
+    /// PEM file with the authority that the Git server's certificate must come from; absent: the machine's roots.
+    pub ca_file: Option<PathBuf>,
+    /// File of those who may sign commits, as ssh-keygen's ALLOWED SIGNERS; absent: signatures are not looked at.
+    pub signed_by: Option<PathBuf>,
     /// File with a private deploy key, for ssh.
     pub key_file: Option<PathBuf>,
     /// The Git server's host keys as `ssh-keyscan` prints them, without the host name: `ssh-ed25519 AAAA…`.

@@ -85,6 +85,9 @@ impl<F: Fleet> Deploy<F> {
         if kind == EventKind::Moved && self.is_settled(&commit).await? {
             return Ok(None);
         }
+        if let Err(error) = self.source.verify(&commit).await {
+            return Ok(Some(self.unreadable(of_git(error)?).await?));
+        }
         let prepared = self.prepare(&commit).await?;
         let Some(rendered) = sound(&prepared) else {
             return Ok(Some(refused(&prepared, None, prepared.findings.clone())));

@@ -45,6 +45,8 @@ pub fn of_git(error: GitError) -> Result<Findings, Trouble> {
             .hint("create the branch, or mend `repository.branch` in the worker's configuration"),
         GitError::Denied { .. } => Finding::error(codes::REMOTE_DENIED, message)
             .hint("mend the token, key or host keys in the worker's configuration; the files are read anew each time"),
+        GitError::Untrusted { .. } => Finding::error(codes::UNTRUSTED, message)
+            .hint("sign it (`git commit --amend -S`), or add the signer to the file that `repository.signed_by` names"),
         GitError::Away { .. } => return Err(Trouble::Later(message)),
         GitError::Damaged { .. } | GitError::NoCommit { .. } | GitError::Unreadable { .. } => {
             return Err(Trouble::Broken(error.into()));

@@ -9,7 +9,7 @@ use git2::{ErrorCode, Oid, Repository};
 use windlass_core::snapshot::Snapshot;
 
 use super::remote::Remote;
-use super::{GitError, limits, tree};
+use super::{GitError, limits, signature, tree};
 
 /// Where the mirror keeps what it fetched: outside of `refs/heads`, so that nobody mistakes it for a branch.
 const FETCHED: &str = "refs/windlass/watched";
@@ -59,6 +59,18 @@ impl Mirror {
         let repository = self.open()?;
         let commit = find(&repository, commit)?;
         tree::snapshot_of(&repository, &commit, &self.folder).map_err(|error| self.damaged(&error))
+    }
+
+    /// Where signatures are required: whether this commit has one that counts.
+    pub fn verify(&self, commit: &str) -> Result<(), GitError> {
+        limits::apply();
+        let Some(signers) = &self.remote.signers else {
+            return Ok(());
+        };
+        signature::verify(&self.open()?, commit, signers).map_err(|error| GitError::Untrusted {
+            commit: commit.to_owned(),
+            why: format!("{error:#}"),
+        })
     }
 
     pub fn step(&self, from: &str, to: &str) -> Result<Step, GitError> {

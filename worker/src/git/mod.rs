@@ -1,10 +1,12 @@
 //! Definitions out of Git, read from its objects and never checked out: nothing a repository holds is
 //! followed, executed or written to disk.
 
+mod authority;
 pub mod checkout;
 pub mod limits;
 pub mod mirror;
 pub mod remote;
+mod signature;
 pub mod source;
 pub mod tree;
 
@@ -26,6 +28,9 @@ pub enum GitError {
     Damaged { dir: String, why: String },
     #[error("{rev:?} names no commit: {why}")]
     NoCommit { rev: String, why: String },
+    /// A signature is required, and this commit has none that counts.
+    #[error("commit {commit} is not to be trusted: {why}")]
+    Untrusted { commit: String, why: String },
     #[error("cannot read {path}: {why}")]
     Unreadable { path: String, why: String },
 }
@@ -34,8 +39,10 @@ impl GitError {
     fn of_remote(url: &str, error: &git2::Error) -> Self {
         let url = url.to_owned();
         let why = error.message().to_owned();
+        // libgit2 has no code of its own for a certificate that OpenSSL refused.
         let denied = matches!(error.code(), ErrorCode::Auth | ErrorCode::Certificate)
-            || matches!(error.class(), ErrorClass::Callback);
+            || matches!(error.class(), ErrorClass::Callback)
+            || why.contains("certificate is invalid");
         if denied {
             Self::Denied { url, why }
         } else {
@@ -44,5 +51,7 @@ impl GitError {
     }
 }
 
+#[cfg(test)]
+mod signature_tests;
 #[cfg(test)]
 mod tests;

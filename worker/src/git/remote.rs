@@ -10,6 +10,8 @@ use git2::{
     CertificateCheckStatus, Cred, CredentialType, FetchOptions, RemoteCallbacks, RemoteRedirect,
 };
 
+use super::authority;
+
 /// How often credentials are offered before giving up: libgit2 asks again after every rejection.
 const MAX_TRIES: u32 = 3;
 
@@ -20,6 +22,10 @@ pub struct Remote {
     pub url: String,
     pub branch: String,
     pub access: Access,
+    /// PEM file with the only authorities whose certificate counts for https; absent: the machine's roots.
+    pub authorities: Option<PathBuf>,
+    /// ssh-keygen's file of those who may sign what is rolled out; absent: nothing needs a signature.
+    pub signers: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -53,7 +59,7 @@ impl Remote {
         callbacks.credentials(move |url, user, allowed| {
             tries += 1;
             if tries > MAX_TRIES {
-                return Err(git2::Error::from_str("the credentials were refused"));
+                return Err(denied("the credentials were refused"));
             }
             self.credentials(url, user, allowed)
         });
@@ -72,9 +78,7 @@ impl Remote {
             return Cred::username(user);
         }
         match &self.access {
-            Access::Open => Err(git2::Error::from_str(
-                "it asks for credentials and none are configured",
-            )),
+            Access::Open => Err(denied("it asks for credentials and none are configured")),
             Access::Token { user, file } => Cred::userpass_plaintext(user, &secret(file)?),
             Access::Key { file, .. } => Cred::ssh_key_from_memory(user, None, &secret(file)?, None),
         }
@@ -85,11 +89,11 @@ impl Remote {
         certificate: &Cert<'_>,
         host: &str,
     ) -> Result<CertificateCheckStatus, git2::Error> {
-        let Some(offered) = certificate.as_hostkey() else {
-            // TLS: OpenSSL's own verification against the system's roots stands.
-            return Ok(CertificateCheckStatus::CertificatePassthrough);
-        };
-        let Access::Key { host_keys, .. } = &self.access else {
+        if let Some(offered) = certificate.as_x509() {
+            return self.authority(offered.data(), host);
+        }
+        let offered = certificate.as_hostkey();
+        let (Some(offered), Access::Key { host_keys, .. }) = (offered, &self.access) else {
             return Err(certificate_error(host, "no host key is pinned"));
         };
         let offered = offered.hostkey().unwrap_or_default();
@@ -102,12 +106,31 @@ impl Remote {
             ))
         }
     }
+
+    fn authority(
+        &self,
+        certificate: &[u8],
+        host: &str,
+    ) -> Result<CertificateCheckStatus, git2::Error> {
+        let Some(file) = &self.authorities else {
+            // OpenSSL's own verification against the system's roots stands.
+            return Ok(CertificateCheckStatus::CertificatePassthrough);
+        };
+        authority::verify(file, certificate, host)
+            .map(|()| CertificateCheckStatus::CertificateOk)
+            .map_err(|why| certificate_error(host, &why))
+    }
+}
+
+/// A person must mend it: trying again later would not.
+fn denied(why: &str) -> git2::Error {
+    git2::Error::new(git2::ErrorCode::Auth, git2::ErrorClass::Callback, why)
 }
 
 fn certificate_error(host: &str, why: &str) -> git2::Error {
     git2::Error::new(
         git2::ErrorCode::Certificate,
-        git2::ErrorClass::Ssh,
+        git2::ErrorClass::Net,
         format!("{host}: {why}"),
     )
 }
@@ -124,7 +147,7 @@ fn same_key(pinned: &str, offered: &[u8]) -> bool {
 fn secret(file: &Path) -> Result<String, git2::Error> {
     std::fs::read_to_string(file)
         .map(|text| text.trim_end().to_owned() + if is_key(&text) { "\n" } else { "" })
-        .map_err(|error| git2::Error::from_str(&format!("cannot read {}: {error}", file.display())))
+        .map_err(|error| denied(&format!("cannot read {}: {error}", file.display())))
 }
 
 /// OpenSSH keys must end with a line break, tokens must not.

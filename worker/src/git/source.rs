@@ -49,6 +49,11 @@ impl Source {
         self.run(move |mirror| mirror.snapshot(&commit)).await
     }
 
+    pub async fn verify(&self, commit: &str) -> Result<(), GitError> {
+        let commit = commit.to_owned();
+        self.run(move |mirror| mirror.verify(&commit)).await
+    }
+
     pub async fn step(&self, from: &str, to: &str) -> Result<Step, GitError> {
         let (from, to) = (from.to_owned(), to.to_owned());
         self.run(move |mirror| mirror.step(&from, &to)).await

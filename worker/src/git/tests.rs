@@ -74,6 +74,8 @@ fn mirror(dir: &Path, url: &str, folder: &str) -> Mirror {
         url: url.to_owned(),
         branch: "main".to_owned(),
         access: Access::Open,
+        authorities: None,
+        signers: None,
     };
     Mirror::new(dir.join("mirror.git"), remote, folder.to_owned())
 }

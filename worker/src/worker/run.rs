@@ -201,6 +201,8 @@ fn deployer(
         url: repository.url.value.clone(),
         branch: repository.branch.clone(),
         access,
+        authorities: repository.ca_file.clone(),
+        signers: repository.signed_by.clone(),
     };
     let dir = config.state.join(format!("{}.git", cluster.name));
     let deploy = Deploy {

@@ -23,7 +23,7 @@ impl Drop for Server {
     }
 }
 
-fn run(program: &str, args: &[&str]) -> String {
+pub(crate) fn run(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {args:?}: {error}");
@@ -110,6 +110,8 @@ impl Server {
                 file: self.path(key),
                 host_keys: vec![pinned],
             },
+            authorities: None,
+            signers: None,
         };
         let mirror = self.path(&format!("{key}-{host}.git"));
         Mirror::new(mirror, remote, String::new()).fetch()

@@ -6,9 +6,11 @@ super::codes! {
     BRANCH_MISSING = "WL602", "the watched branch does not exist",
         "The remote can be reached, but has no branch of the configured name: it was renamed or deleted, or the name in the worker's configuration has a slip. Nodes stay as they are. Create the branch, or change `repository.branch` in the worker's configuration.";
     REMOTE_DENIED = "WL603", "the Git remote refuses the worker",
-        "The remote answered, and said no: the token or deploy key is wrong, was revoked, or may not read the repository; or the SSH host key is none of those pinned. The token and the key are read from their files at every fetch, so replacing the file is enough. A changed host key is never accepted by itself: compare it over another way, then change `repository.host_keys`.";
+        "The remote answered, and said no: the token or deploy key is wrong, was revoked, or may not read the repository; or the SSH host key is none of those pinned. With a private authority, `repository.ca_file` names its certificate. The token and the key are read from their files at every fetch, so replacing the file is enough. A changed host key is never accepted by itself: compare it over another way, then change `repository.host_keys`.";
     ANOTHER_CLUSTER = "WL604", "the repository defines another cluster",
         "The name in the repository's `cluster.yaml` is not the one under which the worker watches this repository. Nodes remember which cluster they belong to, and a mixed-up URL must not move them to another one.";
+    UNTRUSTED = "WL605", "the commit bears no signature that counts",
+        "`repository.signed_by` in the worker's configuration names who may sign what is rolled out, and the newest commit of the watched branch is not signed by one of them. It alone is looked at: its signature covers its whole tree. Commits are signed with SSH keys: `git config gpg.format ssh`, `git config user.signingkey ~/.ssh/id_ed25519.pub`, `git commit -S`. A merge that a forge makes is signed by the forge's key or by none; merge on a machine with your key instead. Nodes stay as they are.";
     CONFIG_CLUSTERS = "WL611", "the worker's configuration lists its clusters wrongly",
         "Each entry of `clusters` in `worker.yaml` has a name of its own, which is the name in that repository's `cluster.yaml`, and a poll interval of at least a second.";
     CONFIG_REPOSITORY = "WL612", "a repository is configured wrongly",

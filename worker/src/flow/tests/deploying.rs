@@ -5,6 +5,9 @@ use windlass_core::outcome::Outcome;
 
 use super::world::World;
 use crate::flow::trouble::Trouble;
+use crate::git::mirror::Mirror;
+use crate::git::remote::{Access, Remote};
+use crate::git::source::Source;
 use crate::queue::EventKind::{Asked, Moved, Sweep};
 use crate::roll::RollPermit;
 
@@ -136,6 +139,23 @@ async fn a_node_that_was_away_catches_up() {
     assert_eq!(word(world.run(Sweep).await.as_ref()), "rolled out");
     assert_eq!(world.fleet.commits().len(), 2);
     assert_eq!(world.fleet.activations(), ["one", "two"]);
+}
+
+#[tokio::test]
+async fn a_commit_without_a_signature_that_counts_is_refused() {
+    let mut world = World::new();
+    let remote = Remote {
+        url: world.dir.path().join("origin").display().to_string(),
+        branch: "main".to_owned(),
+        access: Access::Open,
+        authorities: None,
+        signers: Some("/dev/null".into()),
+    };
+    let mirror = world.dir.path().join("signed.git");
+    world.deploy.source = Source::new(Mirror::new(mirror, remote, String::new()));
+    let report = world.run(Moved).await.unwrap();
+    assert_eq!(World::refusal(&report), BTreeSet::from(["WL605"]));
+    assert!(world.fleet.activations().is_empty());
 }
 
 #[tokio::test]

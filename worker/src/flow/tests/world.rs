@@ -137,6 +137,8 @@ fn deploy(dir: &std::path::Path, url: &str, fleet: &Memory) -> Deploy<Memory> {
         url: url.to_owned(),
         branch: "main".to_owned(),
         access: Access::Open,
+        authorities: None,
+        signers: None,
     };
     Deploy {
         cluster: "example".parse().unwrap(),
