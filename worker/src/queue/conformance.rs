@@ -24,6 +24,7 @@ where
     order_and_ack(&make().await)
         .await
         .context("order and ack")?;
+    what_follows(&make().await).await.context("what follows")?;
     one_id_is_one_event(&make().await)
         .await
         .context("one id is one event")?;
@@ -59,8 +60,30 @@ async fn order_and_ack<Q: EventQueue>(queue: &Q) -> anyhow::Result<()> {
             lease.event.id
         );
         ensure!(lease.attempt == 1, "attempt {}", lease.attempt);
-        queue.ack(lease).await?;
+        queue.ack(lease, &[]).await?;
     }
+    nothing(queue, &cluster).await
+}
+
+/// A roll's next turn follows from the one before and overtakes what was published earlier.
+async fn what_follows<Q: EventQueue>(queue: &Q) -> anyhow::Result<()> {
+    let cluster = cluster("one")?;
+    for id in ["1", "2"] {
+        queue.publish(&event(&cluster, id)).await?;
+    }
+    let data = serde_json::json!({"roll": "r", "entries": [1, 2]});
+    let turn = Event::new(EventKind::Turn, "/roll", &cluster, "r-1").with(data);
+    queue
+        .ack(take(queue, &cluster).await?, std::slice::from_ref(&turn))
+        .await?;
+    let lease = take(queue, &cluster).await?;
+    ensure!(lease.event == turn, "took {:?}", lease.event);
+    // Said twice, as after a crash between the two halves of an answer, it is still one.
+    ensure!(queue.publish(&turn).await? == Published::Known);
+    queue.ack(lease, &[]).await?;
+    let lease = take(queue, &cluster).await?;
+    ensure!(lease.event.id == "2", "took {}", lease.event.id);
+    queue.ack(lease, &[]).await?;
     nothing(queue, &cluster).await
 }
 
@@ -73,7 +96,7 @@ async fn one_id_is_one_event<Q: EventQueue>(queue: &Q) -> anyhow::Result<()> {
         queue.publish(&event(&cluster, "1")).await? == Published::Known,
         "while it is held"
     );
-    queue.ack(lease).await?;
+    queue.ack(lease, &[]).await?;
     ensure!(
         queue.publish(&event(&cluster, "1")).await? == Published::Known,
         "after it was done"
@@ -87,7 +110,7 @@ async fn one_in_flight<Q: EventQueue>(queue: &Q) -> anyhow::Result<()> {
     queue.publish(&event(&cluster, "2")).await?;
     let first = take(queue, &cluster).await?;
     nothing(queue, &cluster).await?;
-    queue.ack(first).await?;
+    queue.ack(first, &[]).await?;
     ensure!(take(queue, &cluster).await?.event.id == "2");
     Ok(())
 }
@@ -111,11 +134,11 @@ async fn leases_run_out<Q: EventQueue>(queue: &Q) -> anyhow::Result<()> {
         "attempt {}",
         again.attempt
     );
-    match queue.ack(lost).await {
+    match queue.ack(lost, &[]).await {
         Err(QueueError::Lost(_)) => {}
         other => bail!("answering a lease that ran out gave {other:?}"),
     }
-    queue.ack(again).await?;
+    queue.ack(again, &[]).await?;
     nothing(queue, &cluster).await
 }
 
@@ -136,7 +159,7 @@ async fn extended_leases_stay<Q: EventQueue>(queue: &Q) -> anyhow::Result<()> {
         second = queue.next(&cluster) => bail!("given out twice: {second:?}"),
         () = tokio::time::sleep(queue.patience() * 3) => {}
     }
-    queue.ack(lease).await?;
+    queue.ack(lease, &[]).await?;
     nothing(queue, &cluster).await
 }
 
@@ -153,13 +176,13 @@ async fn retries<Q: EventQueue>(queue: &Q) -> anyhow::Result<()> {
         second.event.id == "mending",
         "a waiting event blocked the one behind it"
     );
-    queue.ack(second).await?;
+    queue.ack(second, &[]).await?;
     let again = take(queue, &cluster).await?;
     ensure!(
         again.event.id == "broken" && again.attempt == 2,
         "{again:?}"
     );
-    queue.ack(again).await?;
+    queue.ack(again, &[]).await?;
     nothing(queue, &cluster).await
 }
 

@@ -95,10 +95,9 @@ impl EmbeddedQueue {
 
 impl EventQueue for EmbeddedQueue {
     async fn publish(&self, event: &Event) -> Result<Published, QueueError> {
-        let body = serde_json::to_string(event).map_err(|e| QueueError::Backend(e.to_string()))?;
-        let (id, cluster) = (event.id.clone(), event.subject.to_string());
+        let row = queueable(event)?;
         let added = self
-            .call(move |connection| insert(connection, &id, &cluster, &body))
+            .call(move |connection| insert(connection, &row))
             .await?;
         if added == 0 {
             return Ok(Published::Known);
@@ -139,14 +138,15 @@ impl EventQueue for EmbeddedQueue {
             .await
     }
 
-    async fn ack(&self, lease: Lease) -> Result<(), QueueError> {
-        self.answer(
-            &lease,
-            "state = 'done', lease = NULL, due = ?2, why = ?3",
-            now(),
-            "",
-        )
-        .await?;
+    async fn ack(&self, lease: Lease, then: &[Event]) -> Result<(), QueueError> {
+        let rows: Vec<Queueable> = then.iter().map(queueable).collect::<Result<_, _>>()?;
+        let token = lease.token.clone();
+        let held = self
+            .call(move |connection| done(connection, &token, &rows))
+            .await?;
+        if !held {
+            return Err(QueueError::Lost(lease.event.id));
+        }
         // The next event of this cluster may be taken now.
         self.published.notify_waiters();
         Ok(())
@@ -230,25 +230,59 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
 }
 
-fn insert(
-    connection: &mut Connection,
-    id: &str,
-    cluster: &str,
-    body: &str,
-) -> rusqlite::Result<usize> {
+/// An event as its row holds it.
+struct Queueable {
+    id: String,
+    cluster: String,
+    body: String,
+}
+
+fn queueable(event: &Event) -> Result<Queueable, QueueError> {
+    let body = serde_json::to_string(event);
+    Ok(Queueable {
+        id: event.id.clone(),
+        cluster: event.subject.to_string(),
+        body: body.map_err(|e| QueueError::Backend(e.to_string()))?,
+    })
+}
+
+fn insert(connection: &mut Connection, event: &Queueable) -> rusqlite::Result<usize> {
     let now = now();
     let transaction = connection.transaction()?;
     transaction.execute(
         "DELETE FROM event WHERE state = 'done' AND due < ?1",
         [now - REMEMBERED_MS],
     )?;
-    let added = transaction.execute(
-        "INSERT INTO event (id, cluster, body, state, published, due) VALUES (?1, ?2, ?3, 'ready', ?4, ?4)
-         ON CONFLICT (id) DO NOTHING",
-        params![id, cluster, body, now],
-    )?;
+    let added = add(&transaction, event, now)?;
     transaction.commit()?;
     Ok(added)
+}
+
+fn add(connection: &Connection, event: &Queueable, now: i64) -> rusqlite::Result<usize> {
+    connection.execute(
+        "INSERT INTO event (id, cluster, body, state, published, due) VALUES (?1, ?2, ?3, 'ready', ?4, ?4)
+         ON CONFLICT (id) DO NOTHING",
+        params![event.id, event.cluster, event.body, now],
+    )
+}
+
+/// Whether the event was still held; only then it is done, and what follows from it is there.
+fn done(connection: &mut Connection, token: &str, then: &[Queueable]) -> rusqlite::Result<bool> {
+    let now = now();
+    let transaction = connection.transaction()?;
+    let changed = transaction.execute(
+        "UPDATE event SET state = 'done', lease = NULL, due = ?2, why = ''
+         WHERE lease = ?1 AND state = 'leased'",
+        params![token, now],
+    )?;
+    if changed == 0 {
+        return Ok(false);
+    }
+    for event in then {
+        add(&transaction, event, now)?;
+    }
+    transaction.commit()?;
+    Ok(true)
 }
 
 enum Taken {
@@ -260,14 +294,15 @@ enum Taken {
     },
 }
 
-/// The oldest event that is due, unless another one of this cluster is held.
+/// The oldest event that is due, a roll's next turn before all others; nothing while another one of this cluster
+/// is held.
 const TAKE: &str = "
     UPDATE event SET state = 'leased', lease = ?3, leased_until = ?2 + ?4, attempts = attempts + 1
     WHERE seq = (
         SELECT seq FROM event
         WHERE cluster = ?1 AND ((state = 'ready' AND due <= ?2) OR (state = 'leased' AND leased_until <= ?2))
           AND NOT EXISTS (SELECT 1 FROM event WHERE cluster = ?1 AND state = 'leased' AND leased_until > ?2)
-        ORDER BY seq LIMIT 1)
+        ORDER BY json_extract(body, '$.type') IS NOT 'windlass.roll.turn.v1', seq LIMIT 1)
     RETURNING seq, body, attempts";
 
 fn take(connection: &Connection, cluster: &str, patience: i64) -> rusqlite::Result<Taken> {

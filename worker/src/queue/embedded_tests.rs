@@ -24,7 +24,14 @@ async fn events_of_another_version_end_among_the_dead() {
     let queue = EmbeddedQueue::new(store, Duration::from_secs(1));
     let cluster: ClusterName = "example".parse().unwrap();
     queue
-        .call(|connection| insert(connection, "strange", "example", "{\"type\":\"new\"}"))
+        .call(|connection| {
+            let strange = Queueable {
+                id: "strange".to_owned(),
+                cluster: "example".to_owned(),
+                body: "{\"type\":\"new\"}".to_owned(),
+            };
+            insert(connection, &strange)
+        })
         .await
         .unwrap();
     let event = Event::new(super::super::EventKind::Sweep, "/timer", &cluster, "plain");

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use windlass_core::ids::ClusterName;
 
 /// One reason to look at a cluster.
@@ -20,6 +21,9 @@ pub struct Event {
     pub subject: ClusterName,
     #[schemars(with = "String")]
     pub time: Timestamp,
+    /// What only the sender knows: how far a roll has come, what a person asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Value>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +43,9 @@ pub enum EventKind {
     /// A person wants another look: after a quarantine was lifted or a rewind accepted.
     #[serde(rename = "windlass.asked.v1")]
     Asked,
+    /// The next turn of a roll under way. It comes before every other reason to look.
+    #[serde(rename = "windlass.roll.turn.v1")]
+    Turn,
 }
 
 impl EventKind {
@@ -48,6 +55,7 @@ impl EventKind {
             Self::Moved => "push",
             Self::Sweep => "sweep",
             Self::Asked => "asked",
+            Self::Turn => "turn",
         }
     }
 }
@@ -66,7 +74,13 @@ impl Event {
             source: source.to_owned(),
             subject: subject.clone(),
             time: Timestamp::now(),
+            data: None,
         }
+    }
+
+    pub fn with(mut self, data: Value) -> Self {
+        self.data = Some(data);
+        self
     }
 }
 
@@ -83,6 +97,8 @@ mod tests {
             serde_json::to_string(&event).unwrap(),
             r#"{"specversion":"1.0","id":"7","type":"windlass.git.moved.v1","source":"/hooks/git","subject":"example","time":"1970-01-01T00:00:00Z"}"#
         );
+        let with = serde_json::to_string(&event.with(serde_json::json!({"roll": 7}))).unwrap();
+        assert!(with.ends_with(r#","data":{"roll":7}}"#), "{with}");
     }
 
     #[test]

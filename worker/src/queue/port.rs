@@ -76,7 +76,8 @@ pub trait EventQueue: Send + Sync {
     fn publish(&self, event: &Event) -> impl Future<Output = Result<Published, QueueError>> + Send;
 
     /// Waits for an event of this cluster and takes it. While it is held no other event of the cluster is
-    /// given out. One that waits for another attempt does not block those behind it.
+    /// given out. One that waits for another attempt does not block those behind it. A roll's next turn comes
+    /// first, then the oldest.
     fn next(&self, cluster: &ClusterName)
     -> impl Future<Output = Result<Lease, QueueError>> + Send;
 
@@ -86,8 +87,13 @@ pub trait EventQueue: Send + Sync {
     /// Holds the event for another `patience`.
     fn extend(&self, lease: &Lease) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// Done; it never comes again.
-    fn ack(&self, lease: Lease) -> impl Future<Output = Result<(), QueueError>> + Send;
+    /// Done; it never comes again. `then` is what follows from it: durable before the event is forgotten, so
+    /// that a crash in between repeats the event and never loses what comes next.
+    fn ack(
+        &self,
+        lease: Lease,
+        then: &[Event],
+    ) -> impl Future<Output = Result<(), QueueError>> + Send;
 
     /// To be given out again after `delay`.
     fn retry(

@@ -75,7 +75,7 @@ async fn work<Q: EventQueue, H: Handler>(
     };
     let attempt = lease.attempt;
     match answer {
-        Answer::Done => queue.ack(lease).await,
+        Answer::Done => queue.ack(lease, &[]).await,
         Answer::Later(why) => queue.retry(lease, delay_after(attempt), &why).await,
         Answer::Broken(why) if attempt < MAX_BREAKS => {
             tracing::error!(
