@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use windlass_core::ids::{NodeName, NodePath};
+use windlass_core::observed::Observed;
 use windlass_core::outcome::Outcome;
 use windlass_core::plan::{Adopt, Plan};
 use windlass_core::report;
@@ -16,14 +18,14 @@ use super::args::RollArgs;
 use super::nodes::state_of;
 use super::progress::Live;
 use super::session::Session;
-use crate::flow::plan::{self, Planned, Wishes};
+use crate::flow::plan::{self, Wishes};
 use crate::flow::prepare::{Prepared, Rendered};
 use crate::node::Nodes;
 use crate::probe::NetProber;
-use crate::roll::{Driver, RollPermit, StoreJournal};
+use crate::roll::{Driver, RollPermit, StoreJournal, observe};
 use crate::store::Store;
 
-/// A checked commit: its plan can be made, again and again.
+/// A commit that renders; once its checks have passed, its plan can be made, again and again.
 struct Candidate {
     prepared: Prepared,
     rendered: Rendered,
@@ -31,9 +33,11 @@ struct Candidate {
 }
 
 /// `None` where the commit has errors; they were shown.
-async fn candidate(session: &Session<'_>, rev: &str) -> anyhow::Result<Option<Candidate>> {
-    let prepared = session.check(Some(rev)).await?;
-    let Some(rendered) = session.accept(&prepared).cloned() else {
+fn candidate(session: &Session<'_>, rev: &str) -> anyhow::Result<Option<Candidate>> {
+    let prepared = session.render(Some(rev))?;
+    let sound = prepared.rendered.clone();
+    let Some(rendered) = sound.filter(|_| !prepared.findings.has_errors()) else {
+        session.show(&prepared);
         return Ok(None);
     };
     let nodes = session.nodes(&rendered.model)?;
@@ -45,12 +49,27 @@ async fn candidate(session: &Session<'_>, rev: &str) -> anyhow::Result<Option<Ca
 }
 
 impl Candidate {
-    async fn plan(&self, session: &Session<'_>, wishes: &Wishes) -> Planned {
+    /// Asks the real programs and, in the meantime, the nodes: both are mostly waiting. `None` where a check has
+    /// found errors; they were shown.
+    async fn examine(&mut self, session: &Session<'_>) -> anyhow::Result<Option<Observed>> {
+        let names: Vec<NodeName> = self.rendered.model.nodes.keys().cloned().collect();
+        let nodes = Arc::clone(&self.nodes);
+        let mut asked = JoinSet::new();
+        asked.spawn(async move { observe::all(&nodes, names).await });
+        session.examine(&mut self.prepared).await?;
+        session.show(&self.prepared);
+        if self.prepared.findings.has_errors() {
+            return Ok(None);
+        }
         let bar = session.output.progress("asks the nodes");
-        let base = async |commit: &str| session.inventory(commit);
-        let planned = plan::make(&self.nodes, &self.prepared, &self.rendered, wishes, base).await;
+        let observed = asked.join_next().await;
         bar.finish_and_clear();
-        planned
+        observed.transpose().context("the nodes could not be asked")
+    }
+
+    fn plan(&self, session: &Session<'_>, observed: &Observed, wishes: &Wishes) -> Plan {
+        let base = |commit: &str| session.inventory(commit);
+        plan::make(observed, &self.prepared, &self.rendered, wishes, base)
     }
 }
 
@@ -63,10 +82,13 @@ pub(super) async fn plan(
         retry: what.retry,
         ..Wishes::default()
     };
-    let Some(candidate) = candidate(session, &what.rev).await? else {
+    let Some(mut candidate) = candidate(session, &what.rev)? else {
         return Ok(Exit::Findings);
     };
-    let plan = candidate.plan(session, &wishes).await.plan;
+    let Some(observed) = candidate.examine(session).await? else {
+        return Ok(Exit::Findings);
+    };
+    let plan = candidate.plan(session, &observed, &wishes);
     show(session, &candidate, &plan, diff).await?;
     let refused = plan.findings.has_errors();
     Ok(if refused { Exit::Findings } else { Exit::Done })
@@ -107,10 +129,10 @@ pub(super) async fn roll(
         retry: what.retry,
         ..Wishes::default()
     };
-    let Some(candidate) = candidate(session, &what.rev).await? else {
+    let Some(candidate) = candidate(session, &what.rev)? else {
         return Ok(Exit::Findings);
     };
-    carry_out(session, &candidate, &wishes, yes).await
+    carry_out(session, candidate, yes, |_, _| wishes).await
 }
 
 pub(super) async fn adopt(
@@ -124,90 +146,91 @@ pub(super) async fn adopt(
     for path in paths {
         wanted.insert((node.clone(), path.parse::<NodePath>()?));
     }
-    let Some(candidate) = candidate(session, "HEAD").await? else {
+    let Some(candidate) = candidate(session, "HEAD")? else {
         return Ok(Exit::Findings);
     };
-    let adopt = if paths.is_empty() {
-        in_the_way(session, &candidate, &node).await
-    } else {
-        Adopt { paths: wanted }
-    };
-    let wishes = Wishes {
-        adopt,
+    let wishes = |candidate: &Candidate, observed: &Observed| Wishes {
+        adopt: if paths.is_empty() {
+            in_the_way(session, candidate, observed, &node)
+        } else {
+            Adopt { paths: wanted }
+        },
         retry: true,
         ..Wishes::default()
     };
-    carry_out(session, &candidate, &wishes, yes).await
+    carry_out(session, candidate, yes, wishes).await
 }
 
 /// Every file that a turn of the node would replace or create: what stands in the way is among them.
-async fn in_the_way(session: &Session<'_>, candidate: &Candidate, node: &NodeName) -> Adopt {
+fn in_the_way(
+    session: &Session<'_>,
+    candidate: &Candidate,
+    observed: &Observed,
+    node: &NodeName,
+) -> Adopt {
     let wishes = Wishes {
         retry: true,
         ..Wishes::default()
     };
-    let planned = candidate.plan(session, &wishes).await;
-    let changes = planned
-        .plan
-        .turns
-        .get(node)
-        .map(|turn| turn.changes.as_slice())
-        .unwrap_or_default();
+    let plan = candidate.plan(session, observed, &wishes);
+    let turn = plan.turns.get(node);
+    let changes = turn.map(|turn| turn.changes.as_slice()).unwrap_or_default();
     let mut paths: BTreeSet<(NodeName, NodePath)> = changes
         .iter()
         .map(|change| (node.clone(), change.path.clone()))
         .collect();
-    if let Some(state) = planned.observed.nodes.get(node).and_then(state_of) {
+    if let Some(state) = observed.nodes.get(node).and_then(state_of) {
         paths.extend(state.drift.keys().map(|path| (node.clone(), path.clone())));
     }
     Adopt { paths }
 }
 
-/// The permit comes before the plan: no roll of this state directory can end in between and leave the plan stale.
+/// The permit comes before the nodes are asked: no roll of this state directory can end in between and leave the
+/// plan stale.
 async fn carry_out(
     session: &Session<'_>,
-    candidate: &Candidate,
-    wishes: &Wishes,
+    mut candidate: Candidate,
     yes: bool,
+    wishes: impl FnOnce(&Candidate, &Observed) -> Wishes,
 ) -> anyhow::Result<Exit> {
     let state = session.state_dir()?;
-    let cluster = &candidate.rendered.model.cluster.name;
-    let Some(permit) = RollPermit::take(&state, cluster)? else {
+    let cluster = candidate.rendered.model.cluster.name.clone();
+    let Some(permit) = RollPermit::take(&state, &cluster)? else {
         bail!("another windlass rolls {cluster} right now; wait for it, or stop it");
     };
     let driver = driver(session, &candidate.nodes, &state)?;
-    if let Some(outcome) = driver.resume(&permit, cluster).await? {
+    if let Some(outcome) = driver.resume(&permit, &cluster).await? {
         session.output.note(&format!(
             "an unfinished roll was finished first: {}",
             outcome.word()
         ));
     }
-    let plan = &candidate.plan(session, wishes).await.plan;
+    let Some(observed) = candidate.examine(session).await? else {
+        return Ok(Exit::Findings);
+    };
+    let wishes = wishes(&candidate, &observed);
+    let plan = candidate.plan(session, &observed, &wishes);
     if plan.findings.has_errors() {
         return finish(
             session,
-            plan,
+            &plan,
             &Outcome::Refused {
                 findings: plan.findings.clone(),
             },
         );
     }
     if !plan.turns.is_empty() && !yes {
-        session.output.error(report::plan::text(plan).trim_end());
+        session.output.error(report::plan::text(&plan).trim_end());
         if !session.output.confirm("Roll this out?") {
             session.output.error("nothing was changed");
             return Ok(Exit::Findings);
         }
     }
+    let bundle = Arc::clone(&candidate.rendered.bundle);
     let outcome = driver
-        .drive(
-            &permit,
-            plan.clone(),
-            Arc::clone(&candidate.rendered.bundle),
-            &holder(),
-        )
+        .drive(&permit, plan.clone(), bundle, &holder())
         .await?;
-    finish(session, plan, &outcome)
+    finish(session, &plan, &outcome)
 }
 
 type CliDriver = Driver<Nodes, NetProber, StoreJournal>;

@@ -17,7 +17,7 @@ use crate::check::{Checker, Limits, Sandbox};
 use crate::flow::prepare::{self, Memory, Prepared, Rendered};
 use crate::git::checkout;
 use crate::materials::Directories;
-use crate::node::{Login, Nodes};
+use crate::node::{Login, Nodes, Target};
 use crate::probe::NetProber;
 
 pub(super) struct Session<'a> {
@@ -71,35 +71,39 @@ impl<'a> Session<'a> {
     /// As `render`, and asks the real programs.
     pub(super) async fn check(&self, rev: Option<&str>) -> anyhow::Result<Prepared> {
         let mut prepared = self.render(rev)?;
+        self.examine(&mut prepared).await?;
+        Ok(prepared)
+    }
+
+    /// Asks the real programs what they say of it.
+    pub(super) async fn examine(&self, prepared: &mut Prepared) -> anyhow::Result<()> {
         let checker = Checker::new(Sandbox::new(Limits::default()));
         let bar = self.output.progress("checks");
         let progress = |step: crate::check::Progress| {
             bar.set_length(step.total as u64);
             bar.set_position(step.done as u64);
         };
-        let checked = prepare::check(
-            &mut prepared,
-            &checker,
-            &self.memory,
-            &progress,
-            &self.cancel,
-        )
-        .await;
+        let checked =
+            prepare::check(prepared, &checker, &self.memory, &progress, &self.cancel).await;
         bar.finish_and_clear();
-        checked.context("stopped")?;
-        Ok(prepared)
+        checked.context("stopped")
     }
 
-    /// Shows what was found, on standard error; `None` where an error means that nothing goes on.
+    /// Shows what was found; `None` where an error means that nothing goes on.
     pub(super) fn accept<'p>(&self, prepared: &'p Prepared) -> Option<&'p Rendered> {
-        let text = self.findings(prepared);
-        if !text.is_empty() {
-            self.output.error(text.trim_end());
-        }
+        self.show(prepared);
         prepared
             .rendered
             .as_ref()
             .filter(|_| !prepared.findings.has_errors())
+    }
+
+    /// Shows what was found, on standard error.
+    pub(super) fn show(&self, prepared: &Prepared) {
+        let text = self.findings(prepared);
+        if !text.is_empty() {
+            self.output.error(text.trim_end());
+        }
     }
 
     pub(super) fn findings(&self, prepared: &Prepared) -> String {
@@ -119,8 +123,8 @@ impl<'a> Session<'a> {
             key: self.global.access.identity.clone(),
             ..Login::default()
         };
-        let nodes = Nodes::new(login, prepare::targets(model))
-            .context("cannot prepare the SSH connections")?;
+        let nodes =
+            Nodes::new(login, Target::all(model)).context("cannot prepare the SSH connections")?;
         Ok(Arc::new(nodes))
     }
 

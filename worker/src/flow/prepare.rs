@@ -1,14 +1,12 @@
 //! From a snapshot to a bundle that the real programs accept: what `check`, `diff`, `plan`, a roll and the worker
 //! have in common. Reads and decides; nothing here can reach a node.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use windlass_core::component::{self, Components};
 use windlass_core::finding::Findings;
-use windlass_core::ids::NodeName;
 use windlass_core::model::{self, Model};
 use windlass_core::release::Bundle;
 use windlass_core::render::{self, component_tests};
@@ -16,7 +14,6 @@ use windlass_core::snapshot::Snapshot;
 
 use crate::check::{Cancelled, Checker, Progress, Remembered};
 use crate::materials::{self, Directories};
-use crate::node::Target;
 
 /// What one preparation leaves for the next, so that a small change costs little.
 #[derive(Debug, Default)]
@@ -103,37 +100,4 @@ pub async fn check(
     }
     prepared.findings = std::mem::take(&mut prepared.findings).sorted();
     Ok(())
-}
-
-/// Where the nodes are, as the repository says.
-pub fn targets(model: &Model) -> BTreeMap<NodeName, Target> {
-    model
-        .nodes
-        .iter()
-        .filter_map(|(name, node)| {
-            let network = node
-                .ssh
-                .network
-                .as_ref()
-                .and_then(|network| model::address_of(node, network));
-            let host = match (&node.ssh.address, network) {
-                (Some(address), _) => address.to_string(),
-                (None, Some(address)) => address.to_string(),
-                (None, None) => return None,
-            };
-            let target = Target {
-                host,
-                port: node.ssh.port.get(),
-                user: node.ssh.user.to_string(),
-                host_keys: node
-                    .ssh
-                    .host_keys
-                    .iter()
-                    .map(|key| key.to_string())
-                    .collect(),
-                sudo: node.ssh.sudo,
-            };
-            Some((name.clone(), target))
-        })
-        .collect()
 }
