@@ -15,6 +15,7 @@ declare -A needs=(
     ["to build"]="gcc make pkg-config libssl-dev git"
     ["to check configurations as the worker does"]="bubblewrap haproxy bind9 bind9-utils iptables openssh-server procps"
     ["to boot the lab's machines"]="mmdebstrap systemd-container iproute2 nftables util-linux openssh-client"
+    ["to test against a message broker"]="rabbitmq-server"
     ["to look at the lab from outside"]="curl bind9-dnsutils socat openssl"
     ["to check the scripts"]="shellcheck"
 )
@@ -42,7 +43,7 @@ if [ "$(id -u)" != 0 ]; then
     as_root=(sudo)
 fi
 
-# We want the programs, not their daemons: HAProxy, BIND and sshd must not start on this machine.
+# We want the programs, not their daemons: HAProxy, BIND, sshd and RabbitMQ must not start on this machine.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
@@ -56,10 +57,11 @@ fi
 # Nor at its next boot; those that were here before are none of our business.
 for package in "${missing[@]}"; do
     case $package in
-    haproxy) service=haproxy ;;
-    bind9) service=named ;;
-    openssh-server) service=ssh ;;
+    haproxy) services=(haproxy) ;;
+    bind9) services=(named) ;;
+    openssh-server) services=(ssh) ;;
+    rabbitmq-server) services=(rabbitmq-server epmd.socket epmd) ;;
     *) continue ;;
     esac
-    "${as_root[@]}" systemctl --quiet disable "$service" 2>/dev/null || true
+    "${as_root[@]}" systemctl --quiet disable "${services[@]}" 2>/dev/null || true
 done

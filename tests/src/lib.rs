@@ -18,6 +18,7 @@
 //! root each is reported by name.
 
 pub mod bench;
+pub mod broker;
 pub mod cluster;
 pub mod demo;
 pub mod lab;
