@@ -17,6 +17,12 @@ fn read(path: &Path) -> anyhow::Result<Config> {
     Ok(config::read(path, credentials.as_deref().map(Path::new))?)
 }
 
+/// Where only the worker's database is spoken to, no key is read: a person's shell has no credentials directory, and
+/// needs none.
+fn read_without_keys(path: &Path) -> anyhow::Result<Config> {
+    Ok(config::read(path, Some(Path::new(config::CREDENTIALS)))?)
+}
+
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
@@ -33,7 +39,7 @@ pub(super) fn worker(path: &Path) -> anyhow::Result<Exit> {
 }
 
 pub(super) fn retry(output: &Output, path: &Path, cluster: &str) -> anyhow::Result<Exit> {
-    let (config, cluster) = (read(path)?, cluster.parse()?);
+    let (config, cluster) = (read_without_keys(path)?, cluster.parse()?);
     let said = runtime()?.block_on(worker::ask::retry(&config, &cluster))?;
     output.text(&format!("{said}\n"));
     Ok(Exit::Done)
@@ -45,7 +51,7 @@ pub(super) fn accept_rewind(
     cluster: &str,
     commit: &str,
 ) -> anyhow::Result<Exit> {
-    let (config, cluster) = (read(path)?, cluster.parse()?);
+    let (config, cluster) = (read_without_keys(path)?, cluster.parse()?);
     let said = runtime()?.block_on(worker::ask::accept_rewind(&config, &cluster, commit))?;
     output.text(&format!("{said}\n"));
     Ok(Exit::Done)

@@ -6,6 +6,7 @@ mod paths;
 mod read;
 mod types;
 
+pub use paths::CREDENTIALS;
 pub use read::{ConfigError, read};
 pub use types::{
     ClusterConfig, Config, HookConfig, LogConfig, LogFormat, RepositoryConfig, SshConfig,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Config;
 
 /// systemd's `LoadCredential` puts files below a folder that only it knows.
-const CREDENTIALS: &str = "$CREDENTIALS_DIRECTORY";
+pub const CREDENTIALS: &str = "$CREDENTIALS_DIRECTORY";
 
 /// What paths of the configuration are taken from.
 pub(super) struct Bases<'a> {

@@ -72,7 +72,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         let name = cluster.name.clone();
         tasks.spawn(end(consume(queue.clone(), deployer, name, stop.clone())));
     }
-    tokio::spawn(watchdog(store, stop.clone()));
+    tokio::spawn(watchdog(store));
     api.ready.store(true, Ordering::Release);
     tell(&[NotifyState::Ready, NotifyState::Status("watching")]);
     tracing::info!(clusters = config.clusters.len(), "the worker is ready");

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio_util::sync::CancellationToken;
 
 use crate::store::Store;
 
@@ -14,21 +13,18 @@ pub(super) fn tell(state: &[NotifyState<'_>]) {
 }
 
 /// Says "alive" as often as the watchdog wants it, each time after the database has answered: a worker whose
-/// database hangs is as good as dead.
-pub(super) async fn watchdog(store: Store, stop: CancellationToken) {
+/// database hangs is as good as dead. Goes on to the process's end: systemd listens while the worker stops, too, and
+/// the last turn may take its time.
+pub(super) async fn watchdog(store: Store) {
     let Some(limit) = sd_notify::watchdog_enabled() else {
         return;
     };
     let mut ticks = tokio::time::interval((limit / 3).max(Duration::from_millis(100)));
     loop {
-        // Goes on while the worker stops: the last turn may take its time.
         ticks.tick().await;
         let alive = store.call(|connection| connection.query_row("SELECT 1", [], |_| Ok(())));
         if alive.await.is_ok() {
             tell(&[NotifyState::Watchdog]);
-        }
-        if stop.is_cancelled() {
-            return;
         }
     }
 }

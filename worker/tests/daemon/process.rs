@@ -304,6 +304,10 @@ fn what_a_person_asks_reaches_a_running_worker() {
     let (commit, _) = world.push("name: [");
     let _worker = world.start();
     world.wait_for_report_of(&commit);
+    // systemd shows the credentials to the worker alone; a person's shell does not need them.
+    let config = fs::read_to_string(world.path("worker.yaml")).unwrap();
+    let key = "ssh: { identity_file: $CREDENTIALS_DIRECTORY/ssh-key }\n";
+    fs::write(world.path("worker.yaml"), config + key).unwrap();
     let ask = |words: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
         command
