@@ -14,5 +14,7 @@ mod login;
 mod packages;
 #[path = "agent/serials.rs"]
 mod serials;
+#[path = "agent/takeover.rs"]
+mod takeover;
 #[path = "agent/turn.rs"]
 mod turn;

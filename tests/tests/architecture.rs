@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// In the core a module uses only modules of earlier rows (or of its own).
-const CORE_ORDER: [&[&str]; 14] = [
+const CORE_ORDER: [&[&str]; 15] = [
     &["ids"],
+    &["fence"],
     &["codes"],
     &["finding"],
     &["snapshot", "materials"],

@@ -10,6 +10,8 @@
 # worker comes back over a new connection and confirms. It opens no port and leaves no process behind.
 #
 #   status                  says what is here; changes nothing
+#   claim                   notes the fence, so that everyone with a smaller one is refused from now on; says who
+#                           held it before, and what is here
 #   stage TOKEN             takes a tar.gz from stdin, verifies every file, installs missing packages
 #   check TOKEN             runs the checks in private mount, network and process namespaces in which the
 #                           new files are at their final paths; the machine itself does not notice
@@ -554,6 +556,12 @@ verb_status() {
 	end ok
 }
 
+verb_claim() { # under the lock: nothing happens between what was noted before and what is told
+	guard
+	printf 'before\t%s\t%s\n' "$highest" "$by"
+	verb_status
+}
+
 verb_stage() { # verb_stage TOKEN
 	case $1 in '' | .* | *[!A-Za-z0-9._-]*) end refused "not a token: $1" ;; esac
 	guard
@@ -954,7 +962,7 @@ main() {
 	scratch=$(mktemp -d /run/windlass.XXXXXX) || end failed "cannot write to /run"
 	trap 'rm -rf "$scratch"' EXIT
 	case $verb in
-	status | read | forget | recover) "verb_$verb" ;;
+	status | claim | read | forget | recover) "verb_$verb" ;;
 	stage | check | confirm | inside | run) "verb_$verb" "${1-}" ;;
 	drain | undrain) verb_drain "$verb" "${1-}" ;;
 	activate | extend | rollback | deadman | logs) "verb_$verb" "${1-}" "${2-}" ;;

@@ -18,6 +18,14 @@ pub struct Fence {
     pub holder: String,
 }
 
+/// What a node said when it was claimed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// The fence that it held until then, and whose it was.
+    pub before: (u64, String),
+    pub state: NodeState,
+}
+
 /// Why a node did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -78,6 +86,12 @@ pub trait NodeReader: Send + Sync {
 }
 
 pub trait NodeWriter: NodeReader {
+    /// Makes the node refuse everyone with a smaller fence, and says what it held before.
+    fn claim(
+        &self,
+        fence: &Fence,
+        node: &NodeName,
+    ) -> impl Future<Output = Result<Claimed, NodeError>> + Send;
     /// Brings the release and the turn to the node and installs missing packages; nothing live is touched.
     fn stage(
         &self,

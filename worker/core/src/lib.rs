@@ -2,12 +2,13 @@
 //! returns. Data flows one way, and a module uses only those above it:
 //!
 //! ```text
-//! ids ─ finding ─ snapshot ─ model ─ component ─ render ─► release ─ check ─ observed ─ plan ─ roll ─ report
+//! ids ─ fence ─ finding ─ snapshot ─ model ─ component ─ render ─► release ─ check ─ observed ─ plan ─ roll ─ report
 //! ```
 
 pub mod check;
 pub mod codes;
 pub mod component;
+pub mod fence;
 pub mod finding;
 pub mod gate;
 pub mod ids;

@@ -90,3 +90,17 @@ pub enum Seen {
     /// It answers, and is not as its file says: another host key, no root. Why, in words.
     Refused(String),
 }
+
+impl Observed {
+    /// The nodes that answered.
+    pub fn states(&self) -> impl Iterator<Item = &NodeState> {
+        self.nodes.values().filter_map(|seen| match seen {
+            Seen::State(state) => Some(state.as_ref()),
+            Seen::Unreachable(_) | Seen::Refused(_) => None,
+        })
+    }
+
+    pub fn highest_fence(&self) -> u64 {
+        self.states().map(|state| state.fence).max().unwrap_or(0)
+    }
+}

@@ -1,6 +1,7 @@
 //! `windlass rollback`: puts the release before the latest turn back, node by node in reverse order.
 
 use anyhow::bail;
+use windlass_core::fence::next_generation;
 use windlass_core::ids::NodeName;
 use windlass_core::model::Model;
 use windlass_core::observed::{Attempt, AttemptPhase, Observed};
@@ -48,7 +49,7 @@ pub(super) async fn run(
     }
     let fence = Fence {
         cluster,
-        number: highest_fence(&observed) + 1,
+        number: next_generation(observed.highest_fence()),
         holder: super::roll::holder(),
     };
     let stuck = take_back(session, &nodes, &fence, &turns).await;
@@ -73,11 +74,6 @@ fn reversed(model: &Model, wanted: &[String]) -> anyhow::Result<Vec<NodeName>> {
     }
     order.reverse();
     Ok(order)
-}
-
-fn highest_fence(observed: &Observed) -> u64 {
-    let states = observed.nodes.values().filter_map(state_of);
-    states.map(|state| state.fence).max().unwrap_or(0)
 }
 
 /// One node after the other; those that could not go back.

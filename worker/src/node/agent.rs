@@ -17,7 +17,7 @@ use super::login::{Login, Target};
 use super::pool::Pool;
 use super::session::Lost;
 use super::{archive, state};
-use crate::ports::{CheckOutput, Fence, NodeError, NodeReader, NodeWriter};
+use crate::ports::{CheckOutput, Claimed, Fence, NodeError, NodeReader, NodeWriter};
 
 const TEXT: &str = include_str!("../../node/agent.sh");
 static PATH: LazyLock<String> =
@@ -245,6 +245,13 @@ impl NodeReader for Nodes {
 }
 
 impl NodeWriter for Nodes {
+    async fn claim(&self, fence: &Fence, node: &NodeName) -> Result<Claimed, NodeError> {
+        let answer = self.change(node, fence, "claim", &[]).await?;
+        let before = state::before(&answer).ok_or_else(|| misread(node, "who held it before"))?;
+        let state = state::parse(&answer).map_err(|what| misread(node, what))?;
+        Ok(Claimed { before, state })
+    }
+
     async fn stage(
         &self,
         fence: &Fence,
@@ -321,6 +328,8 @@ impl NodeWriter for Nodes {
         node: &NodeName,
         seconds: u32,
     ) -> Result<(), NodeError> {
+        // Another worker may have activated, while our connection stood already.
+        self.pool.retire(node).await;
         let seconds = seconds.to_string();
         self.change(node, fence, "extend", &[token, &seconds])
             .await

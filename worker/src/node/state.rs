@@ -40,6 +40,13 @@ pub(super) fn parse(answer: &Answer) -> Result<NodeState, String> {
     Ok(state)
 }
 
+/// Who held the node until it was claimed.
+pub(super) fn before(answer: &Answer) -> Option<(u64, String)> {
+    let values = answer.all("before").next()?;
+    let holder = values.get(1).cloned().unwrap_or_default();
+    Some((values.first()?.parse().ok()?, holder))
+}
+
 fn required<'a>(answer: &'a Answer, key: &'static str) -> Result<&'a str, String> {
     answer.one(key).ok_or_else(|| format!("no line {key}"))
 }

@@ -136,13 +136,19 @@ impl<N: NodeWriter + 'static, P: Prober + 'static> Performer<N, P> {
         RollEvent::Done { node, act }
     }
 
+    /// Whoever asks also claims the node: what it tells stays true of everyone who is behind.
     async fn ask(&self, node: NodeName) -> RollEvent {
-        match self.nodes.status(&node).await {
-            Ok(state) => {
-                let (fence, token) = (&self.fence, self.token(&node));
-                let fate: Fate = fate(&state, fence.number, &fence.holder, token);
+        let fence = &self.fence;
+        match self.nodes.claim(fence, &node).await {
+            Ok(claimed) => {
+                let token = self.token(&node);
+                let fate = fate(&claimed.state, fence.number, &fence.holder, token);
                 RollEvent::Learned { node, fate }
             }
+            Err(NodeError::Fenced { why, .. }) => RollEvent::Learned {
+                node,
+                fate: Fate::Fenced { message: why },
+            },
             Err(error) => RollEvent::NoAnswer {
                 node,
                 message: error.to_string(),

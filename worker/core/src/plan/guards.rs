@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::make::Input;
 use crate::codes::plan as codes;
+use crate::fence::Claim;
 use crate::finding::{Finding, Findings};
 use crate::ids::NodeName;
 use crate::model::Unreachable;
@@ -144,9 +145,11 @@ fn unfinished(node: &NodeName, state: &NodeState, attempt: &Attempt) -> Option<F
         return Some(Finding::error(codes::STUCK, message).on(node).hint(hint));
     }
     in_the_way(attempt).then(|| {
+        let holder = Claim::parse(&state.holder).map(|claim| claim.worker);
+        let holder = holder.as_ref().unwrap_or(&state.holder);
         let message = format!(
-            "{node} is in the middle of roll {} of {}",
-            attempt.fence, state.holder
+            "{node} is in the middle of roll {} of {holder}",
+            attempt.fence
         );
         Finding::error(codes::UNFINISHED, message)
             .on(node)

@@ -10,6 +10,7 @@ use super::outline::{Inventory, Outline};
 use super::waves::waves;
 use super::{FileChange, Plan, Skipped, Timing, Turn, guards, limits};
 use crate::codes::plan as codes;
+use crate::fence::next_generation;
 use crate::finding::{Finding, Findings};
 use crate::gate::{Gate, GateScope};
 use crate::ids::{Digest, NodeName, NodePath};
@@ -96,7 +97,7 @@ pub fn make(input: &Input<'_>) -> Plan {
         findings: findings.sorted(),
         timing: timing(&outline.policy),
         on_failure: outline.policy.on_failure,
-        fence: highest_fence(input.observed) + 1,
+        fence: next_generation(input.observed.highest_fence()),
     }
 }
 
@@ -118,14 +119,6 @@ fn in_order<'a>(
     let listed = order.iter().filter(|node| wanted.contains(node));
     let rest = nodes.filter(|node| !order.contains(node));
     listed.chain(rest).cloned().collect()
-}
-
-fn highest_fence(observed: &Observed) -> u64 {
-    let fences = observed.nodes.values().map(|seen| match seen {
-        Seen::State(state) => state.fence,
-        Seen::Unreachable(_) | Seen::Refused(_) => 0,
-    });
-    fences.max().unwrap_or(0)
 }
 
 fn part(input: &Input<'_>, node: &NodeName, release: &Release, findings: &mut Findings) -> Part {

@@ -45,7 +45,7 @@ pub struct Plan {
     pub findings: Findings,
     pub timing: Timing,
     pub on_failure: OnFailure,
-    /// Highest fence seen on any node, plus one.
+    /// The first number of the generation after the highest that any node knows.
     pub fence: u64,
 }
 

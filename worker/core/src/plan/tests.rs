@@ -58,7 +58,7 @@ fn only_what_differs_changes_and_says_why() {
     let plan = world.plan();
     assert_eq!(plan.findings, Findings::default());
     assert_eq!(plan.waves, [[node("a")]]);
-    assert_eq!(plan.fence, 7);
+    assert_eq!(plan.fence, 1000);
     assert!(plan.unchanged.contains_key(&node("b")));
     let turn = &plan.turns[&node("a")];
     assert_eq!(kinds(turn), [(ChangeKind::Replace, CFG)]);

@@ -1,6 +1,8 @@
 //! One event after the other, each checked: what cannot follow is an error and changes nothing that matters,
 //! because the caller stops there.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::event::{Act, Entry, Fate, RollEvent};
@@ -32,6 +34,18 @@ impl RollState {
                 self.fail_current(plan, "progress", "progress deadline", message);
             }
             RollEvent::Resumed => self.resume(entry.at),
+            RollEvent::TakenOver {
+                holder,
+                fence,
+                unsure,
+            } => {
+                if *fence <= self.fence {
+                    return Err(illegal(event, "a fence only grows"));
+                }
+                self.holder.clone_from(holder);
+                self.fence = *fence;
+                self.taken_over(unsure, entry.at);
+            }
             _ => self.of_node(plan, entry)?,
         }
         Ok(())
@@ -76,12 +90,12 @@ impl RollState {
             RollEvent::Lost { act, message, .. } => self
                 .ended(&name, *act)
                 .map(|()| self.doubt(&name, message, entry.at)),
-            RollEvent::Learned { fate, .. } => self.in_doubt(&name).map(|()| {
-                self.learned(&name, fate, entry.at);
-            }),
-            RollEvent::NoAnswer { .. } => self.in_doubt(&name).map(|()| {
-                self.asked(&name, entry.at);
-            }),
+            RollEvent::Learned { fate, .. } => self
+                .in_doubt(&name)
+                .map(|()| self.learned(&name, fate, entry.at)),
+            RollEvent::NoAnswer { .. } => {
+                self.in_doubt(&name).map(|()| self.asked(&name, entry.at))
+            }
             RollEvent::GivenUp { .. } => self.in_doubt(&name).map(|()| self.given_up(&name)),
             RollEvent::Stuck { message, .. } => {
                 self.stuck(&name, message);
@@ -92,10 +106,8 @@ impl RollState {
                 self.change(&name, |node| node.begun = None);
                 Ok(())
             }
-            RollEvent::Opened { .. }
-            | RollEvent::Cancelled
-            | RollEvent::Overdue
-            | RollEvent::Resumed => Ok(()),
+            // What is of no node has a place of its own, above.
+            _ => Ok(()),
         }
         .map_err(|why| illegal(event, why))
     }
@@ -188,12 +200,7 @@ impl RollState {
     fn doubt(&mut self, name: &NodeName, message: &str, at: Timestamp) {
         self.change(name, |node| {
             let since = node.doubt.as_ref().map_or(at, |doubt| doubt.since);
-            node.doubt = Some(Doubt {
-                since,
-                asked: None,
-                open: true,
-                message: message.to_owned(),
-            });
+            node.doubt = Some(Doubt::new(since, message));
         });
     }
 
@@ -269,18 +276,26 @@ impl RollState {
         self.failure.get_or_insert(failure);
     }
 
-    /// Another process took over: whatever was in the middle must be asked for.
+    /// Another process goes on: whatever was in the middle must be asked for.
     fn resume(&mut self, at: Timestamp) {
         self.progress_at = at;
         for node in self.nodes.values_mut() {
             let middle = node.begun.take().is_some() || node.place != Place::Confirmed;
             if node.touched && middle && !node.is_over() {
-                node.doubt = Some(Doubt {
-                    since: at,
-                    asked: None,
-                    open: true,
-                    message: "the worker was restarted".to_owned(),
-                });
+                node.doubt = Some(Doubt::new(at, "the worker was restarted"));
+            }
+        }
+    }
+
+    /// As above. That a node was not touched cannot be known where someone may have begun before; it may be drained.
+    fn taken_over(&mut self, unsure: &BTreeSet<NodeName>, at: Timestamp) {
+        self.progress_at = at;
+        for (name, node) in &mut self.nodes {
+            node.begun = None;
+            let done = node.is_over() || node.place == Place::Confirmed;
+            if !done && (node.touched || unsure.contains(name)) {
+                node.touched = true;
+                node.doubt = Some(Doubt::new(at, "another worker takes over"));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What can happen in a roll. Every event is written down before the next step follows from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -112,6 +112,13 @@ pub enum RollEvent {
     Overdue,
     /// Another worker process goes on with this roll.
     Resumed,
+    /// Someone carries out the next turn, and has claimed the nodes with a higher fence. Of the `unsure` ones it is
+    /// not known whether someone else has begun with this turn before.
+    TakenOver {
+        holder: String,
+        fence: u64,
+        unsure: BTreeSet<NodeName>,
+    },
 }
 
 /// What a node says of this roll's attempt.
@@ -138,7 +145,11 @@ pub enum Fate {
 impl RollEvent {
     pub fn node(&self) -> Option<&NodeName> {
         match self {
-            Self::Opened { .. } | Self::Cancelled | Self::Overdue | Self::Resumed => None,
+            Self::Opened { .. }
+            | Self::Cancelled
+            | Self::Overdue
+            | Self::Resumed
+            | Self::TakenOver { .. } => None,
             Self::Begun { node, .. }
             | Self::Done { node, .. }
             | Self::Failed { node, .. }

@@ -51,6 +51,17 @@ pub(super) struct Doubt {
     pub(super) message: String,
 }
 
+impl Doubt {
+    pub(super) fn new(since: Timestamp, message: &str) -> Self {
+        Self {
+            since,
+            asked: None,
+            open: true,
+            message: message.to_owned(),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NodeRoll {
     pub place: Place,
@@ -65,6 +76,8 @@ pub struct NodeRoll {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RollState {
     pub holder: String,
+    /// Under which the nodes are spoken to now.
+    pub fence: u64,
     pub tokens: BTreeMap<NodeName, String>,
     pub nodes: BTreeMap<NodeName, NodeRoll>,
     /// The first failure; from then on everything goes back.
@@ -86,6 +99,7 @@ impl RollState {
         let fresh = |node: &NodeName| (node.clone(), NodeRoll::default());
         Self {
             holder: String::new(),
+            fence: plan.fence,
             tokens: BTreeMap::new(),
             nodes: plan.turns.keys().map(fresh).collect(),
             failure: None,

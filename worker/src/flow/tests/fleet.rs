@@ -12,7 +12,7 @@ use windlass_core::plan::Turn;
 use windlass_core::release::{Release, ReleaseMeta};
 
 use crate::flow::fleet::Fleet;
-use crate::ports::{CheckOutput, Fence, NodeError, NodeReader, NodeWriter, Prober};
+use crate::ports::{CheckOutput, Claimed, Fence, NodeError, NodeReader, NodeWriter, Prober};
 
 #[derive(Default)]
 struct Node {
@@ -119,6 +119,18 @@ impl NodeReader for Memory {
 }
 
 impl NodeWriter for Memory {
+    async fn claim(&self, fence: &Fence, name: &NodeName) -> Result<Claimed, NodeError> {
+        let before = self.status(name).await?;
+        self.on(name, |node| {
+            node.fence = fence.number;
+            node.holder.clone_from(&fence.holder);
+        })?;
+        Ok(Claimed {
+            before: (before.fence, before.holder),
+            state: self.status(name).await?,
+        })
+    }
+
     async fn stage(
         &self,
         fence: &Fence,

@@ -10,7 +10,7 @@ use windlass_core::observed::{Attempt, AttemptPhase, NodeState};
 use windlass_core::plan::Turn;
 use windlass_core::release::{Release, ReleaseMeta};
 
-use crate::ports::{CheckOutput, Fence, NodeError, NodeReader, NodeWriter};
+use crate::ports::{CheckOutput, Claimed, Fence, NodeError, NodeReader, NodeWriter};
 
 /// What goes wrong, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -267,6 +267,16 @@ impl NodeReader for Fleet {
 }
 
 impl NodeWriter for Fleet {
+    async fn claim(&self, fence: &Fence, name: &NodeName) -> Result<Claimed, NodeError> {
+        let held = |nodes: &BTreeMap<NodeName, Node>| nodes[name].state.clone();
+        let before = self.look(held);
+        self.call("claim", fence, name, |_| Ok(())).await?;
+        Ok(Claimed {
+            before: (before.fence, before.holder),
+            state: self.look(held),
+        })
+    }
+
     async fn stage(
         &self,
         fence: &Fence,
