@@ -106,6 +106,35 @@ async fn memory_and_disk_have_limits() {
     assert_refuses(&[], disk, &[], "No space left").await;
     let large = "head -c 200000000 /dev/zero > /tmp/large";
     assert!(run_one(&[], large, &[]).await.has_errors());
-    let memory = "head -c 5000000000 /dev/zero | tail -n 1 > /dev/null";
-    assert_refuses(&[], memory, &[], "exhausted").await;
+    // One process alone, before what all may take together.
+    let limits = Limits {
+        memory_bytes: 64 << 20,
+        ..Limits::default()
+    };
+    let memory = "head -c 300000000 /dev/zero | tail -n 1 > /dev/null";
+    let findings = limited(limits, memory).await;
+    assert!(
+        format!("{findings:?}").contains("exhausted"),
+        "{findings:#?}"
+    );
+}
+
+/// Each is small enough; together they are not.
+#[tokio::test]
+#[ignore = "needs root: makes a cgroup"]
+async fn many_processes_meet_one_limit_of_memory() {
+    let limits = Limits {
+        total_memory_bytes: 96 << 20,
+        ..Limits::default()
+    };
+    let one = "(head -c 30000000 /dev/zero; sleep 3) | tail -c 30000000 > /dev/null";
+    let findings = limited(limits.clone(), one).await;
+    assert!(findings.is_empty(), "{findings:#?}");
+
+    let many = format!("for i in 1 2 3 4 5 6; do {{ {one}; }} & done; wait\n");
+    let findings = limited(limits, &many).await;
+    let finding = findings.iter().next().unwrap();
+    assert_eq!(finding.code, checks::CHECK_KILLED);
+    let words = "together took more than 96 MiB";
+    assert!(finding.message.contains(words), "{finding:?}");
 }

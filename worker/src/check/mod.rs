@@ -2,6 +2,7 @@
 //! commit, so nothing runs outside the sandbox; where there is none, nothing runs and a finding says so.
 
 mod capture;
+mod cgroup;
 mod remembered;
 mod runner;
 mod sandbox;

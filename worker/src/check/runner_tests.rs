@@ -277,19 +277,21 @@ async fn scripts_lie_in_the_working_directory_and_on_the_path() {
     assert!(findings.is_empty(), "{findings:#?}");
 }
 
+async fn limited(limits: Limits, text: &str) -> Findings {
+    let bundle = bundle(vec![release("vps1", &[], vec![check(text)], &[])]);
+    let (memory, cancel) = (Remembered::default(), CancellationToken::new());
+    let checker = Checker::new(Sandbox::new(limits));
+    let checked = checker.run(&bundle, &memory, &|_| (), &cancel).await;
+    checked.unwrap()
+}
+
 #[tokio::test]
 async fn limits_can_be_set_lower() {
     let limits = Limits {
         output_bytes: 10_000,
         ..Limits::default()
     };
-    let checker = Checker::new(Sandbox::new(limits));
-    let bundle = bundle(vec![release("vps1", &[], vec![check("seq 100000")], &[])]);
-    let cancel = CancellationToken::new();
-    let findings = checker
-        .run(&bundle, &Remembered::default(), &|_| {}, &cancel)
-        .await
-        .unwrap();
+    let findings = limited(limits, "seq 100000").await;
     assert_eq!(findings.iter().next().unwrap().code, checks::CHECK_KILLED);
 }
 

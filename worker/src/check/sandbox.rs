@@ -17,6 +17,7 @@ use tokio::process::{Child, Command};
 use windlass_core::check::Ended;
 
 use super::capture::Capture;
+use super::cgroup::{Cage, Total, cages};
 use super::tree::{COMMAND, Candidate, SCRIPTS};
 
 const NOBODY: u32 = 65534;
@@ -36,6 +37,8 @@ const SYSTEM_FILES: [&str; 9] = [
 ];
 /// Enough to load a firewall or bind a port in the sandbox's own network; nothing that reaches out of it.
 const CAPABILITIES: [&str; 3] = ["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_NET_BIND_SERVICE"];
+/// Waits for a line before anything of the sandbox begins: by then the process is in its cgroup.
+const HOLD: &str = "read -r go && exec \"$@\"";
 /// How the inner shell says that the candidate did not fit in.
 const NOT_PLACED: &str = "windlass: the candidate could not be placed in the sandbox";
 
@@ -43,6 +46,8 @@ const NOT_PLACED: &str = "windlass: the candidate could not be placed in the san
 pub struct Limits {
     /// Address space of each process.
     pub memory_bytes: u64,
+    /// Memory of all processes and files together, where the worker may make a cgroup.
+    pub total_memory_bytes: u64,
     pub processes: u32,
     /// Largest file that may be written.
     pub file_bytes: u64,
@@ -56,6 +61,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             memory_bytes: 2 << 30,
+            total_memory_bytes: 768 << 20,
             processes: 128,
             file_bytes: 128 << 20,
             disk_bytes: 256 << 20,
@@ -74,9 +80,15 @@ impl Sandbox {
         Self { limits }
     }
 
+    /// Whether all processes of a check meet a limit together; else why not.
+    pub fn caged() -> Result<(), &'static str> {
+        cages().map(drop)
+    }
+
     /// Whether programs can be run here; else why not.
     pub async fn available(&self) -> Result<(), String> {
-        let mut command = self.command(|_| true);
+        let mut command = Command::new("bwrap");
+        self.describe(&mut command, |_| true);
         command.args(["/bin/sh", "-c", "exec prlimit --nproc=1 true"]);
         command
             .stdin(Stdio::null())
@@ -103,7 +115,8 @@ impl Sandbox {
     /// Runs one check to its end. Dropping the future kills everything it started.
     pub(super) async fn run(&self, candidate: &Candidate, timeout: Duration) -> (Ended, String) {
         let mut capture = Capture::default();
-        let ended = match self.start(candidate, timeout) {
+        let cage = self.cage();
+        let ended = match self.start(candidate, timeout, cage.as_ref()) {
             Ok((mut child, mut reader)) => {
                 let talk = talk(
                     &mut child,
@@ -116,6 +129,7 @@ impl Sandbox {
                 // Also kills what is left after an error; the process table of the sandbox dies with it.
                 let _ = child.kill().await;
                 match ended {
+                    _ if cage.as_ref().is_some_and(Cage::ran_out) => self.too_much_memory(),
                     Ok(Ok(ended)) => ended,
                     Ok(Err(error)) => Ended::Killed(error.to_string()),
                     Err(_) => Ended::TimedOut,
@@ -126,6 +140,9 @@ impl Sandbox {
             }
             Err(error) => Ended::Killed(error.to_string()),
         };
+        if let Some(cage) = cage {
+            cage.close().await;
+        }
         let output = capture.text();
         if ended == Ended::Exit(125) && output.contains(NOT_PLACED) {
             return (
@@ -136,14 +153,36 @@ impl Sandbox {
         (ended, output)
     }
 
+    fn cage(&self) -> Option<Cage> {
+        let total = Total {
+            memory_bytes: self.limits.total_memory_bytes,
+            // Bubblewrap itself takes two.
+            processes: self.limits.processes + 2,
+        };
+        let opened = cages().ok()?.open(total);
+        opened
+            .inspect_err(|error| tracing::warn!(%error, "a check runs without a limit for all its processes together"))
+            .ok()
+    }
+
+    fn too_much_memory(&self) -> Ended {
+        let limit = self.limits.total_memory_bytes >> 20;
+        Ended::Killed(format!(
+            "its processes and files together took more than {limit} MiB of memory"
+        ))
+    }
+
     fn start(
         &self,
         candidate: &Candidate,
         timeout: Duration,
+        cage: Option<&Cage>,
     ) -> std::io::Result<(Child, pipe::Receiver)> {
         // One pipe for both streams: the order of a program's lines means something.
         let (reader, writer) = std::io::pipe()?;
-        let mut command = self.command(|path| !candidate.has_below(path));
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", HOLD, "sh", "bwrap"]);
+        self.describe(&mut command, |path| !candidate.has_below(path));
         command.args(["/bin/sh", "-c", &self.launcher(timeout)]);
         command
             .stdin(Stdio::piped())
@@ -151,12 +190,15 @@ impl Sandbox {
             .stderr(writer)
             .kill_on_drop(true);
         let child = command.spawn()?;
+        if let (Some(cage), Some(pid)) = (cage, child.id()) {
+            cage.admit(pid)?;
+        }
         Ok((child, pipe::Receiver::from_owned_fd(OwnedFd::from(reader))?))
     }
 
-    fn command(&self, is_shown: impl Fn(&str) -> bool) -> Command {
+    /// Adds bubblewrap's arguments: the sandbox without what runs in it.
+    fn describe(&self, command: &mut Command, is_shown: impl Fn(&str) -> bool) {
         let disk = self.limits.disk_bytes.to_string();
-        let mut command = Command::new("bwrap");
         command.env_clear().env("PATH", PATH).current_dir("/");
         if is_root() {
             command.uid(NOBODY).gid(NOBODY);
@@ -192,7 +234,6 @@ impl Sandbox {
         for capability in CAPABILITIES {
             command.args(["--cap-add", capability]);
         }
-        command
     }
 
     /// The first thing that runs inside: places the candidate, takes the limits, becomes the check. The limits are
@@ -230,6 +271,7 @@ async fn talk(
             return;
         };
         // A sandbox that ends early breaks the pipe; its output and status say why.
+        let _ = stdin.write_all(b"\n").await;
         let _ = stdin.write_all(&archive).await;
     };
     let ((), complete) = tokio::join!(feed, capture.read(reader, limits.output_bytes));
@@ -244,6 +286,6 @@ async fn talk(
     })
 }
 
-fn is_root() -> bool {
+pub(super) fn is_root() -> bool {
     std::fs::metadata(Path::new("/proc/self")).is_ok_and(|meta| meta.uid() == 0)
 }

@@ -93,7 +93,10 @@ async fn sandbox() -> Result<String, String> {
     Sandbox::new(Limits::default())
         .available()
         .await
-        .map(|()| "bubblewrap works".to_owned())
+        .map(|()| match Sandbox::caged() {
+            Ok(()) => "bubblewrap works, and a check's memory is limited in all".to_owned(),
+            Err(why) => format!("bubblewrap works; memory is limited for each process only: {why}"),
+        })
 }
 
 /// The programs that checks on the worker begin with, as far as their first word tells.
