@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// In the core a module uses only modules of earlier rows (or of its own).
-const CORE_ORDER: [&[&str]; 15] = [
+const CORE_ORDER: [&[&str]; 16] = [
     &["ids"],
     &["fence"],
     &["codes"],
@@ -14,6 +14,7 @@ const CORE_ORDER: [&[&str]; 15] = [
     &["yaml"],
     &["gate"],
     &["release", "model"],
+    &["acme"],
     &["component"],
     &["render", "check", "observed"],
     &["plan"],

@@ -2,9 +2,10 @@
 //! returns. Data flows one way, and a module uses only those above it:
 //!
 //! ```text
-//! ids ─ fence ─ finding ─ snapshot ─ model ─ component ─ render ─► release ─ check ─ observed ─ plan ─ roll ─ report
+//! ids ─ fence ─ finding ─ snapshot ─ model ─ (acme) ─ component ─ render ─► release ─ check ─ observed ─ plan ─ roll ─ report
 //! ```
 
+pub mod acme;
 pub mod check;
 pub mod codes;
 pub mod component;

@@ -93,4 +93,12 @@ super::codes! {
         "HTTP statuses go from 100 to 599.";
     DANGLING = "WL152", "an alias of a name that does not exist",
         "The target lies in a zone of this repository, but there is no record: whoever asks gets NXDOMAIN.";
+    NO_ACME = "WL153", "a certificate that nobody orders",
+        "A site with `tls: {}` gets a certificate that the worker orders, and so does a certificate with `acme`. For that `acme` in `cluster.yaml` must name the authorities to order from. Otherwise name a certificate of `certificates/`, whose chain and key the worker is given as a file.";
+    CERTIFICATE_TAKEN = "WL154", "two certificates of the same name",
+        "A certificate that is ordered for a site is named like the site (or like its zone, with `group: zone`), and a file in `certificates/` has that name already. Name that certificate in the site, or rename the file.";
+    UNPROVABLE = "WL155", "a name that no authority can be shown to be ours",
+        "An authority asks for a token over HTTP at every address that the name resolves to. So each must be an edge node's, where HAProxy sends the request on to the worker. A wildcard can only be proven through DNS; give such a certificate by file.";
+    AUTHORITY = "WL156", "a certificate authority that cannot be asked",
+        "An authority needs a name, the https URL of its ACME directory and, if its own certificate does not come from a root that the worker's machine trusts, a PEM file of this repository with that root.";
 }

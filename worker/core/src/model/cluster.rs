@@ -10,6 +10,7 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::acme::Acme;
 use super::freeze::Freeze;
 use super::names::{DomainName, Label};
 use super::scalars::{OneOrMany, Percent, Seconds};
@@ -33,6 +34,9 @@ pub struct Cluster {
     pub edge: Edge,
     #[serde(default)]
     pub policy: Policy,
+    /// Certificates that the worker orders by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acme: Option<Acme>,
     /// Overrides of components' variables for the whole cluster.
     #[serde(default)]
     pub components: BTreeMap<ComponentName, ComponentOverride>,

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::acme::Ordered;
 use super::names::{CertName, Host, HostName, Label, UrlPath, UserName};
 use super::scalars::{Port, Seconds};
 use crate::ids::NodeName;
@@ -116,8 +117,16 @@ impl Default for Health {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
-    /// The name of a file in `certificates/`.
-    pub certificate: At<Label>,
+    /// The name of a file in `certificates/`; absent: ordered as `acme` in `cluster.yaml` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<At<Label>>,
+}
+
+impl Site {
+    /// The name of its certificate; `None` also where it is yet to follow from the policy.
+    pub fn certificate(&self) -> Option<&At<Label>> {
+        self.tls.as_ref()?.certificate.as_ref()
+    }
 }
 
 /// How an edge node chooses among the instances.
@@ -189,4 +198,7 @@ pub struct Target {
 pub struct Certificate {
     /// Host names that it covers; `*.` covers exactly one label.
     pub names: Vec<At<CertName>>,
+    /// The worker orders it; absent: chain and key are given to the worker as a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acme: Option<Ordered>,
 }

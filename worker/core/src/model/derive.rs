@@ -121,7 +121,8 @@ fn publish(model: &Model, site: &Defined<Site>, zones: &mut BTreeMap<&DomainName
             continue;
         };
         let owner = relative(host.as_str(), name);
-        if is_addressed(sets, &owner) || is_delegated(sets, &owner) {
+        let is_delegation = |name: &str| sets.contains_key(&(name.to_owned(), RecordType::Ns));
+        if is_addressed(sets, &owner) || is_delegated(&owner, is_delegation) {
             continue;
         }
         let ttl = site.dns.ttl.unwrap_or(zone.ttl).value;
@@ -155,10 +156,10 @@ fn is_addressed(sets: &Sets, owner: &str) -> bool {
 }
 
 /// Whether another zone's servers answer for the name.
-fn is_delegated(sets: &Sets, owner: &str) -> bool {
+pub(super) fn is_delegated(owner: &str, is_delegation: impl Fn(&str) -> bool) -> bool {
     let mut rest = Some(owner);
     while let Some(name) = rest {
-        if name != "@" && sets.contains_key(&(name.to_owned(), RecordType::Ns)) {
+        if name != "@" && is_delegation(name) {
             return true;
         }
         rest = name.split_once('.').map(|(_, parent)| parent);

@@ -32,8 +32,9 @@ pub fn load_cached(snapshot: &Snapshot, cache: &Cache) -> Loaded {
     cache.begin();
     let mut findings = Findings::default();
     files::survey(snapshot, &mut findings);
-    let model = model(snapshot, cache, &mut findings);
-    if let Some(model) = &model {
+    let mut model = model(snapshot, cache, &mut findings);
+    if let Some(model) = &mut model {
+        findings.extend(crosscheck::taken(model));
         let complete = !findings.has_errors();
         findings.extend(crosscheck::run(model, snapshot, complete));
     }

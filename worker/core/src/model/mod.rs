@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub mod acme;
 mod cache;
 pub mod cluster;
 mod crosscheck;
@@ -22,9 +23,11 @@ pub mod names;
 mod own;
 mod place;
 pub(crate) mod rdata;
+pub mod reach;
 pub mod scalars;
 pub mod zone;
 
+pub use acme::{Acme, Authority, Eab, KeyType};
 pub use cache::Cache;
 pub use cluster::{Cluster, Drift, OnFailure, Policy, Unreachable, Wave};
 pub use definitions::{Backend, Certificate, Forward, Maintenance, Node, Placement, Site, Target};

@@ -196,7 +196,18 @@ pub fn is_under(name: &str, zone: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
+impl From<&HostName> for CertName {
+    fn from(host: &HostName) -> Self {
+        Self(host.0.clone())
+    }
+}
+
 impl CertName {
+    /// The name itself; `None` for a wildcard.
+    pub fn host(&self) -> Option<HostName> {
+        (!self.0.starts_with("*.")).then(|| HostName(self.0.clone()))
+    }
+
     /// Whether a certificate with this name covers the host (RFC 6125: `*` stands for exactly one label).
     pub fn covers(&self, host: &HostName) -> bool {
         match self.0.strip_prefix("*.") {

@@ -224,8 +224,8 @@ fn site_value(inputs: &Inputs<'_>, name: &str, site: &Site) -> tera::Map {
         ("redirect", Value::from(site.redirect && site.tls.is_some())),
         ("backend", Value::from(backend)),
     ]);
-    if let Some(tls) = &site.tls {
-        value.insert("certificate".into(), text(&tls.certificate));
+    if let Some(certificate) = site.certificate() {
+        value.insert("certificate".into(), text(certificate));
     }
     let maintenance = site.maintenance.as_ref().and_then(|own| match own {
         Maintenance::Text(words) => Some(object([("text", text(words))])),

@@ -212,8 +212,8 @@ impl Resolver<'_> {
         }
         let connect = self.socket(gate.on.as_ref(), at, gate.port.get())?;
         let served = model.sites.values().filter(|site| {
-            let tls = site.tls.as_ref();
-            tls.is_some_and(|tls| every || tls.certificate.as_str() == at.as_str())
+            let own = site.certificate();
+            own.is_some_and(|own| every || own.as_str() == at.as_str())
         });
         let hosts = served.flat_map(|site| &site.hosts);
         Ok(hosts

@@ -100,11 +100,7 @@ pub(super) fn certificates(inputs: &Inputs<'_>, with_pem: bool) -> Arc<Named> {
     let mut values = Vec::new();
     let mut files = Vec::new();
     for (name, certificate) in &model.certificates {
-        let uses = |site: &Site| {
-            site.tls
-                .as_ref()
-                .is_some_and(|tls| tls.certificate.value == *name)
-        };
+        let uses = |site: &Site| site.certificate().is_some_and(|own| own.value == *name);
         let sites = model.sites.iter().filter(|(_, site)| uses(site));
         let mut value = object([
             ("name", text(name)),

@@ -8,18 +8,18 @@ use crate::finding::{Finding, Findings};
 pub(super) fn exist(view: &View<'_>, findings: &mut Findings) {
     let certificates = &view.model.certificates;
     for site in view.model.sites.values() {
-        if let Some(tls) = &site.tls
-            && !certificates.contains_key(&tls.certificate.value)
+        if let Some(certificate) = site.certificate()
+            && !certificates.contains_key(&certificate.value)
         {
             let known = certificates.keys().map(|name| name.as_str());
             findings.push(
                 unknown(
                     codes::UNKNOWN_CERTIFICATE,
                     "certificate",
-                    tls.certificate.as_str(),
+                    certificate.as_str(),
                     known,
                 )
-                .at(site.place(&tls.certificate)),
+                .at(site.place(certificate)),
             );
         }
     }
@@ -40,11 +40,7 @@ pub(super) fn coverage(view: &View<'_>, findings: &mut Findings) {
         }
     }
     for site in view.model.sites.values() {
-        let Some((tls, certificate)) = site
-            .tls
-            .as_ref()
-            .and_then(|tls| Some((tls, view.model.certificates.get(&tls.certificate.value)?)))
-        else {
+        let Some((name, certificate)) = view.model.certificate_of(site) else {
             continue;
         };
         for host in site
@@ -54,10 +50,7 @@ pub(super) fn coverage(view: &View<'_>, findings: &mut Findings) {
         {
             let finding = Finding::error(
                 codes::NOT_COVERED,
-                format!(
-                    "the certificate `{}` does not cover {host}",
-                    tls.certificate
-                ),
+                format!("the certificate `{name}` does not cover {host}"),
             )
             .at(site.place(host))
             .hint(format!(

@@ -13,6 +13,7 @@ use crate::finding::{Finding, Findings, Location};
 use crate::snapshot::Snapshot;
 use crate::yaml::{At, nearest};
 
+mod acme;
 mod addresses;
 mod certificates;
 mod forwards;
@@ -26,10 +27,13 @@ mod ssh;
 mod targets;
 mod zones;
 
+pub(super) use acme::taken;
+
 type Check = fn(&View<'_>, &mut Findings);
 
 /// Checks that look at what is there; they tell the truth even where other files could not be read.
-const ALWAYS: [Check; 16] = [
+const ALWAYS: [Check; 17] = [
+    acme::authorities,
     addresses::networks,
     addresses::duplicates,
     certificates::coverage,
@@ -49,7 +53,9 @@ const ALWAYS: [Check; 16] = [
 ];
 
 /// Checks that miss something; where files could not be read they would blame the wrong ones.
-const ONLY_COMPLETE: [Check; 10] = [
+const ONLY_COMPLETE: [Check; 12] = [
+    acme::ordered,
+    acme::provable,
     certificates::exist,
     names::nodes_exist,
     names::roles_exist,
@@ -181,5 +187,7 @@ fn unknown<'a>(
     }
 }
 
+#[cfg(test)]
+mod acme_tests;
 #[cfg(test)]
 mod tests;

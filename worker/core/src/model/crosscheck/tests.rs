@@ -6,7 +6,7 @@ use crate::snapshot::Snapshot;
 
 /// Asserts that the snapshot has exactly these findings: code, file, line.
 #[track_caller]
-fn finds(snapshot: &Snapshot, expected: &[(&str, &str, u32)]) {
+pub(super) fn finds(snapshot: &Snapshot, expected: &[(&str, &str, u32)]) {
     let findings = load(snapshot).findings;
     let found: Vec<(&str, &str, u32)> = findings
         .iter()
@@ -20,7 +20,7 @@ fn finds(snapshot: &Snapshot, expected: &[(&str, &str, u32)]) {
 }
 
 /// The example with one more line in its zone, the 10th.
-fn zone_with(record: &str) -> Snapshot {
+pub(super) fn zone_with(record: &str) -> Snapshot {
     let last = "  - { name: \"@\", type: TXT, value: v=spf1 mx -all }\n";
     edited("zones/example.org.yaml", last, &format!("{last}{record}\n"))
 }
