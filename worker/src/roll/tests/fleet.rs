@@ -8,8 +8,9 @@ use tokio::time::{Duration, Instant, sleep};
 use windlass_core::ids::{NodeName, NodePath};
 use windlass_core::observed::{Attempt, AttemptPhase, NodeState};
 use windlass_core::plan::Turn;
-use windlass_core::release::{Release, ReleaseMeta};
+use windlass_core::release::Release;
 
+use super::node::Node;
 use crate::ports::{CheckOutput, Claimed, Fence, NodeError, NodeReader, NodeWriter};
 
 /// What goes wrong, once.
@@ -27,15 +28,6 @@ pub(super) enum Fault {
     Cut,
 }
 
-pub(super) struct Node {
-    pub(super) state: NodeState,
-    pub(super) drained: bool,
-    target: Option<ReleaseMeta>,
-    base: Option<ReleaseMeta>,
-    deadman: Option<Instant>,
-    cut_until: Option<Instant>,
-}
-
 #[derive(Default)]
 struct Inside {
     nodes: BTreeMap<NodeName, Node>,
@@ -50,42 +42,6 @@ struct Inside {
 #[derive(Default)]
 pub(super) struct Fleet {
     inside: Mutex<Inside>,
-}
-
-impl Node {
-    fn phase(&self) -> Option<AttemptPhase> {
-        self.state.attempt.as_ref().map(|attempt| attempt.phase)
-    }
-
-    fn enter(&mut self, phase: AttemptPhase) {
-        if let Some(attempt) = &mut self.state.attempt {
-            attempt.phase = phase;
-        }
-        if phase != AttemptPhase::Activated {
-            self.deadman = None;
-        }
-    }
-
-    fn go_back(&mut self, reason: &str) {
-        if self.phase() == Some(AttemptPhase::Confirmed) {
-            self.state.current = self.base.clone();
-        }
-        self.enter(AttemptPhase::RolledBack);
-        self.drained = false;
-        if let Some(attempt) = &mut self.state.attempt {
-            attempt.reason = reason.to_owned();
-        }
-    }
-
-    fn tick(&mut self) {
-        if self.deadman.is_some_and(|at| at <= Instant::now()) {
-            self.go_back("nobody confirmed in time");
-        }
-    }
-
-    pub(super) fn is_between(&self) -> bool {
-        self.drained || self.phase() == Some(AttemptPhase::Activated)
-    }
 }
 
 impl Fleet {

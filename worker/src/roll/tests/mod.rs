@@ -2,5 +2,6 @@
 
 mod faults;
 mod fleet;
+mod node;
 mod probes;
 mod world;

@@ -296,7 +296,7 @@ impl World {
     }
 
     pub(super) fn phase(&self, name: &str) -> Option<AttemptPhase> {
-        let phase = |nodes: &BTreeMap<NodeName, super::fleet::Node>| {
+        let phase = |nodes: &BTreeMap<NodeName, super::node::Node>| {
             let attempt = nodes[&node(name)].state.attempt.as_ref();
             attempt.map(|attempt| attempt.phase)
         };
