@@ -18,6 +18,7 @@ use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::report::diff::FileDiff;
 use crate::report::doctor::Examined;
+use crate::roll::TurnMessage;
 
 /// Each schema with the name of its file.
 pub fn all() -> Vec<(&'static str, Value)> {
@@ -31,6 +32,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("component.json", of::<Component>()),
         ("component-test.json", of::<TestCase>()),
         ("plan.json", of::<Plan>()),
+        ("turn.json", of::<TurnMessage>()),
         ("outcome.json", of::<Outcome>()),
         ("node-state.json", of::<NodeState>()),
         ("status.json", of::<Observed>()),

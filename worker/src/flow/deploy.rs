@@ -20,14 +20,15 @@ use super::heard::Heard;
 use super::newer::Newer;
 use super::prepare::{self, Memory, Prepared, Rendered};
 use super::trouble::{Trouble, of_git};
+use super::turn::{Handover, UnderWay};
 use crate::check::Checker;
 use crate::git::mirror::Step;
 use crate::git::source::Source;
 use crate::live::Live;
 use crate::materials::Directories;
-use crate::queue::EventKind;
+use crate::queue::{Event, EventKind};
 use crate::roll::observe;
-use crate::roll::{Driver, RollPermit, StoreJournal};
+use crate::roll::{Driver, Observer, RollPermit, StoreJournal};
 use crate::store::Store;
 use crate::store::reports::Report;
 
@@ -43,14 +44,36 @@ pub struct Deploy<F> {
     pub state: PathBuf,
     /// Names this worker to the nodes.
     pub holder: String,
+    pub handover: Handover,
+    pub under_way: UnderWay,
     pub newer: Arc<Newer>,
     pub live: Live,
-    /// The worker is to stop: a roll goes back.
+    /// The worker is to stop: a roll goes back, or is left to another worker.
     pub stop: CancellationToken,
+}
+
+/// What became of an event.
+#[derive(Debug, Default)]
+pub struct Answered {
+    /// `None`: there was nothing to tell.
+    pub report: Option<Report>,
+    /// What is to be published before the event is forgotten.
+    pub then: Option<Event>,
+}
+
+/// Where the flow came to.
+pub(super) enum Flowed {
+    /// It was dealt with before.
+    Nothing,
+    Ended(Ended),
+    /// A roll's next turn.
+    Next(Event),
 }
 
 /// What the flow came to, before it is remembered.
 pub(super) struct Ended {
+    /// Names the roll, where several workers may come to tell of it.
+    pub(super) roll: Option<String>,
     pub(super) commit: String,
     pub(super) subject: String,
     pub(super) bundle: Option<Digest>,
@@ -58,39 +81,54 @@ pub(super) struct Ended {
 }
 
 impl<F: Fleet> Deploy<F> {
-    /// Works on one event. `None`: the commit was dealt with before.
-    pub async fn run(&self, kind: EventKind) -> Result<Option<Report>, Trouble> {
+    pub async fn run(&self, event: &Event) -> Result<Answered, Trouble> {
         let Some(permit) = RollPermit::take(&self.state, &self.cluster)? else {
             return Err(Trouble::Later(
                 "another process rolls this cluster".to_owned(),
             ));
         };
         self.resume(&permit).await?;
-        let started = Timestamp::now();
-        match self.through(&permit, kind).await? {
-            Some(ended) => Ok(Some(self.remember(ended, kind.word(), started).await?)),
-            None => Ok(None),
+        if event.kind == EventKind::Turn {
+            return self.turn(&permit, event).await;
         }
+        let started = Timestamp::now();
+        let flowed = self.through(&permit, event).await?;
+        self.answer(flowed, event.kind.word(), started).await
     }
 
-    async fn through(
+    pub(super) async fn answer(
         &self,
-        permit: &RollPermit,
-        kind: EventKind,
-    ) -> Result<Option<Ended>, Trouble> {
+        flowed: Flowed,
+        trigger: &str,
+        started: Timestamp,
+    ) -> Result<Answered, Trouble> {
+        let mut answered = Answered::default();
+        match flowed {
+            Flowed::Nothing => {}
+            Flowed::Ended(ended) => {
+                answered.report = Some(self.remember(ended, trigger, started).await?);
+            }
+            Flowed::Next(turn) => answered.then = Some(turn),
+        }
+        Ok(answered)
+    }
+
+    async fn through(&self, permit: &RollPermit, event: &Event) -> Result<Flowed, Trouble> {
+        let kind = event.kind;
         let commit = match self.source.fetch().await {
             Ok(commit) => commit,
-            Err(error) => return Ok(Some(self.unreadable(of_git(error)?).await?)),
+            Err(error) => return self.unreadable(of_git(error)?).await,
         };
         if kind == EventKind::Moved && self.is_settled(&commit).await? {
-            return Ok(None);
+            return Ok(Flowed::Nothing);
         }
         if let Err(error) = self.source.verify(&commit).await {
-            return Ok(Some(self.unreadable(of_git(error)?).await?));
+            return self.unreadable(of_git(error)?).await;
         }
         let prepared = self.prepare(&commit).await?;
         let Some(rendered) = sound(&prepared) else {
-            return Ok(Some(refused(&prepared, None, prepared.findings.clone())));
+            let findings = prepared.findings.clone();
+            return Ok(Flowed::Ended(refused(&prepared, None, findings)));
         };
         let nodes = Arc::new(
             self.fleet
@@ -98,18 +136,22 @@ impl<F: Fleet> Deploy<F> {
                 .context("ssh cannot be set up")?,
         );
         let observed = observe::all(&nodes, rendered.model.nodes.keys().cloned()).await;
+        self.holds_up(&observed, kind)?;
         let mut plan = self.plan(&prepared, rendered, &observed, kind).await?;
         plan.findings
             .extend(self.rewound(&commit, &observed).await?);
         if plan.findings.has_errors() {
-            return Ok(Some(refused(
+            return Ok(Flowed::Ended(refused(
                 &prepared,
                 Some(plan.bundle),
                 plan.findings.sorted(),
             )));
         }
+        if self.handover == Handover::EachTurn {
+            return self.open(permit, nodes, plan, rendered, event).await;
+        }
         let outcome = self.roll(permit, nodes, plan, rendered).await?;
-        Ok(Some(Ended {
+        Ok(Flowed::Ended(Ended {
             outcome,
             ..refused(&prepared, Some(rendered.bundle.digest), Findings::default())
         }))
@@ -241,23 +283,29 @@ impl<F: Fleet> Deploy<F> {
             nodes,
             prober: self.fleet.prober(),
             journal: StoreJournal::new(self.store.clone()),
-            observer: Arc::new(Heard {
-                newer: Arc::clone(&self.newer),
-                live: self.live.clone(),
-            }),
+            observer: self.observer(),
             cancel,
+            pause: CancellationToken::new(),
         }
     }
 
+    pub(super) fn observer(&self) -> Arc<dyn Observer> {
+        Arc::new(Heard {
+            newer: Arc::clone(&self.newer),
+            live: self.live.clone(),
+        })
+    }
+
     /// The remote says no: told with the commit that was seen last.
-    async fn unreadable(&self, findings: Findings) -> Result<Ended, Trouble> {
+    async fn unreadable(&self, findings: Findings) -> Result<Flowed, Trouble> {
         let record = self.store.cluster(&self.cluster).await?;
-        Ok(Ended {
+        Ok(Flowed::Ended(Ended {
+            roll: None,
             commit: record.seen.unwrap_or_default(),
             subject: String::new(),
             bundle: None,
             outcome: Outcome::Refused { findings },
-        })
+        }))
     }
 
     fn another(&self, found: &ClusterName) -> Finding {
@@ -278,6 +326,7 @@ fn sound(prepared: &Prepared) -> Option<&Rendered> {
 
 fn refused(prepared: &Prepared, bundle: Option<Digest>, findings: Findings) -> Ended {
     Ended {
+        roll: None,
         commit: prepared.snapshot.commit.clone(),
         subject: prepared.snapshot.subject.clone(),
         bundle,

@@ -9,6 +9,7 @@ pub mod prepare;
 mod remember;
 mod resume;
 pub mod trouble;
+pub mod turn;
 
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,11 @@ impl<F: Fleet> Deploy<F> {
         trigger: &str,
         started: Timestamp,
     ) -> Result<Report, Trouble> {
+        if let Some(roll) = &ended.roll
+            && let Some(told) = self.store.report_of(roll).await?
+        {
+            return Ok(told);
+        }
         if let Outcome::RolledOut { .. } | Outcome::Unchanged { .. } = &ended.outcome {
             self.store.rolled(&self.cluster, &ended.commit).await?;
         }
@@ -32,6 +37,7 @@ impl<F: Fleet> Deploy<F> {
         }
         let report = Report {
             id: 0,
+            roll: ended.roll,
             cluster: self.cluster.clone(),
             commit: ended.commit,
             subject: ended.subject,

@@ -36,6 +36,7 @@ impl<F: Fleet> Deploy<F> {
         self.live.over(&self.cluster);
         if let Some(outcome) = outcome? {
             let ended = Ended {
+                roll: None,
                 commit,
                 subject,
                 bundle: Some(open.plan.bundle),
@@ -47,7 +48,7 @@ impl<F: Fleet> Deploy<F> {
     }
 
     /// Where the nodes are: as the roll's own commit says, or, where that cannot be read, as the newest does.
-    async fn model_of(&self, commit: &str) -> Result<Arc<Model>, Trouble> {
+    pub(super) async fn model_of(&self, commit: &str) -> Result<Arc<Model>, Trouble> {
         let snapshot = match self.source.snapshot(commit).await {
             Ok(snapshot) => snapshot,
             Err(_) => {

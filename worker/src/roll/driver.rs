@@ -57,6 +57,8 @@ pub struct Driver<N, P, J> {
     pub observer: Arc<dyn Observer>,
     /// Puts the node whose turn it is back, and what the policy says of the others.
     pub cancel: CancellationToken,
+    /// Leaves what is merely waited for to another worker. Only a roll that is carried in messages can be left.
+    pub pause: CancellationToken,
 }
 
 impl<N, P, J> Driver<N, P, J>
@@ -92,7 +94,8 @@ where
             holder: holder.to_owned(),
             tokens: tokens.clone(),
         };
-        let performer = self.performer(plan, bundle, holder, tokens, clock);
+        let fence = fence(&plan, holder);
+        let performer = self.performer(plan, bundle, fence, tokens, clock);
         let mut run = Run::new(self, roll, state, performer);
         run.note(opened).await?;
         run.finish().await
@@ -125,17 +128,18 @@ where
         // All nodes were staged before the first was touched, so no release is needed any more.
         let bundle = Arc::new(Bundle::new(open.plan.commit.clone(), BTreeMap::new()));
         let (holder, tokens) = (state.holder.clone(), state.tokens.clone());
-        let performer = self.performer(open.plan, bundle, &holder, tokens, clock);
+        let fence = fence(&open.plan, &holder);
+        let performer = self.performer(open.plan, bundle, fence, tokens, clock);
         let mut run = Run::new(self, open.id, state, performer);
         run.note(RollEvent::Resumed).await?;
         run.finish().await.map(Some)
     }
 
-    fn performer(
+    pub(super) fn performer(
         &self,
         plan: Plan,
         bundle: Arc<Bundle>,
-        holder: &str,
+        fence: Fence,
         tokens: BTreeMap<NodeName, String>,
         clock: Clock,
     ) -> Performer<N, P> {
@@ -143,11 +147,7 @@ where
             nodes: Arc::clone(&self.nodes),
             prober: Arc::clone(&self.prober),
             observer: Arc::clone(&self.observer),
-            fence: Fence {
-                cluster: plan.cluster.clone(),
-                number: plan.fence,
-                holder: holder.to_owned(),
-            },
+            fence,
             plan,
             bundle,
             tokens,
@@ -156,7 +156,15 @@ where
     }
 }
 
-fn fits(permit: &RollPermit, plan: &Plan) -> Result<(), RollError> {
+fn fence(plan: &Plan, holder: &str) -> Fence {
+    Fence {
+        cluster: plan.cluster.clone(),
+        number: plan.fence,
+        holder: holder.to_owned(),
+    }
+}
+
+pub(super) fn fits(permit: &RollPermit, plan: &Plan) -> Result<(), RollError> {
     if *permit.cluster() == plan.cluster {
         return Ok(());
     }
@@ -167,7 +175,7 @@ fn fits(permit: &RollPermit, plan: &Plan) -> Result<(), RollError> {
 }
 
 /// Nobody can confirm an attempt whose token they were not given.
-fn tokens(plan: &Plan) -> BTreeMap<NodeName, String> {
+pub(super) fn tokens(plan: &Plan) -> BTreeMap<NodeName, String> {
     let token = |node: &NodeName| {
         let random = uuid::Uuid::new_v4().simple();
         (node.clone(), format!("{}-{node}-{random}", plan.fence))

@@ -9,6 +9,7 @@ pub mod observe;
 mod perform;
 pub mod permit;
 mod run;
+pub mod turns;
 mod watch;
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub(super) struct Run<'a, N, P, J> {
     tasks: JoinSet<(NodeName, RollEvent)>,
     /// What is under way on each node.
     busy: BTreeMap<NodeName, UnderWay>,
+    /// It was noticed that the worker is to stop.
+    pausing: bool,
 }
 
 struct UnderWay {
@@ -35,6 +37,13 @@ enum Started {
     /// Something was written down that changes what is next.
     Noted,
     UnderWay,
+}
+
+/// Where a turn ended.
+pub(super) enum Until {
+    Finished(Outcome),
+    Rest,
+    Fenced(String),
 }
 
 impl UnderWay {
@@ -62,6 +71,7 @@ where
             performer: Arc::new(performer),
             tasks: JoinSet::new(),
             busy: BTreeMap::new(),
+            pausing: false,
         }
     }
 
@@ -83,6 +93,41 @@ where
                 Started::UnderWay => self.wait().await?,
             }
         }
+    }
+
+    /// Until every node is at rest and something has been reached, or the roll is over.
+    pub(super) async fn until_rest(&mut self) -> Result<Until, RollError> {
+        let before = self.state.places();
+        loop {
+            let plan = &self.performer.plan;
+            let steps = next(plan, &self.state, self.performer.clock.now());
+            if let Some(why) = self.state.fenced() {
+                let why = why.to_owned();
+                self.tasks.shutdown().await;
+                return Ok(Until::Fenced(why));
+            }
+            let finishes = matches!(steps.as_slice(), [Step::Finish(_)]);
+            let reached = self.state.is_at_rest(plan) && self.state.places() != before;
+            if !finishes && (reached || self.may_be_left()) {
+                self.tasks.shutdown().await;
+                return Ok(Until::Rest);
+            }
+            self.break_off(&steps);
+            match self.start(steps).await? {
+                Started::Finished(outcome) => {
+                    self.tasks.shutdown().await;
+                    return Ok(Until::Finished(outcome));
+                }
+                Started::Noted => {}
+                Started::UnderWay => self.wait().await?,
+            }
+        }
+    }
+
+    /// The worker is to stop, and nothing is under way but looking.
+    fn may_be_left(&self) -> bool {
+        let looks = self.busy.values().all(UnderWay::only_looks);
+        self.driver.pause.is_cancelled() && looks && self.state.is_staged()
     }
 
     /// Writes an event down, then lets it count.
@@ -158,6 +203,10 @@ where
             biased;
             () = self.driver.cancel.cancelled(), if !self.state.cancelled => {
                 self.note(RollEvent::Cancelled).await
+            }
+            () = self.driver.pause.cancelled(), if !self.pausing => {
+                self.pausing = true;
+                Ok(())
             }
             Some(ended) = self.tasks.join_next_with_id() => self.ended(ended).await,
         }

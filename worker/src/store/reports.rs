@@ -17,6 +17,9 @@ pub struct Report {
     /// Given by the store; 0 before it is stored.
     #[serde(default)]
     pub id: i64,
+    /// Names the roll where any worker may carry out its turns: two reports of the same roll are one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roll: Option<String>,
     pub cluster: ClusterName,
     pub commit: String,
     pub subject: String,
@@ -85,6 +88,22 @@ impl Store {
                 })
                 .optional()?;
             body.map(|body| read(id, &body)).transpose()
+        })
+        .await
+    }
+
+    /// How this roll ended, where this worker was told.
+    pub async fn report_of(&self, roll: &str) -> Result<Option<Report>, StoreError> {
+        let roll = roll.to_owned();
+        self.call(move |connection| -> Result<Option<Report>, StoreError> {
+            let found: Option<(i64, String)> = connection
+                .query_row(
+                    "SELECT id, body FROM report WHERE json_extract(body, '$.roll') = ?1",
+                    [roll],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )
+                .optional()?;
+            found.map(|(id, body)| read(id, &body)).transpose()
         })
         .await
     }

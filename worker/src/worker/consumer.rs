@@ -18,6 +18,8 @@ const MAX_BREAKS: u32 = 5;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
     Done,
+    /// Done, and this follows from it.
+    Then(Box<Event>),
     /// Not now: something outside is away. Tried again for as long as it takes.
     Later(String),
     /// Something went wrong that should not; a few more tries.
@@ -76,6 +78,7 @@ async fn work<Q: EventQueue, H: Handler>(
     let attempt = lease.attempt;
     match answer {
         Answer::Done => queue.ack(lease, &[]).await,
+        Answer::Then(event) => queue.ack(lease, std::slice::from_ref(&event)).await,
         Answer::Later(why) => queue.retry(lease, delay_after(attempt), &why).await,
         Answer::Broken(why) if attempt < MAX_BREAKS => {
             tracing::error!(

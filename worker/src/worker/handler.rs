@@ -8,7 +8,7 @@ use windlass_core::outcome::Outcome;
 
 use super::consumer::{Answer, Handler};
 use super::systemd::tell;
-use crate::flow::deploy::Deploy;
+use crate::flow::deploy::{Answered, Deploy};
 use crate::flow::fleet::Fleet;
 use crate::flow::trouble::Trouble;
 use crate::queue::{Event, EventKind};
@@ -33,9 +33,15 @@ impl<F: Fleet> Deployer<F> {
 
 impl<F: Fleet> Handler for Deployer<F> {
     async fn handle(&self, event: Event) -> Answer {
-        match self.deploy.run(event.kind).await {
-            Ok(None) => Answer::Done,
-            Ok(Some(report)) => {
+        match self.deploy.run(&event).await {
+            Ok(Answered {
+                then: Some(turn), ..
+            }) => Answer::Then(Box::new(turn)),
+            Ok(Answered { report: None, .. }) => Answer::Done,
+            Ok(Answered {
+                report: Some(report),
+                ..
+            }) => {
                 if leaves_behind(&report.outcome) {
                     self.behind.notify_one();
                 }

@@ -27,6 +27,7 @@ use crate::config::{ClusterConfig, Config};
 use crate::flow::deploy::Deploy;
 use crate::flow::fleet::SshFleet;
 use crate::flow::newer::Newer;
+use crate::flow::turn::{Handover, UnderWay};
 use crate::git::mirror::Mirror;
 use crate::git::remote::{Access, Remote};
 use crate::git::source::Source;
@@ -222,6 +223,8 @@ fn deployer(
         live: api.live.clone(),
         state: config.state.clone(),
         holder: format!("worker-{}", Uuid::new_v4().simple()),
+        handover: Handover::Never,
+        under_way: UnderWay::default(),
         newer: Arc::new(Newer::default()),
         stop: stop.clone(),
     };

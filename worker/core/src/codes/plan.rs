@@ -33,4 +33,6 @@ super::codes! {
         "Someone stopped it before any node was touched.";
     UNUSABLE = "WL416", "a node answers, but is not as its file says",
         "The machine shows another SSH host key than its file pins, or the user of its file is not root and cannot become it. `unreachable: skip` does not cover this: the node is there, so somebody must look. The message says what to mend; nothing is rolled until then.";
+    TOO_LARGE = "WL417", "the plan is too large for the queue",
+        "With a message broker a roll goes from turn to turn in messages, each with the whole plan, and a broker takes messages up to a limit (RabbitMQ: 16 MiB). Roll this commit once by hand with `windlass roll`, which needs no messages, or push it in smaller steps.";
 }

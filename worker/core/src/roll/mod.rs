@@ -12,6 +12,7 @@ mod next;
 mod outcome;
 mod state;
 mod step;
+mod turns;
 pub mod vigil;
 
 #[cfg(test)]
@@ -26,3 +27,4 @@ pub use fate::fate;
 pub use next::next;
 pub use state::{IllegalEvent, NodeRoll, Place, RollState};
 pub use step::{Hold, HoldPurpose, Step, Watched, extend_seconds};
+pub use turns::TurnMessage;

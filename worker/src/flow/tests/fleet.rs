@@ -78,10 +78,26 @@ impl Memory {
         Ok(act(inside.nodes.entry(name.clone()).or_default()))
     }
 
+    /// The agent's guard.
+    fn guard(&self, name: &NodeName, fence: &Fence) -> Result<(), NodeError> {
+        let behind = self.on(name, |node| {
+            let behind = fence.number < node.fence
+                || (fence.number == node.fence && fence.holder != node.holder);
+            if !behind {
+                node.fence = fence.number;
+                node.holder.clone_from(&fence.holder);
+            }
+            behind.then(|| format!("fence {} of {}", node.fence, node.holder))
+        })?;
+        behind.map_or(Ok(()), |why| {
+            let node = name.clone();
+            Err(NodeError::Fenced { node, why })
+        })
+    }
+
     fn enter(&self, name: &NodeName, fence: &Fence, phase: AttemptPhase) -> Result<(), NodeError> {
+        self.guard(name, fence)?;
         self.on(name, |node| {
-            node.fence = fence.number;
-            node.holder.clone_from(&fence.holder);
             if let Some(attempt) = &mut node.attempt {
                 attempt.phase = phase;
             }
@@ -121,10 +137,7 @@ impl NodeReader for Memory {
 impl NodeWriter for Memory {
     async fn claim(&self, fence: &Fence, name: &NodeName) -> Result<Claimed, NodeError> {
         let before = self.status(name).await?;
-        self.on(name, |node| {
-            node.fence = fence.number;
-            node.holder.clone_from(&fence.holder);
-        })?;
+        self.guard(name, fence)?;
         Ok(Claimed {
             before: (before.fence, before.holder),
             state: self.status(name).await?,
@@ -146,6 +159,7 @@ impl NodeWriter for Memory {
             phase: AttemptPhase::Staged,
             reason: String::new(),
         };
+        self.guard(&turn.node, fence)?;
         self.on(&turn.node, |node| {
             node.base = node.current.clone();
             node.target = Some(release.meta.clone());
@@ -173,8 +187,9 @@ impl NodeWriter for Memory {
         name: &NodeName,
         _: u32,
     ) -> Result<(), NodeError> {
+        self.enter(name, fence, AttemptPhase::Activated)?;
         self.inside().activations.push(name.to_string());
-        self.enter(name, fence, AttemptPhase::Activated)
+        Ok(())
     }
 
     async fn extend(&self, _: &Fence, _: &str, name: &NodeName, _: u32) -> Result<(), NodeError> {
@@ -182,6 +197,7 @@ impl NodeWriter for Memory {
     }
 
     async fn confirm(&self, fence: &Fence, _: &str, name: &NodeName) -> Result<(), NodeError> {
+        self.guard(name, fence)?;
         self.on(name, |node| node.current = node.target.clone())?;
         self.enter(name, fence, AttemptPhase::Confirmed)
     }

@@ -2,4 +2,5 @@
 
 mod deploying;
 mod fleet;
+mod relayed;
 mod world;

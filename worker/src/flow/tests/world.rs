@@ -13,11 +13,12 @@ use crate::check::{Checker, Limits, Sandbox};
 use crate::flow::deploy::Deploy;
 use crate::flow::newer::Newer;
 use crate::flow::trouble::Trouble;
+use crate::flow::turn::{Handover, UnderWay};
 use crate::git::mirror::Mirror;
 use crate::git::remote::{Access, Remote};
 use crate::git::source::Source;
 use crate::materials::Directories;
-use crate::queue::EventKind;
+use crate::queue::{Event, EventKind};
 use crate::store::Store;
 use crate::store::reports::Report;
 
@@ -47,6 +48,17 @@ pub(super) struct World {
 }
 
 impl World {
+    /// Another worker for the same cluster, with a database of its own.
+    pub(super) fn another(&self, name: &str) -> Deploy<Memory> {
+        let dir = self.dir.path().join(name);
+        fs::create_dir(&dir).unwrap();
+        let origin = self.dir.path().join("origin");
+        let mut deploy = deploy(&dir, &origin.display().to_string(), &self.fleet);
+        deploy.holder = name.to_owned();
+        deploy.handover = Handover::EachTurn;
+        deploy
+    }
+
     /// With a first commit that is good.
     pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -113,14 +125,19 @@ impl World {
     }
 
     pub(super) async fn run(&self, kind: EventKind) -> Option<Report> {
-        match self.deploy.run(kind).await {
-            Ok(report) => report,
+        match self.deploy.run(&self.event(kind)).await {
+            Ok(answered) => answered.report,
             Err(trouble) => panic!("{trouble}"),
         }
     }
 
     pub(super) async fn trouble(&self, kind: EventKind) -> Trouble {
-        self.deploy.run(kind).await.unwrap_err()
+        self.deploy.run(&self.event(kind)).await.unwrap_err()
+    }
+
+    fn event(&self, kind: EventKind) -> Event {
+        let id = uuid::Uuid::new_v4().to_string();
+        Event::new(kind, "/test", &self.deploy.cluster, id)
     }
 
     /// The codes of what it was refused for, each once.
@@ -150,6 +167,8 @@ fn deploy(dir: &std::path::Path, url: &str, fleet: &Memory) -> Deploy<Memory> {
         store: Store::open(&dir.join("windlass.db")).unwrap(),
         state: dir.to_path_buf(),
         holder: "worker-test".to_owned(),
+        handover: Handover::Never,
+        under_way: UnderWay::default(),
         newer: Arc::new(Newer::default()),
         live: crate::live::Live::default(),
         stop: CancellationToken::new(),

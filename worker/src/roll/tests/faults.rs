@@ -4,7 +4,7 @@ use windlass_core::observed::AttemptPhase;
 use windlass_core::outcome::Outcome;
 use windlass_core::plan::OnFailure;
 
-use super::fleet::Fault;
+use super::node::Fault;
 use super::world::{World, node};
 use crate::roll::RollPermit;
 
@@ -159,7 +159,7 @@ async fn cancelling_at_any_time_leaves_all_old_or_all_new() {
 #[tokio::test(start_paused = true)]
 async fn a_newer_roll_is_not_fought() {
     let world = World::new(None);
-    world.fleet.overtake(9);
+    world.fleet.overtake(9000);
     let outcome = world.roll().await.unwrap();
     assert!(matches!(outcome, Outcome::Refused { .. }), "{outcome:?}");
     let log = world.fleet.log();

@@ -4,29 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
+use tokio::sync::Notify;
 use tokio::time::{Duration, Instant, sleep};
 use windlass_core::ids::{NodeName, NodePath};
 use windlass_core::observed::{Attempt, AttemptPhase, NodeState};
 use windlass_core::plan::Turn;
 use windlass_core::release::Release;
 
-use super::node::Node;
+use super::node::{Fault, Node, failed, fenced, mine, refused, unreachable};
 use crate::ports::{CheckOutput, Claimed, Fence, NodeError, NodeReader, NodeWriter};
-
-/// What goes wrong, once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// The call never arrives.
-    LostBefore,
-    /// It is done, but the answer is lost.
-    LostAfter,
-    Fails,
-    Refuses,
-    /// The call does what it should, twice.
-    Twice,
-    /// The node cannot be reached for five minutes from now on.
-    Cut,
-}
 
 #[derive(Default)]
 struct Inside {
@@ -42,6 +28,8 @@ struct Inside {
 #[derive(Default)]
 pub(super) struct Fleet {
     inside: Mutex<Inside>,
+    hung: Notify,
+    wake: Notify,
 }
 
 impl Fleet {
@@ -50,6 +38,7 @@ impl Fleet {
             let node = Node {
                 state,
                 drained: false,
+                activations: 0,
                 target: None,
                 base: None,
                 deadman: None,
@@ -63,6 +52,7 @@ impl Fleet {
         };
         Self {
             inside: Mutex::new(inside),
+            ..Self::default()
         }
     }
 
@@ -72,6 +62,20 @@ impl Fleet {
 
     pub(super) fn set_fault(&self, call: usize, fault: Fault) {
         self.inside().fault = Some((call, fault));
+    }
+
+    /// Until a worker hangs as it was asked to.
+    pub(super) async fn hung(&self) {
+        self.hung.notified().await;
+    }
+
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    async fn hang(&self) {
+        self.hung.notify_one();
+        self.wake.notified().await;
     }
 
     pub(super) fn calls(&self) -> usize {
@@ -109,13 +113,36 @@ impl Fleet {
     ) -> Result<(), NodeError> {
         // The network takes its time, and other tasks get theirs.
         sleep(Duration::from_millis(20)).await;
+        let fault = self.count();
+        if fault == Some(Fault::HangBefore) {
+            self.hang().await;
+        }
+        let done = self.carry_out(verb, fence, name, fault, act);
+        if fault == Some(Fault::HangAfter) {
+            self.hang().await;
+        }
+        done
+    }
+
+    fn count(&self) -> Option<Fault> {
         let mut inside = self.inside();
         let number = inside.calls;
         inside.calls += 1;
-        let fault = inside
+        inside
             .fault
             .filter(|(call, _)| *call == number)
-            .map(|(_, fault)| fault);
+            .map(|(_, fault)| fault)
+    }
+
+    fn carry_out(
+        &self,
+        verb: &str,
+        fence: &Fence,
+        name: &NodeName,
+        fault: Option<Fault>,
+        act: impl Fn(&mut Node) -> Result<(), String>,
+    ) -> Result<(), NodeError> {
+        let mut inside = self.inside();
         inside.log.push(format!("{verb} {name}"));
         let node = inside.nodes.get_mut(name).unwrap();
         node.tick();
@@ -150,51 +177,6 @@ impl Fleet {
         }
         done
     }
-}
-
-fn fenced(node: &mut Node, fence: &Fence, name: &NodeName) -> Result<(), NodeError> {
-    let mine = (fence.number, fence.holder.as_str());
-    let theirs = (node.state.fence, node.state.holder.as_str());
-    if mine.0 < theirs.0 || (mine.0 == theirs.0 && mine.1 != theirs.1) {
-        return Err(NodeError::Fenced {
-            node: name.clone(),
-            why: format!("fence {} of {}", theirs.0, theirs.1),
-        });
-    }
-    node.state.fence = fence.number;
-    node.state.holder.clone_from(&fence.holder);
-    Ok(())
-}
-
-fn unreachable(node: &NodeName) -> NodeError {
-    NodeError::Unreachable {
-        node: node.clone(),
-        why: "timed out".into(),
-    }
-}
-
-fn refused(node: &NodeName, why: &str) -> NodeError {
-    NodeError::Refused {
-        node: node.clone(),
-        why: why.to_owned(),
-        drift: Vec::new(),
-    }
-}
-
-fn failed(node: &NodeName, step: &str) -> NodeError {
-    NodeError::Failed {
-        node: node.clone(),
-        step: step.to_owned(),
-        why: "exit status 1".into(),
-        log: vec!["it broke".into()],
-    }
-}
-
-fn mine(node: &Node, token: &str) -> Result<AttemptPhase, String> {
-    let attempt = node.state.attempt.as_ref().filter(|a| a.token == token);
-    attempt
-        .map(|a| a.phase)
-        .ok_or_else(|| "there is no such attempt".to_owned())
 }
 
 impl NodeReader for Fleet {
@@ -296,6 +278,7 @@ impl NodeWriter for Fleet {
     ) -> Result<(), NodeError> {
         self.call("activate", fence, name, |node| match mine(node, token)? {
             AttemptPhase::Staged => {
+                node.activations += 1;
                 node.enter(AttemptPhase::Activated);
                 node.deadman = Some(Instant::now() + Duration::from_secs(u64::from(seconds)));
                 Ok(())

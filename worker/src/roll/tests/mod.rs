@@ -4,4 +4,6 @@ mod faults;
 mod fleet;
 mod node;
 mod probes;
+mod relay;
+mod turns;
 mod world;

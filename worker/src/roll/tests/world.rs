@@ -29,7 +29,7 @@ pub(super) fn node(name: &str) -> NodeName {
     name.parse().unwrap()
 }
 
-fn cluster() -> ClusterName {
+pub(super) fn cluster() -> ClusterName {
     "example".parse().unwrap()
 }
 
@@ -202,8 +202,13 @@ impl World {
                 reconnect_deadline: 30,
             },
             on_failure: self.on_failure,
-            fence: 7,
+            fence: 1000,
         }
+    }
+
+    pub(super) fn bundle() -> Arc<Bundle> {
+        let releases = NODES.map(|name| (node(name), release(name, "new")));
+        Arc::new(Bundle::new("new".into(), releases.into_iter().collect()))
     }
 
     fn path(&self) -> &Path {
@@ -225,6 +230,7 @@ impl World {
             },
             observer: Arc::new(Silent),
             cancel: self.cancel.clone(),
+            pause: CancellationToken::new(),
         }
     }
 
@@ -233,11 +239,8 @@ impl World {
     }
 
     pub(super) async fn roll_with(&self, permit: &RollPermit) -> Result<Outcome, RollError> {
-        let releases = NODES.map(|name| (node(name), release(name, "new")));
-        let bundle = Bundle::new("new".into(), releases.into_iter().collect());
-        let driver = self.driver();
-        driver
-            .drive(permit, self.plan(), Arc::new(bundle), "worker")
+        self.driver()
+            .drive(permit, self.plan(), Self::bundle(), "worker")
             .await
     }
 

@@ -1,0 +1,84 @@
+//! A roll cut into turns that are carried from worker to worker. A turn ends where every node is at rest: in rotation
+//! with its old release or its new one, and nothing of it in doubt. The message that follows holds all that there
+//! is to know of the roll, so whoever takes it needs nothing but the nodes.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::event::Entry;
+use super::next::must_go_back;
+use super::state::{IllegalEvent, Place, RollState};
+use crate::fence::TurnId;
+use crate::ids::NodeName;
+use crate::plan::Plan;
+
+/// The next turn of a roll: its plan, and everything that has happened in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TurnMessage {
+    /// Names the roll; the event's id is this and the turn's number.
+    pub roll: String,
+    /// 1 once all nodes are staged and checked.
+    pub turn: u32,
+    /// What woke the worker that planned it.
+    pub trigger: String,
+    #[schemars(with = "String")]
+    pub started: Timestamp,
+    pub plan: Plan,
+    pub entries: Vec<Entry>,
+}
+
+impl TurnMessage {
+    /// The roll as it was when the message was published. What the clocks of other workers said does not count.
+    pub fn state(&self) -> Result<RollState, IllegalEvent> {
+        let at = self.entries.first().map_or(self.started, |entry| entry.at);
+        RollState::replay(&self.plan, at, &self.entries)
+    }
+
+    pub fn id(&self, state: &RollState) -> TurnId {
+        TurnId {
+            roll: self.roll.clone(),
+            number: self.turn,
+            after: state.fence,
+        }
+    }
+}
+
+impl RollState {
+    /// Whether another worker can go on from here without asking.
+    pub fn is_at_rest(&self, plan: &Plan) -> bool {
+        self.nodes.iter().all(|(name, node)| {
+            let at_rest = if self.is_going_back() {
+                node.place == Place::Confirmed || !must_go_back(plan, self, name)
+            } else {
+                matches!(node.place, Place::Ready | Place::Confirmed)
+            };
+            at_rest && node.begun.is_none() && !node.is_in_doubt()
+        })
+    }
+
+    /// Whether every node has its release and found it good: no release is needed any more.
+    pub fn is_staged(&self) -> bool {
+        self.nodes.values().all(|node| node.place >= Place::Ready)
+    }
+
+    /// What has been reached; a turn that ends with the same was none.
+    pub fn places(&self) -> Vec<Place> {
+        self.nodes.values().map(|node| node.place).collect()
+    }
+
+    /// The nodes that are changed next, where the roll goes forward. Whatever goes back may be taken back again.
+    pub fn on_turn<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = &'a NodeName> {
+        let wave = self.wave(plan).filter(|_| !self.is_going_back());
+        let nodes = wave.and_then(|wave| plan.waves.get(wave));
+        nodes
+            .into_iter()
+            .flatten()
+            .filter(|node| self.place(node) != Place::Confirmed)
+    }
+
+    /// Another worker was let in, and this one was refused: why, in words.
+    pub fn fenced(&self) -> Option<&str> {
+        self.fenced.as_deref()
+    }
+}

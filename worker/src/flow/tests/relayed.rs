@@ -1,0 +1,228 @@
+//! Two workers with databases of their own share a cluster's work through one queue, one turn in each message.
+
+use std::time::Duration;
+
+use super::world::World;
+use crate::flow::deploy::{Answered, Deploy};
+use crate::flow::tests::fleet::Memory;
+use crate::flow::trouble::Trouble;
+use crate::queue::embedded::EmbeddedQueue;
+use crate::queue::{Event, EventKind, EventQueue, Lease};
+use crate::store::Store;
+use crate::store::reports::Report;
+
+struct Shared {
+    world: World,
+    queue: EmbeddedQueue,
+    workers: Vec<Deploy<Memory>>,
+    published: usize,
+    /// Who takes what comes next.
+    turn: usize,
+}
+
+impl Shared {
+    fn new() -> Self {
+        let world = World::new();
+        let store = Store::open(&world.dir.path().join("queue.db")).unwrap();
+        let workers = ["worker-a", "worker-b"].map(|name| world.another(name));
+        Self {
+            queue: EmbeddedQueue::new(store, Duration::from_secs(60)),
+            workers: workers.into(),
+            world,
+            published: 0,
+            turn: 0,
+        }
+    }
+
+    async fn publish(&mut self, kind: EventKind) {
+        self.published += 1;
+        let cluster = &self.world.deploy.cluster;
+        let event = Event::new(kind, "/test", cluster, self.published.to_string());
+        self.queue.publish(&event).await.unwrap();
+    }
+
+    async fn take(&self) -> Option<Lease> {
+        let next = self.queue.next(&self.world.deploy.cluster);
+        let taken = tokio::time::timeout(Duration::from_millis(300), next).await;
+        taken.ok().map(Result::unwrap)
+    }
+
+    /// The next worker takes the next event. Gives the event's kind.
+    async fn step(&mut self) -> Option<(EventKind, Option<Report>)> {
+        let lease = self.take().await?;
+        let worker = &self.workers[self.turn % self.workers.len()];
+        self.turn += 1;
+        let kind = lease.event.kind;
+        match worker.run(&lease.event).await {
+            Ok(Answered { report, then }) => {
+                let then: Vec<Event> = then.into_iter().collect();
+                self.queue.ack(lease, &then).await.unwrap();
+                Some((kind, report))
+            }
+            Err(trouble) => panic!("{trouble}"),
+        }
+    }
+
+    async fn drain(&mut self) -> Vec<Report> {
+        let mut reports = Vec::new();
+        while let Some((_, report)) = self.step().await {
+            reports.extend(report);
+        }
+        reports
+    }
+
+    async fn stored(&self) -> usize {
+        let mut count = 0;
+        for worker in &self.workers {
+            count += worker.store.reports(None, 10).await.unwrap().len();
+        }
+        count
+    }
+}
+
+#[tokio::test]
+async fn two_workers_take_turns_and_one_tells() {
+    let mut shared = Shared::new();
+    shared.publish(EventKind::Moved).await;
+    // Waits until the roll is over, as everything but its turns does.
+    shared.publish(EventKind::Moved).await;
+    let kinds = [
+        EventKind::Moved,
+        EventKind::Turn,
+        EventKind::Turn,
+        EventKind::Moved,
+    ];
+    for (at, wanted) in kinds.into_iter().enumerate() {
+        let (kind, report) = shared.step().await.unwrap();
+        assert_eq!(kind, wanted, "event {at}");
+        let told = report.map(|report| (report.outcome.word(), report.trigger));
+        let wanted = (at == 2).then_some(("rolled out", "push".to_owned()));
+        if at < 3 {
+            assert_eq!(told, wanted, "event {at}");
+        }
+    }
+    assert!(shared.step().await.is_none());
+    assert_eq!(shared.world.fleet.activations(), ["one", "two"]);
+}
+
+#[tokio::test]
+async fn a_failed_roll_goes_back_from_worker_to_worker() {
+    let mut shared = Shared::new();
+    shared.publish(EventKind::Moved).await;
+    shared.drain().await;
+    let good = shared.world.fleet.commits();
+    shared.world.app("second", "bad", "1s");
+    shared.world.commit("Break the site");
+    shared.publish(EventKind::Moved).await;
+    let reports = shared.drain().await;
+    assert_eq!(reports.len(), 1);
+    assert_eq!(reports[0].outcome.word(), "rolled back");
+    assert_eq!(shared.world.fleet.commits(), good);
+}
+
+#[tokio::test]
+async fn a_turn_that_is_delivered_after_the_end_is_forgotten_by_every_worker() {
+    let mut shared = Shared::new();
+    shared.publish(EventKind::Moved).await;
+    shared.step().await.unwrap();
+    let lease = shared.take().await.unwrap();
+    let first = lease.event.clone();
+    shared
+        .queue
+        .retry(lease, Duration::ZERO, "again")
+        .await
+        .unwrap();
+    shared.drain().await;
+    let stored = shared.stored().await;
+    assert_eq!(stored, 1);
+    for worker in &shared.workers {
+        let answered = worker.run(&first).await.unwrap();
+        assert!(answered.then.is_none() && answered.report.is_none());
+    }
+    assert_eq!(shared.stored().await, stored);
+    assert_eq!(shared.world.fleet.activations(), ["one", "two"]);
+}
+
+#[tokio::test]
+async fn nothing_else_begins_between_two_turns() {
+    let mut shared = Shared::new();
+    shared.publish(EventKind::Moved).await;
+    shared.step().await.unwrap();
+    shared.step().await.unwrap();
+    let lease = shared.take().await.unwrap();
+    assert_eq!(lease.event.kind, EventKind::Turn, "the second node's");
+    shared.world.app("second", "good", "1m");
+    shared.world.commit("While a roll is under way");
+    let cluster = &shared.world.deploy.cluster;
+    let moved = Event::new(EventKind::Moved, "/test", cluster, "early");
+    for worker in &shared.workers {
+        let early = worker.run(&moved).await;
+        assert!(matches!(early, Err(Trouble::Later(_))), "{early:?}");
+    }
+    shared
+        .queue
+        .retry(lease, Duration::ZERO, "again")
+        .await
+        .unwrap();
+    shared.publish(EventKind::Moved).await;
+    let words: Vec<_> = shared.drain().await;
+    let words: Vec<_> = words.iter().map(|report| report.outcome.word()).collect();
+    assert_eq!(words, ["rolled out", "rolled out"]);
+    assert_eq!(shared.world.fleet.activations().len(), 4);
+}
+
+#[tokio::test]
+async fn a_mending_commit_does_not_wait_for_the_broken_one() {
+    let mut shared = Shared::new();
+    shared.publish(EventKind::Moved).await;
+    shared.drain().await;
+    shared.world.app("second", "bad", "1h");
+    shared.world.commit("Break the site, with a long deadline");
+    shared.publish(EventKind::Moved).await;
+    shared.step().await.unwrap();
+    let fleet = shared.world.fleet.clone();
+    let newer = shared.workers.iter().map(|worker| worker.newer.clone());
+    let newer: Vec<_> = newer.collect();
+    let mending = async {
+        while fleet.activations().len() < 3 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // Each worker watches for itself; the one that rolls gives way.
+        newer.iter().for_each(|newer| newer.saw("another"));
+    };
+    let deadline = Duration::from_secs(60);
+    let both = async { tokio::join!(shared.drain(), mending) };
+    let (reports, ()) = tokio::time::timeout(deadline, both).await.unwrap();
+    assert_eq!(reports[0].outcome.word(), "rolled back");
+    assert!(!reports[0].outcome.quarantines(), "{reports:?}");
+}
+
+#[tokio::test]
+async fn a_worker_that_stops_leaves_its_turn_to_the_other() {
+    let mut shared = Shared::new();
+    shared.publish(EventKind::Moved).await;
+    shared.drain().await;
+    shared.world.app("second", "bad", "3s");
+    shared.world.commit("Wait for a while");
+    shared.publish(EventKind::Moved).await;
+    shared.step().await.unwrap();
+    let stop = shared.workers[shared.turn % 2].stop.clone();
+    let fleet = shared.world.fleet.clone();
+    let stopping = async {
+        while fleet.activations().len() < 3 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        stop.cancel();
+    };
+    let deadline = Duration::from_secs(60);
+    let both = async { tokio::join!(shared.step(), stopping) };
+    let (left, ()) = tokio::time::timeout(deadline, both).await.unwrap();
+    assert!(left.unwrap().1.is_none(), "it is not taken back");
+    let (_, report) = shared.step().await.unwrap();
+    assert_eq!(
+        report.unwrap().outcome.word(),
+        "rolled back",
+        "its gate fails"
+    );
+    assert_eq!(shared.world.fleet.activations().len(), 3);
+}
