@@ -1,6 +1,6 @@
 # Every command that the README names. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench lab-base lab-up lab-ssh lab-down
+.PHONY: help setup demo test lint bench image lab-base lab-up lab-ssh lab-down
 BASE ?= core
 NODE ?= vps1
 LAB = cargo run --quiet -p windlass-tests --bin lab --
@@ -22,6 +22,10 @@ lint: ## Check format, lints, dependencies and shell scripts
 
 bench: setup ## Measure Windlass beside a shell script, pyinfra and Ansible
 	@tests/bench/run.sh
+
+image: setup ## Build the worker's image without Docker and try it (target/windlass-image.tar)
+	@scripts/setup.sh image
+	@docker/build.sh
 
 lab-base: setup ## Build the lab's base image (BASE=core or stack)
 	@tests/lab/base/build.sh $(BASE)

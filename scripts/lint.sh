@@ -9,6 +9,10 @@ echo "lint: format"
 cargo fmt --all --check
 echo "lint: shell scripts"
 git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck
+if command -v docker-compose >/dev/null; then
+    echo "lint: compose file"
+    (cd docker && docker-compose config --quiet)
+fi
 echo "lint: dependencies"
 cargo deny --log-level error check bans licenses sources
 echo "lint: clippy"

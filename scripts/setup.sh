@@ -2,6 +2,7 @@
 # Installs what building and testing Windlass needs on Debian 12; only what is missing.
 #   setup.sh         packages for building, for the checks and for the lab
 #   setup.sh bench   what `make bench` needs on top: Python environments for the tools that it compares
+#   setup.sh image   what `make image` needs on top: podman, which builds and runs images without a daemon
 #   setup.sh lint    what `make lint` needs on top: cargo-deny, which takes minutes to compile
 set -euo pipefail
 
@@ -20,6 +21,9 @@ declare -A needs=(
     ["to check the scripts"]="shellcheck"
 )
 if [ "${1:-}" = bench ]; then needs["to run pyinfra and Ansible"]="python3-venv"; fi
+if [ "${1:-}" = image ]; then
+    needs["to build the image and to read the compose file"]="podman runc docker-compose"
+fi
 
 missing=()
 for reason in "${!needs[@]}"; do

@@ -9,6 +9,8 @@ set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 cache=${WINDLASS_LAB_CACHE:-/var/cache/windlass-lab}
 suite=bookworm
+# shellcheck source=tests/lab/base/apt.sh
+. "$here/apt.sh"
 
 path_only=
 if [ "${1:-}" = --path ]; then path_only=1; shift; fi
@@ -19,7 +21,7 @@ stack) package_lists=("$here/core.packages" "$here/stack.packages") needed_memor
 *) echo "usage: build.sh [--path] core|stack" >&2; exit 2 ;;
 esac
 
-digest=$(cat "$here/build.sh" "$here/prepare.sh" "${package_lists[@]}" | sha256sum | cut -c1-12)
+digest=$(cat "$here/build.sh" "$here/apt.sh" "$here/prepare.sh" "${package_lists[@]}" | sha256sum | cut -c1-12)
 image=$cache/$variant-$digest
 if [ -n "$path_only" ] || [ -d "$image" ]; then echo "$image"; exit 0; fi
 
@@ -33,29 +35,10 @@ fi
 
 say() { echo "lab base $variant: $*" >&2; }
 
-# "URI|signed-by" of the host's own Debian source whose suite matches $1.
-host_source() {
-    # shellcheck disable=SC2016 # the $(...) are apt's
-    apt-get indextargets --format '$(REPO_URI)|$(SIGNED_BY)|$(RELEASE)|$(COMPONENT)' 'Created-By: Packages' |
-        awk -F'|' -v suite="$1" '$3 ~ suite && $4 == "main" { print $1 "|" ($2 ~ /^\$/ ? "" : $2); exit }'
-}
-
-# One sources.list line: suite $1, taken from the host's source $2 or else from $3.
-source_line() {
-    local found uri signed_by
-    found=$(host_source "$2")
-    uri=${found%%|*} signed_by=${found#*|}
-    echo "deb ${signed_by:+[signed-by=$signed_by] }${uri:-$3} $1 main"
-}
-
 sources() {
-    local debian='^(bookworm|trixie|forky|sid|stable|oldstable|testing|unstable)$'
-    local security='^(bookworm|trixie|stable|oldstable)-security$'
-    source_line "$suite" "$debian" http://deb.debian.org/debian
-    source_line "$suite-updates" "$debian" http://deb.debian.org/debian
-    source_line "$suite-security" "$security" http://deb.debian.org/debian-security
+    debian_sources "$suite"
     # The only suite that still has Consul.
-    if [ "$variant" = stack ]; then source_line bullseye "$debian" http://deb.debian.org/debian; fi
+    if [ "$variant" = stack ]; then source_line bullseye "$debian_suites" http://deb.debian.org/debian; fi
 }
 
 mkdir -p "$cache/debs"
@@ -78,13 +61,7 @@ if [ "$(awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo)" -gt
     root=$cache/work/root
 fi
 
-options=()
-while IFS= read -r option; do options+=("--aptopt=$option"); done < <(
-    apt-config dump --format '%F "%v"%n' |
-        grep -E '^Acquire::((https?|ftp)::(Proxy|Verify|CaInfo|Timeout)|Check-|Retries)' || true)
-for credentials in /etc/apt/auth.conf /etc/apt/auth.conf.d; do
-    if [ -e "$credentials" ]; then options+=("--setup-hook=copy-in $credentials /etc/apt/"); fi
-done
+mapfile -t options < <(apt_options)
 if [ "$variant" = stack ]; then
     # shellcheck disable=SC2016 # $1 is the hook's
     options+=('--setup-hook=printf "Package: *\nPin: release n=bullseye\nPin-Priority: -1\n\nPackage: consul\nPin: release n=bullseye\nPin-Priority: 500\n" >"$1/etc/apt/preferences.d/consul"')

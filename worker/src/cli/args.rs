@@ -175,6 +175,14 @@ pub enum Command {
         #[command(flatten)]
         config: ConfigArg,
     },
+    /// Asks the worker of this machine whether it is ready; exit code 0 if it is.
+    ///
+    /// Meant for the health check of a container or a monitoring agent. It asks the address that the configuration
+    /// names as `listen`, and gives up after five seconds.
+    Health {
+        #[command(flatten)]
+        config: ConfigArg,
+    },
     /// Lets the worker try a bundle of this cluster again that was rolled back.
     Retry {
         cluster: String,

@@ -81,6 +81,7 @@ fn run(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         Command::Worker { config } => service::worker(&config.config),
+        Command::Health { config } => service::health(output, &config.config),
         Command::Retry { cluster, config } => service::retry(output, &config.config, cluster),
         Command::AcceptRewind {
             cluster,

@@ -1,4 +1,4 @@
-//! `windlass worker`, and what a person tells its database: try again, accept a rewound branch.
+//! `windlass worker`, whether it is ready, and what a person tells its database: try again, accept a rewound branch.
 
 use std::path::Path;
 
@@ -36,6 +36,20 @@ pub(super) fn worker(path: &Path) -> anyhow::Result<Exit> {
     telemetry::init(&config.log)?;
     runtime()?.block_on(worker::run(config))?;
     Ok(Exit::Done)
+}
+
+pub(super) fn health(output: &Output, path: &Path) -> anyhow::Result<Exit> {
+    let config = read_without_keys(path)?;
+    Ok(match runtime()?.block_on(worker::health::ask(&config))? {
+        Ok(said) => {
+            output.text(&format!("{said}\n"));
+            Exit::Done
+        }
+        Err(why) => {
+            output.error(&why);
+            Exit::Findings
+        }
+    })
 }
 
 pub(super) fn retry(output: &Output, path: &Path, cluster: &str) -> anyhow::Result<Exit> {

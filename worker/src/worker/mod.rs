@@ -4,6 +4,7 @@
 pub mod ask;
 mod consumer;
 mod handler;
+pub mod health;
 mod run;
 mod systemd;
 mod watcher;

@@ -234,6 +234,41 @@ fn a_push_wakes_the_worker_through_the_hook_and_its_outcome_is_told() {
 }
 
 #[test]
+fn its_health_is_told_by_the_program_itself() {
+    let world = World::new();
+    world.push("name: [");
+    let health = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
+        let config = world.path("worker.yaml");
+        let output = command.arg("health").arg("--config").arg(config);
+        // A proxy that the environment names is for the outside world.
+        let output = output.env("http_proxy", "http://127.0.0.1:1").output();
+        let output = output.unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        (output.status.code(), said)
+    };
+    let address = format!("127.0.0.1:{}", world.port);
+    let (code, said) = health();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains(&address) && said.contains("refused"),
+        "{said}"
+    );
+
+    let _worker = world.start();
+    assert_eq!(health(), (Some(0), "ready\n".to_owned()));
+
+    let config = fs::read_to_string(world.path("worker.yaml")).unwrap();
+    let silent = config.replace(&format!("listen: {address}\n"), "");
+    let silent = silent.replace("hook: { secret_files: [hook.secret] }\n", "");
+    fs::write(world.path("worker.yaml"), silent).unwrap();
+    let (code, said) = health();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("add `listen:"), "{said}");
+}
+
+#[test]
 fn a_push_to_a_worker_that_is_away_succeeds_and_is_seen_later() {
     let world = World::new();
     world.install_hook();

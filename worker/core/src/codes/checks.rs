@@ -12,7 +12,7 @@ super::codes! {
     CHECK_PROGRAM_MISSING = "WL305", "a checking program is not installed",
         "The configuration was not checked here. Install the named Debian package on the machine that runs the worker (its service need not run). The nodes run the same check before anything changes.";
     NO_SANDBOX = "WL306", "programs cannot be run safely on this machine",
-        "Checks run commands that the cluster repository names, so Windlass runs them only in a bubblewrap sandbox. Without one it renders, compares and plans, and leaves the checks to the nodes. Install the package `bubblewrap`, and allow user namespaces where they were switched off (`sysctl kernel.unprivileged_userns_clone=1`, `user.max_user_namespaces`).";
+        "Checks run commands that the cluster repository names, so Windlass runs them only in a bubblewrap sandbox. Without one it renders, compares and plans, and leaves the checks to the nodes. Install the package `bubblewrap`, and allow user namespaces where they were switched off (`sysctl kernel.unprivileged_userns_clone=1`, `user.max_user_namespaces`). In a container the engine must allow namespaces and a fresh `/proc`: docs/docker.md says how.";
     CHECK_PATTERN = "WL307", "a check's pattern is not a usable regular expression",
         "`fail_on` and `finding` are regular expressions of Rust's regex crate: no look-around, no back references, and limited in size.";
     CHECK_PATH = "WL308", "a file cannot be shown to a check",
