@@ -6,6 +6,8 @@ use windlass_core::codes::git as codes;
 use windlass_core::finding::{Finding, Findings};
 use windlass_core::yaml::At;
 
+use crate::queue::amqp::Settings;
+
 use super::{ClusterConfig, Config, RepositoryConfig};
 
 pub(super) fn findings(config: &Config, file: &str) -> Findings {
@@ -34,16 +36,11 @@ fn whole(config: &Config, file: &str, findings: &mut Findings) {
                 .hint("add one below `clusters:`"),
         );
     }
-    if config.queue.value != "embedded" {
-        let message = if config.queue.starts_with("amqp") {
-            "a message broker as the queue is not in this version"
-        } else {
-            "there is no such queue"
-        };
+    if let Err((message, hint)) = queue(config) {
         findings.push(
             Finding::error(codes::CONFIG_QUEUE, message)
                 .at(config.queue.location(file))
-                .hint("write `queue: embedded`, or leave the line out"),
+                .hint(hint),
         );
     }
     let Some(hook) = &config.hook else { return };
@@ -61,6 +58,52 @@ fn whole(config: &Config, file: &str, findings: &mut Findings) {
                 .hint("list one file; a second only while the secret is being replaced"),
         );
     }
+}
+
+fn queue(config: &Config) -> Result<(), (String, &'static str)> {
+    let (url, broker) = (config.queue.value.as_str(), &config.broker);
+    let wrong = |message: &str, hint| Err((message.to_owned(), hint));
+    let tls = broker.ca_file.is_some() || broker.certificate_file.is_some();
+    if url == "embedded" {
+        return if tls || broker.password_file.is_some() {
+            let hint = "write `queue: amqp://…`, or remove `broker`";
+            wrong("`broker` is for a queue at a broker only", hint)
+        } else {
+            Ok(())
+        };
+    }
+    let Some(("amqp" | "amqps", rest)) = url.split_once("://") else {
+        let hint = "write `queue: embedded`, `queue: amqp://user@host/vhost` or `queue: amqps://…`";
+        return wrong("there is no such queue", hint);
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let login = authority.rsplit_once('@').map(|(login, _)| login);
+    if login.is_some_and(|login| login.contains(':')) {
+        let hint = "put the password into a file and name it as `broker.password_file`";
+        return wrong(
+            "the URL carries a password, which would end up in logs",
+            hint,
+        );
+    }
+    let settings = match Settings::new(url) {
+        Ok(settings) => settings,
+        Err(error) => {
+            let hint = "write `amqp://user@host:port/vhost`; the vhost `/` is written `%2f`";
+            return Err((format!("this is no URL of a broker: {error}"), hint));
+        }
+    };
+    if tls && !settings.is_encrypted() {
+        let hint = "write `amqps://`, or remove them";
+        return wrong(
+            "`broker.ca_file` and `broker.certificate_file` are for amqps only",
+            hint,
+        );
+    }
+    if login.is_some() && broker.password_file.is_none() {
+        let hint = "name a file with the user's password as `broker.password_file`";
+        return wrong("the URL names a user without a password", hint);
+    }
+    Ok(())
 }
 
 fn one(cluster: &At<ClusterConfig>, file: &str, findings: &mut Findings) {

@@ -9,5 +9,6 @@ mod types;
 pub use paths::CREDENTIALS;
 pub use read::{ConfigError, read};
 pub use types::{
-    ClusterConfig, Config, HookConfig, LogConfig, LogFormat, RepositoryConfig, SshConfig,
+    BrokerConfig, ClusterConfig, Config, HookConfig, LogConfig, LogFormat, RepositoryConfig,
+    SshConfig,
 };

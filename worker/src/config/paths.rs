@@ -23,6 +23,9 @@ impl Bases<'_> {
             &mut config.certificates,
             &mut config.secrets,
             &mut config.ca_file,
+            &mut config.broker.password_file,
+            &mut config.broker.ca_file,
+            &mut config.broker.certificate_file,
         ];
         for path in options.into_iter().flatten() {
             self.path(path)?;

@@ -138,12 +138,6 @@ clusters:
                 ":10:",
                 "ssh-keyscan",
             ),
-            (
-                "state: state",
-                "queue: amqp://broker",
-                ":1:",
-                "not in this version",
-            ),
             ("state: state", "stat: state", ":1:", "did you mean `state`"),
             ("poll: 5s", "poll: 0s", ":7:", "poll"),
             ("branch: trunk", "path: ../other", ":10:", "path"),
@@ -157,6 +151,36 @@ clusters:
                 "{to}: {error}"
             );
         }
+    }
+
+    #[test]
+    fn mistakes_of_the_queue_are_told_at_its_line() {
+        let cases = [
+            ("queue: rabbit", "no such queue"),
+            ("queue: amqp://me:pw@broker/x", "password_file"),
+            ("queue: amqp://me@broker/x", "without a password"),
+            ("queue: amqp://broker:port/x", "no URL of a broker"),
+            (
+                "queue: amqp://broker/x\nbroker: { ca_file: ca }",
+                "amqps only",
+            ),
+            (
+                "queue: embedded\nbroker: { password_file: pw }",
+                "remove `broker`",
+            ),
+        ];
+        for (queue, words) in cases {
+            let error = parsed(&format!("{queue}\n{GOOD}")).unwrap_err().to_string();
+            assert!(
+                error.contains("worker.yaml:1:") && error.contains(words),
+                "{queue}: {error}"
+            );
+            assert!(!error.contains("pw@"), "{error}");
+        }
+        let good = "queue: amqps://me@broker/x\nbroker: { password_file: pw, ca_file: $CREDENTIALS_DIRECTORY/ca }";
+        let config = parsed(&format!("{good}\n{GOOD}")).unwrap();
+        let ca = config.broker.ca_file.as_deref();
+        assert_eq!(ca, Some(Path::new("/run/credentials/w/ca")));
     }
 
     #[test]

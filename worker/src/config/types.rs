@@ -30,9 +30,12 @@ pub struct Config {
     pub secrets: Option<PathBuf>,
     /// PEM file with further authorities that https and tls gates trust.
     pub ca_file: Option<PathBuf>,
-    /// `embedded`: the worker's own durable queue.
+    /// `embedded`: the worker's own durable queue. `amqp://user@host:port/vhost` or `amqps://…`: RabbitMQ, through
+    /// which several workers share their clusters' work; without a password in it.
     #[serde(default = "default_queue")]
     pub queue: At<String>,
+    #[serde(default)]
+    pub broker: BrokerConfig,
     /// How often the nodes are compared with the newest commit even if nothing was pushed.
     #[serde(default = "default_sweep")]
     pub sweep: Seconds,
@@ -47,6 +50,18 @@ pub struct Config {
 pub struct HookConfig {
     /// Files that hold the shared secret; two while it is being replaced.
     pub secret_files: Vec<PathBuf>,
+}
+
+/// How the worker logs in to the broker that `queue` names. The files are read anew for every connection.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BrokerConfig {
+    /// File with the password of the user in the URL.
+    pub password_file: Option<PathBuf>,
+    /// PEM file with further authorities that the broker's certificate may come from.
+    pub ca_file: Option<PathBuf>,
+    /// PEM file with the worker's own certificate: chain and key.
+    pub certificate_file: Option<PathBuf>,
 }
 
 /// How the worker reaches the nodes.

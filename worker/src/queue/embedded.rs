@@ -177,6 +177,10 @@ impl EventQueue for EmbeddedQueue {
         Ok(())
     }
 
+    async fn ready(&self) -> Result<(), QueueError> {
+        self.list(1).await.map(drop)
+    }
+
     async fn list(&self, limit: u32) -> Result<Vec<Queued>, QueueError> {
         self.call(move |connection| {
             connection

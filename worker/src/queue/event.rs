@@ -49,6 +49,18 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    pub const ALL: [Self; 4] = [Self::Moved, Self::Sweep, Self::Asked, Self::Turn];
+
+    /// Its name in the broker's routing keys and queues.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Moved => "moved",
+            Self::Sweep => "sweep",
+            Self::Asked => "asked",
+            Self::Turn => "turn",
+        }
+    }
+
     /// What reports call the trigger.
     pub fn word(self) -> &'static str {
         match self {

@@ -2,10 +2,13 @@
 //! harm (they only wake), but none is lost: an event is on disk before it counts as published, and stays until
 //! whoever took it says that it is done.
 
+pub mod amqp;
+pub mod any;
 pub mod conformance;
 pub mod embedded;
 pub mod event;
 pub mod port;
 
+pub use any::AnyQueue;
 pub use event::{Event, EventKind};
 pub use port::{EventQueue, Lease, Published, QueueError, QueueState, Queued};

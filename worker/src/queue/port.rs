@@ -44,6 +44,8 @@ pub enum Published {
 pub enum QueueState {
     Ready,
     Leased,
+    /// With the broker; which worker has it, and whether it is done, is not known here.
+    Sent,
     Done,
     /// Given up; waits for a person.
     Dead,
@@ -105,6 +107,9 @@ pub trait EventQueue: Send + Sync {
 
     /// Gives up: it waits among the dead for a person.
     fn dead(&self, lease: Lease, why: &str) -> impl Future<Output = Result<(), QueueError>> + Send;
+
+    /// Whether events can be published: what a readiness probe asks again and again.
+    fn ready(&self) -> impl Future<Output = Result<(), QueueError>> + Send;
 
     /// Events that are not done, and the latest that are, newest first.
     fn list(&self, limit: u32) -> impl Future<Output = Result<Vec<Queued>, QueueError>> + Send;

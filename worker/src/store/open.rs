@@ -13,6 +13,7 @@ use super::handle::StoreError;
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema.sql")),
     M::up(include_str!("../roll/schema.sql")),
+    M::up(include_str!("../queue/amqp/schema.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -72,8 +72,8 @@ pub async fn readyz<Q: EventQueue>(State(api): Shared<Q>) -> (StatusCode, &'stat
     if !api.ready.load(Ordering::Acquire) {
         return (StatusCode::SERVICE_UNAVAILABLE, "starting\n");
     }
-    match api.queue.list(1).await {
-        Ok(_) => (StatusCode::OK, "ready\n"),
+    match api.queue.ready().await {
+        Ok(()) => (StatusCode::OK, "ready\n"),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the queue fails\n"),
     }
 }

@@ -1,24 +1,45 @@
 //! What a person says to a worker: try again, or follow a rewound branch. It is written to the worker's
 //! database, running or not, and the worker is woken.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use uuid::Uuid;
 use windlass_core::ids::ClusterName;
 
+use super::queues;
 use crate::config::Config;
-use crate::queue::embedded::EmbeddedQueue;
-use crate::queue::{Event, EventKind, EventQueue as _};
-use crate::store::Store;
+use crate::queue::{Event, EventKind};
+use crate::store::{Store, StoreError};
 
 pub(super) const DATABASE: &str = "windlass.db";
+
+/// What a person asked for, as the event's data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Asked {
+    Retry,
+    AcceptRewind(String),
+}
+
+/// Does here what was asked of another worker. Once more where it was asked of this one, which does no harm.
+pub(super) async fn heed(store: &Store, event: &Event) -> Result<(), StoreError> {
+    let data = event
+        .data
+        .clone()
+        .filter(|_| event.kind == EventKind::Asked);
+    match data.and_then(|data| serde_json::from_value(data).ok()) {
+        Some(Asked::Retry) => store.lift_quarantine(&event.subject).await.map(drop),
+        Some(Asked::AcceptRewind(commit)) => store.accept(&event.subject, &commit).await,
+        None => Ok(()),
+    }
+}
 
 /// Lifts the quarantine of all the cluster's bundles.
 pub async fn retry(config: &Config, cluster: &ClusterName) -> anyhow::Result<String> {
     let store = open(config, cluster)?;
     let freed = store.lift_quarantine(cluster).await?;
-    wake(store, cluster).await?;
+    wake(config, store, cluster, &Asked::Retry).await?;
     Ok(match freed {
         0 => format!("nothing of {cluster} was in quarantine; it is looked at again"),
         1 => format!("one bundle of {cluster} is free again, and is tried now"),
@@ -44,7 +65,7 @@ pub async fn accept_rewind(
     let commit = commit.to_ascii_lowercase();
     let store = open(config, cluster)?;
     store.accept(cluster, &commit).await?;
-    wake(store, cluster).await?;
+    wake(config, store, cluster, &Asked::AcceptRewind(commit.clone())).await?;
     Ok(format!(
         "{cluster} follows its branch to {commit} when the branch points there"
     ))
@@ -61,14 +82,14 @@ fn open(config: &Config, cluster: &ClusterName) -> anyhow::Result<Store> {
     Store::open(&path).with_context(|| format!("cannot open {}", path.display()))
 }
 
-async fn wake(store: Store, cluster: &ClusterName) -> anyhow::Result<()> {
-    let queue = EmbeddedQueue::new(store, Duration::from_secs(60));
-    let event = Event::new(
-        EventKind::Asked,
-        "/cli",
-        cluster,
-        Uuid::new_v4().to_string(),
-    );
-    queue.publish(&event).await?;
-    Ok(())
+/// With a broker another worker may take the event; so it says what was asked.
+async fn wake(
+    config: &Config,
+    store: Store,
+    cluster: &ClusterName,
+    asked: &Asked,
+) -> anyhow::Result<()> {
+    let id = Uuid::new_v4().to_string();
+    let event = Event::new(EventKind::Asked, "/cli", cluster, id).with(json!(asked));
+    queues::leave(config, store, &event).await
 }

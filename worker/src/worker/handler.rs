@@ -6,6 +6,7 @@ use sd_notify::NotifyState;
 use tokio::sync::Notify;
 use windlass_core::outcome::Outcome;
 
+use super::ask;
 use super::consumer::{Answer, Handler};
 use super::systemd::tell;
 use crate::flow::deploy::{Answered, Deploy};
@@ -33,6 +34,9 @@ impl<F: Fleet> Deployer<F> {
 
 impl<F: Fleet> Handler for Deployer<F> {
     async fn handle(&self, event: Event) -> Answer {
+        if let Err(error) = ask::heed(&self.deploy.store, &event).await {
+            return Answer::Broken(error.to_string());
+        }
         match self.deploy.run(&event).await {
             Ok(Answered {
                 then: Some(turn), ..

@@ -5,6 +5,7 @@ pub mod ask;
 mod consumer;
 mod handler;
 pub mod health;
+mod queues;
 mod run;
 mod systemd;
 mod watcher;

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use super::ask::DATABASE;
 use super::consumer::consume;
 use super::handler::Deployer;
+use super::queues;
 use super::systemd::{tell, watchdog};
 use super::watcher::{Pace, Watcher};
 use crate::check::{Checker, Limits, Sandbox};
@@ -37,25 +38,30 @@ use crate::inbound::signature::Secrets;
 use crate::live::Live;
 use crate::materials::Directories;
 use crate::probe::NetProber;
-use crate::queue::embedded::EmbeddedQueue;
+use crate::queue::AnyQueue;
 use crate::store::Store;
 use crate::web::api::Api;
-
-/// An event whose worker says nothing for this long is given out again.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs until SIGTERM or SIGINT, and then until the turn under way has ended.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     make_private(&config.state)?;
     let _owner = own(&config.state)?;
     let store = Store::open(&config.state.join(DATABASE))?;
-    let queue = EmbeddedQueue::new(store.clone(), PATIENCE);
-    queue.reclaim().await?;
+    let queue = queues::open(&config, &store)?;
+    if let AnyQueue::Embedded(queue) = &queue {
+        queue.reclaim().await?;
+    }
+    let ran = work(config, store, &queue).await;
+    queue.close().await;
+    ran
+}
+
+async fn work(config: Config, store: Store, queue: &AnyQueue) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let prober = Arc::new(NetProber::new(config.ca_file.as_deref())?);
-    let api = Arc::new(api(&config, &store, &queue));
+    let api = Arc::new(api(&config, &store, queue));
     let mut tasks = JoinSet::new();
-    if let Some(serving) = listen(&config, &api, &queue, &stop).await? {
+    if let Some(serving) = listen(&config, &api, queue, &stop).await? {
         tasks.spawn(serving);
     }
     let mut deployers = Vec::new();
@@ -68,7 +74,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         deployer.recover().await;
     }
     for (cluster, deployer) in deployers {
-        let watcher = watcher(&config, cluster, &queue, &deployer);
+        let watcher = watcher(&config, cluster, queue, &deployer);
         tasks.spawn(end(watcher.run(stop.clone())));
         let name = cluster.name.clone();
         tasks.spawn(end(consume(queue.clone(), deployer, name, stop.clone())));
@@ -140,7 +146,7 @@ fn own(state: &Path) -> anyhow::Result<fs::File> {
     }
 }
 
-fn api(config: &Config, store: &Store, queue: &EmbeddedQueue) -> Api<EmbeddedQueue> {
+fn api(config: &Config, store: &Store, queue: &AnyQueue) -> Api<AnyQueue> {
     let clusters: BTreeSet<_> = config.clusters.iter().map(|c| c.name.clone()).collect();
     Api {
         store: store.clone(),
@@ -154,8 +160,8 @@ fn api(config: &Config, store: &Store, queue: &EmbeddedQueue) -> Api<EmbeddedQue
 /// The server as a task, where one is configured. Its address is taken before the worker says that it is ready.
 async fn listen(
     config: &Config,
-    api: &Arc<Api<EmbeddedQueue>>,
-    queue: &EmbeddedQueue,
+    api: &Arc<Api<AnyQueue>>,
+    queue: &AnyQueue,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<impl Future<Output = anyhow::Result<()>> + use<>>> {
     let Some(address) = &config.listen else {
@@ -182,7 +188,7 @@ async fn listen(
 fn deployer(
     config: &Config,
     cluster: &ClusterConfig,
-    api: &Api<EmbeddedQueue>,
+    api: &Api<AnyQueue>,
     prober: &Arc<NetProber>,
     stop: &CancellationToken,
 ) -> Deployer<SshFleet> {
@@ -234,9 +240,9 @@ fn deployer(
 fn watcher(
     config: &Config,
     cluster: &ClusterConfig,
-    queue: &EmbeddedQueue,
+    queue: &AnyQueue,
     deployer: &Deployer<SshFleet>,
-) -> Watcher<EmbeddedQueue> {
+) -> Watcher<AnyQueue> {
     let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds.max(1)));
     Watcher {
         cluster: cluster.name.clone(),

@@ -16,7 +16,7 @@ super::codes! {
     CONFIG_REPOSITORY = "WL612", "a repository is configured wrongly",
         "The worker fetches over https (with a token from a file), over ssh (with a deploy key and pinned host keys) or from a path on the same machine. Plain http, passwords in URLs and unpinned ssh hosts are refused, because whoever can answer in the server's place decides what your nodes run.";
     CONFIG_QUEUE = "WL613", "the queue is configured wrongly",
-        "This version has one queue, `embedded`: a durable queue in the worker's own database.";
+        "`queue: embedded` is a durable queue in the worker's own database; `queue: amqp://user@host:port/vhost` or `amqps://…` is RabbitMQ, through which several workers share their clusters' work. The password stands in a file that `broker.password_file` names, never in the URL; `broker.ca_file` and `broker.certificate_file` go with amqps. docs/queue.md has the rest.";
     CONFIG_HOOK = "WL614", "the hook is configured wrongly",
         "`hook.secret_files` names one file with the secret that the sender signs with, or two while it is being replaced, and `listen` says where the hook is served.";
 }

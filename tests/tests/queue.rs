@@ -1,0 +1,12 @@
+//! The worker's queue against real brokers.
+
+#[path = "queue/conforms.rs"]
+mod conforms;
+#[path = "queue/faults.rs"]
+mod faults;
+#[path = "queue/place.rs"]
+mod place;
+#[path = "queue/service.rs"]
+mod service;
+#[path = "queue/workers.rs"]
+mod workers;

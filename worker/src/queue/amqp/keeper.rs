@@ -1,0 +1,258 @@
+//! Keeps a session with the broker for as long as the worker runs: opens it, works on it until something breaks,
+//! opens the next. A lost connection, a closed channel, a cancelled consumer and a deleted queue all take this one
+//! way, so that none of them is forgotten. Waits grow between attempts, with jitter, and never give up.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use futures_util::StreamExt as _;
+use lapin::Consumer;
+use lapin::message::Delivery;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use windlass_core::ids::ClusterName;
+
+use super::inner::Inner;
+use super::message;
+use super::session::{SendError, Session, acknowledge};
+use super::topology;
+use crate::queue::Event;
+
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// A session that held this long was a good one: the next attempt comes soon.
+const GOOD: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_secs(1);
+/// The broker takes a delivery back after 30 minutes without an answer; long before that it is renewed.
+const RENEW: Duration = Duration::from_secs(600);
+/// Another process (the CLI) may put something into the outbox; nobody tells us then.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// The pause after the broker did not take a message.
+const PAUSE: Duration = Duration::from_secs(2);
+const BATCH: u32 = 200;
+
+pub(super) async fn keep(inner: Arc<Inner>, stop: CancellationToken) {
+    let mut backoff = backoff();
+    loop {
+        let opened = tokio::select! {
+            () = stop.cancelled() => return,
+            opened = Session::open(&inner.settings) => opened,
+        };
+        let begun = Instant::now();
+        let why = match opened {
+            Ok(session) => {
+                let session = Arc::new(session);
+                inner.connected(&session);
+                let why = tokio::select! {
+                    () = stop.cancelled() => None,
+                    why = work(&inner, &session) => Some(why),
+                };
+                inner.disconnected(why.as_deref());
+                session.close().await;
+                let Some(why) = why else { return };
+                if begun.elapsed() > GOOD {
+                    backoff = self::backoff();
+                }
+                why
+            }
+            Err(why) => why,
+        };
+        inner.trouble(&why);
+        let wait = backoff.next().unwrap_or(LONGEST_WAIT);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+fn backoff() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(FIRST_WAIT)
+        .with_max_delay(LONGEST_WAIT)
+        .without_max_times()
+        .with_jitter()
+        .build()
+}
+
+/// Works until something breaks, and says what.
+async fn work(inner: &Arc<Inner>, session: &Arc<Session>) -> String {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(send_outbox(Arc::clone(inner), Arc::clone(session)));
+    tasks.spawn(renew(Arc::clone(inner), Arc::clone(session)));
+    tasks.spawn(look_after(Arc::clone(session)));
+    let mut consumed = BTreeSet::new();
+    loop {
+        // Registered before looking, so that a cluster wanted in between is not missed.
+        let wanted = inner.wanted_more.notified();
+        tokio::pin!(wanted);
+        wanted.as_mut().enable();
+        for cluster in inner.wanted() {
+            if consumed.insert(cluster.clone()) {
+                tasks.spawn(consume(Arc::clone(inner), Arc::clone(session), cluster));
+            }
+        }
+        tokio::select! {
+            () = wanted => {}
+            () = session.broken.cancelled() => return "the session broke".to_owned(),
+            ended = tasks.join_next() => return match ended {
+                Some(Ok(why)) => why,
+                Some(Err(error)) => error.to_string(),
+                None => "nothing is left to do".to_owned(),
+            },
+        }
+    }
+}
+
+async fn look_after(session: Arc<Session>) -> String {
+    loop {
+        if let Some(trouble) = session.trouble() {
+            return trouble.to_owned();
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn consume(inner: Arc<Inner>, session: Arc<Session>, cluster: ClusterName) -> String {
+    let mut consumer: Consumer = match session.consume(&cluster).await {
+        Ok(consumer) => consumer,
+        Err(why) => return why,
+    };
+    loop {
+        match consumer.next().await {
+            Some(Ok(delivery)) => {
+                if let Err(error) = receive(&inner, &session, &cluster, delivery).await {
+                    return error;
+                }
+            }
+            Some(Err(error)) => return error.to_string(),
+            None => {
+                return format!(
+                    "the queue {} was deleted or its consumer cancelled",
+                    topology::queue_of(&cluster)
+                );
+            }
+        }
+    }
+}
+
+/// Puts a delivery on the shelf, or answers it at once where there is nothing to work on.
+async fn receive(
+    inner: &Inner,
+    session: &Session,
+    cluster: &ClusterName,
+    delivery: Delivery,
+) -> Result<(), String> {
+    let event = match message::parse(&delivery) {
+        Ok(event) if event.subject == *cluster => event,
+        Ok(event) => {
+            let why = format!("it is about the cluster {}", event.subject);
+            return give_up(session, &delivery, &why).await;
+        }
+        Err(why) => return give_up(session, &delivery, &why).await,
+    };
+    let done = inner.book.is_done(&event.id).await;
+    if done.map_err(|error| error.to_string())? {
+        acknowledge(&delivery).await;
+        return Ok(());
+    }
+    let attempt = message::attempt(&delivery);
+    let same = inner.put(cluster, event, attempt, delivery);
+    if let Some(same) = same {
+        acknowledge(&same).await;
+    }
+    Ok(())
+}
+
+/// Among the dead letters with it, as it came.
+async fn give_up(session: &Session, delivery: &Delivery, why: &str) -> Result<(), String> {
+    let id = message::id(delivery).unwrap_or_default();
+    tracing::error!(id, why, "a message is given up");
+    let copy = message::again(delivery, message::tried(delivery), why);
+    let published = session
+        .publish(topology::DEAD, delivery.routing_key.as_str(), copy)
+        .await;
+    published.map_err(|error| error.to_string())?;
+    acknowledge(delivery).await;
+    Ok(())
+}
+
+/// Sends the outbox, oldest first; many at once, each deleted when the broker has confirmed it.
+async fn send_outbox(inner: Arc<Inner>, session: Arc<Session>) -> String {
+    let mut told = false;
+    loop {
+        // Registered before looking, so that an event entered in between is not missed.
+        let entered = inner.entered.notified();
+        tokio::pin!(entered);
+        entered.as_mut().enable();
+        match send_batch(&inner, &session).await {
+            Ok(0) => {
+                told = false;
+                // Whichever comes first: we look again.
+                let _ = tokio::time::timeout(LOOK_AGAIN, entered).await;
+            }
+            Ok(_) => {}
+            Err(SendError::Refused(why)) => {
+                if !told {
+                    tracing::warn!(why, "events wait until the broker takes them");
+                    told = true;
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(SendError::Broken(why)) => return why,
+        }
+    }
+}
+
+/// How many were sent.
+async fn send_batch(inner: &Inner, session: &Session) -> Result<usize, SendError> {
+    let waiting = inner.book.waiting(BATCH).await.map_err(broken)?;
+    let mut sending = Vec::with_capacity(waiting.len());
+    for row in &waiting {
+        let event: Event = serde_json::from_str(&row.body).map_err(broken)?;
+        session.ensure(&event.subject).await?;
+        let outgoing = message::outgoing(&event, 0, "").map_err(SendError::Broken)?;
+        let key = topology::key(&event);
+        let confirm = session.send(topology::EVENTS, &key, outgoing).await?;
+        sending.push((row.seq, confirm));
+    }
+    let (mut confirmed, mut failed) = (Vec::new(), None);
+    for (seq, confirm) in sending {
+        match session.confirmed(confirm).await {
+            Ok(()) => confirmed.push(seq),
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        }
+    }
+    let count = confirmed.len();
+    if count > 0 {
+        inner.book.sent(confirmed).await.map_err(broken)?;
+    }
+    failed.map_or(Ok(count), Err)
+}
+
+fn broken(error: impl std::fmt::Display) -> SendError {
+    SendError::Broken(error.to_string())
+}
+
+/// Publishes what was delivered long ago once more: its copy comes back to us, takes its place, and the older
+/// delivery is acknowledged. At no moment is the event anywhere but with the broker.
+async fn renew(inner: Arc<Inner>, session: Arc<Session>) -> String {
+    loop {
+        tokio::time::sleep(RENEW / 10).await;
+        for (event, delivery) in inner.aged(RENEW) {
+            let copy = message::again(&delivery, message::tried(&delivery), "");
+            let published = session
+                .publish(topology::EVENTS, &topology::key(&event), copy)
+                .await;
+            if let Err(SendError::Broken(why)) = published {
+                return why;
+            }
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! One pair of connections to the broker. Publishing has a connection of its own, because a broker that is short
+//! of disk or memory stops reading from connections that publish, and answers must go through all the same.
+//! Whatever breaks here ends the whole session; `keeper` opens another, and declares everything anew.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, BasicRejectOptions,
+    ConfirmSelectOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{Channel, Confirmation, Connection, Consumer, PublisherConfirm};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use windlass_core::ids::ClusterName;
+
+use super::message::Outgoing;
+use super::settings::Settings;
+use super::topology;
+
+/// How many events are taken from the broker at once.
+const PREFETCH: u16 = 1000;
+/// The longest wait for a confirm; a broker that is blocked gives none.
+const CONFIRM: Duration = Duration::from_secs(20);
+/// The longest wait for anything else.
+const ANSWER: Duration = Duration::from_secs(30);
+const GOODBYE: Duration = Duration::from_secs(3);
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SendError {
+    /// The session is of no use any more.
+    #[error("{0}")]
+    Broken(String),
+    /// The broker does not take it now; the session goes on.
+    #[error("{0}")]
+    Refused(String),
+}
+
+pub(super) struct Session {
+    publishing: Connection,
+    consuming: Connection,
+    publisher: Channel,
+    consumer: Channel,
+    declared: Mutex<BTreeSet<ClusterName>>,
+    /// Set by whoever finds the session broken.
+    pub(super) broken: CancellationToken,
+}
+
+impl Session {
+    pub(super) async fn open(settings: &Settings) -> Result<Self, String> {
+        let publishing = settings.connect("publishing").await?;
+        let consuming = settings.connect("consuming").await?;
+        let publisher = channel(&publishing).await?;
+        let confirms = publisher.confirm_select(ConfirmSelectOptions::default());
+        within(confirms).await?;
+        let consumer = channel(&consuming).await?;
+        within(consumer.basic_qos(PREFETCH, BasicQosOptions::default())).await?;
+        let declaring = topology::declare(&publisher);
+        match tokio::time::timeout(ANSWER, declaring).await {
+            Ok(declared) => declared?,
+            Err(_) => return Err("it does not answer to declarations".to_owned()),
+        }
+        Ok(Self {
+            publishing,
+            consuming,
+            publisher,
+            consumer,
+            declared: Mutex::default(),
+            broken: CancellationToken::new(),
+        })
+    }
+
+    /// Sends a message; the confirm is still to come. A message that no queue takes is returned.
+    pub(super) async fn send(
+        &self,
+        exchange: &str,
+        key: &str,
+        message: Outgoing,
+    ) -> Result<PublisherConfirm, SendError> {
+        let options = BasicPublishOptions {
+            mandatory: true,
+            ..BasicPublishOptions::default()
+        };
+        let Outgoing { body, properties } = message;
+        let (exchange, key) = (exchange.into(), key.into());
+        let sending = self
+            .publisher
+            .basic_publish(exchange, key, options, &body, properties);
+        match tokio::time::timeout(CONFIRM, sending).await {
+            Ok(Ok(confirm)) => Ok(confirm),
+            Ok(Err(error)) => Err(self.breaks(&error)),
+            Err(_) => Err(self.silent()),
+        }
+    }
+
+    /// Waits until the broker has taken the message for good.
+    pub(super) async fn confirmed(&self, confirm: PublisherConfirm) -> Result<(), SendError> {
+        match tokio::time::timeout(CONFIRM, confirm).await {
+            Ok(Ok(Confirmation::Ack(None))) => Ok(()),
+            Ok(Ok(Confirmation::Ack(Some(returned)))) => {
+                // A queue that we declared is gone: it must be declared anew.
+                self.broken.cancel();
+                let words = format!("no queue takes it: {}", returned.reply_text);
+                Err(SendError::Broken(words))
+            }
+            Ok(Ok(Confirmation::Nack(_))) => {
+                Err(SendError::Refused("the queue is full or fails".to_owned()))
+            }
+            Ok(Ok(Confirmation::NotRequested)) => Err(SendError::Broken(
+                "the channel gives no confirms".to_owned(),
+            )),
+            Ok(Err(error)) => Err(self.breaks(&error)),
+            Err(_) => Err(self.silent()),
+        }
+    }
+
+    pub(super) async fn publish(
+        &self,
+        exchange: &str,
+        key: &str,
+        message: Outgoing,
+    ) -> Result<(), SendError> {
+        let confirm = self.send(exchange, key, message).await?;
+        self.confirmed(confirm).await
+    }
+
+    /// The cluster's queue exists from now on.
+    pub(super) async fn ensure(&self, cluster: &ClusterName) -> Result<(), SendError> {
+        let mut declared = self.declared.lock().await;
+        if declared.contains(cluster) {
+            return Ok(());
+        }
+        let declaring = topology::declare_cluster(&self.publisher, cluster);
+        let Ok(done) = tokio::time::timeout(ANSWER, declaring).await else {
+            return Err(self.silent());
+        };
+        if let Err(error) = done {
+            self.broken.cancel();
+            return Err(SendError::Broken(error));
+        }
+        declared.insert(cluster.clone());
+        Ok(())
+    }
+
+    /// Begins to take the cluster's events, as soon as no other worker does.
+    pub(super) async fn consume(&self, cluster: &ClusterName) -> Result<Consumer, String> {
+        self.ensure(cluster)
+            .await
+            .map_err(|error| error.to_string())?;
+        within(self.consumer.basic_consume(
+            topology::queue_of(cluster).into(),
+            "".into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        ))
+        .await
+    }
+
+    /// A channel beside those of the work, for looking at queues: it may fail without ending anything.
+    pub(super) async fn aside(&self) -> Result<Channel, String> {
+        channel(&self.consuming).await
+    }
+
+    /// What is wrong with the connections, where something is.
+    pub(super) fn trouble(&self) -> Option<&'static str> {
+        if !self.consuming.status().connected() || !self.publishing.status().connected() {
+            return Some("the connection is lost");
+        }
+        if !self.consumer.status().connected() || !self.publisher.status().connected() {
+            return Some("the broker closed the channel");
+        }
+        None
+    }
+
+    /// The broker takes no messages at present: it is short of disk or memory.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.publishing.status().blocked()
+    }
+
+    pub(super) async fn close(&self) {
+        for connection in [&self.consuming, &self.publishing] {
+            // It may be gone already, and a broker that is away does not answer.
+            let closing = connection.close(200, "done".into());
+            let _ = tokio::time::timeout(GOODBYE, closing).await;
+        }
+    }
+
+    fn breaks(&self, error: &lapin::Error) -> SendError {
+        self.broken.cancel();
+        SendError::Broken(error.to_string())
+    }
+
+    fn silent(&self) -> SendError {
+        if self.is_blocked() {
+            let words = "the broker takes no messages: it is short of disk or memory";
+            return SendError::Refused(words.to_owned());
+        }
+        self.broken.cancel();
+        SendError::Broken("the broker does not confirm".to_owned())
+    }
+}
+
+async fn channel(connection: &Connection) -> Result<Channel, String> {
+    within(connection.create_channel()).await
+}
+
+async fn within<T>(answer: impl Future<Output = lapin::Result<T>>) -> Result<T, String> {
+    match tokio::time::timeout(ANSWER, answer).await {
+        Ok(answered) => answered.map_err(|error| error.to_string()),
+        Err(_) => Err("the broker does not answer".to_owned()),
+    }
+}
+
+/// `false`: the broker took the delivery back before.
+pub(super) async fn acknowledge(delivery: &Delivery) -> bool {
+    matches!(
+        delivery.acker.ack(BasicAckOptions::default()).await,
+        Ok(true)
+    )
+}
+
+/// Back to the queue; it counts as a delivery that failed.
+pub(super) async fn put_back(delivery: &Delivery) -> bool {
+    let options = BasicRejectOptions { requeue: true };
+    matches!(delivery.acker.reject(options).await, Ok(true))
+}

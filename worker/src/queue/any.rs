@@ -1,0 +1,116 @@
+//! The queue that the configuration names.
+
+use std::time::Duration;
+
+use windlass_core::ids::ClusterName;
+
+use super::amqp::AmqpQueue;
+use super::embedded::EmbeddedQueue;
+use super::{Event, EventQueue, Lease, Published, QueueError, Queued};
+
+#[derive(Debug, Clone)]
+pub enum AnyQueue {
+    Embedded(EmbeddedQueue),
+    Amqp(AmqpQueue),
+}
+
+impl AnyQueue {
+    /// Several workers take turns: another one may take the next event.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Amqp(_))
+    }
+
+    /// What must end before the program does.
+    pub async fn close(&self) {
+        match self {
+            Self::Embedded(_) => {}
+            Self::Amqp(queue) => queue.close().await,
+        }
+    }
+}
+
+impl EventQueue for AnyQueue {
+    async fn publish(&self, event: &Event) -> Result<Published, QueueError> {
+        match self {
+            Self::Embedded(queue) => queue.publish(event).await,
+            Self::Amqp(queue) => queue.publish(event).await,
+        }
+    }
+
+    async fn next(&self, cluster: &ClusterName) -> Result<Lease, QueueError> {
+        match self {
+            Self::Embedded(queue) => queue.next(cluster).await,
+            Self::Amqp(queue) => queue.next(cluster).await,
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        match self {
+            Self::Embedded(queue) => queue.patience(),
+            Self::Amqp(queue) => queue.patience(),
+        }
+    }
+
+    async fn extend(&self, lease: &Lease) -> Result<(), QueueError> {
+        match self {
+            Self::Embedded(queue) => queue.extend(lease).await,
+            Self::Amqp(queue) => queue.extend(lease).await,
+        }
+    }
+
+    async fn ack(&self, lease: Lease, then: &[Event]) -> Result<(), QueueError> {
+        match self {
+            Self::Embedded(queue) => queue.ack(lease, then).await,
+            Self::Amqp(queue) => queue.ack(lease, then).await,
+        }
+    }
+
+    async fn retry(&self, lease: Lease, delay: Duration, why: &str) -> Result<(), QueueError> {
+        match self {
+            Self::Embedded(queue) => queue.retry(lease, delay, why).await,
+            Self::Amqp(queue) => queue.retry(lease, delay, why).await,
+        }
+    }
+
+    async fn dead(&self, lease: Lease, why: &str) -> Result<(), QueueError> {
+        match self {
+            Self::Embedded(queue) => queue.dead(lease, why).await,
+            Self::Amqp(queue) => queue.dead(lease, why).await,
+        }
+    }
+
+    async fn ready(&self) -> Result<(), QueueError> {
+        match self {
+            Self::Embedded(queue) => queue.ready().await,
+            Self::Amqp(queue) => queue.ready().await,
+        }
+    }
+
+    async fn list(&self, limit: u32) -> Result<Vec<Queued>, QueueError> {
+        match self {
+            Self::Embedded(queue) => queue.list(limit).await,
+            Self::Amqp(queue) => queue.list(limit).await,
+        }
+    }
+
+    async fn show(&self, id: &str) -> Result<Option<Queued>, QueueError> {
+        match self {
+            Self::Embedded(queue) => queue.show(id).await,
+            Self::Amqp(queue) => queue.show(id).await,
+        }
+    }
+
+    async fn replay(&self, id: &str) -> Result<(), QueueError> {
+        match self {
+            Self::Embedded(queue) => queue.replay(id).await,
+            Self::Amqp(queue) => queue.replay(id).await,
+        }
+    }
+
+    async fn discard(&self, id: &str) -> Result<(), QueueError> {
+        match self {
+            Self::Embedded(queue) => queue.discard(id).await,
+            Self::Amqp(queue) => queue.discard(id).await,
+        }
+    }
+}
