@@ -17,6 +17,7 @@ declare -A needs=(
     ["to check configurations as the worker does"]="bubblewrap haproxy bind9 bind9-utils iptables openssh-server procps"
     ["to boot the lab's machines"]="mmdebstrap systemd-container iproute2 nftables util-linux openssh-client"
     ["to test against a message broker"]="rabbitmq-server"
+    ["to test against a certificate authority"]="pebble"
     ["to look at the lab from outside"]="curl bind9-dnsutils socat openssl"
     ["to check the scripts"]="shellcheck"
 )

@@ -16,7 +16,7 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// Certificate first, then its chain, and one key that belongs to it.
-pub(super) fn usable(pem: &str) -> Result<(), (Code, String)> {
+pub fn usable(pem: &str) -> Result<(), (Code, String)> {
     let unreadable = |why: String| (checks::CERTIFICATE_UNREADABLE, why);
     let chain = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|error| unreadable(format!("is not PEM: {error}")))?;

@@ -6,5 +6,5 @@ mod certificate;
 mod load;
 mod stand_in;
 
-pub use certificate::examine;
+pub use certificate::{examine, usable};
 pub use load::{Directories, load};

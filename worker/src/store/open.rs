@@ -14,6 +14,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema.sql")),
     M::up(include_str!("../roll/schema.sql")),
     M::up(include_str!("../queue/amqp/schema.sql")),
+    M::up(include_str!("../acme/schema.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

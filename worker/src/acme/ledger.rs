@@ -1,0 +1,366 @@
+//! Accounts and orders in the worker's database. Appending an entry is one transaction, on disk before the step that
+//! follows from it; a private key enters with the entry that tells of it and leaves with the one that stores it.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, params};
+use serde::{Deserialize, Serialize};
+use windlass_core::acme::order::{Begun, Misfit};
+use windlass_core::acme::{Entry, Failed, Failure, Known, Order, Step, Wanted, Window};
+use windlass_core::ids::ClusterName;
+use windlass_core::materials::SecretText;
+use windlass_core::model::names::Label;
+
+use crate::store::{Store, StoreError};
+
+/// How many orders of each certificate are kept.
+const KEPT: i64 = 50;
+
+/// What an authority suggested for a certificate, and when it wants to be asked again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suggestion {
+    pub serial: String,
+    /// `None`: the authority has no suggestions, or could not be asked.
+    pub window: Option<Window>,
+    pub again: Timestamp,
+}
+
+/// An order that is not over.
+#[derive(Debug, Clone)]
+pub struct OpenOrder {
+    pub id: i64,
+    pub order: Order,
+    pub key: Option<SecretText>,
+}
+
+/// The accounts and orders of one cluster.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    store: Store,
+    cluster: ClusterName,
+}
+
+/// An order's entries with their times, as they lie in the database.
+type Stored = (i64, Option<String>, Vec<(i64, String)>);
+
+impl Ledger {
+    pub fn new(store: Store, cluster: ClusterName) -> Self {
+        Self { store, cluster }
+    }
+
+    pub async fn credentials(&self, directory: &str) -> Result<Option<SecretText>, StoreError> {
+        let key = (self.cluster.to_string(), directory.to_owned());
+        let found = self.store.call(move |db| {
+            let select =
+                "SELECT credentials FROM acme_account WHERE cluster = ?1 AND directory = ?2";
+            db.query_row(select, key, |row| row.get::<_, String>(0))
+                .optional()
+        });
+        Ok(found.await?.map(|text| SecretText::new(&text)))
+    }
+
+    pub async fn keep_credentials(
+        &self,
+        directory: &str,
+        credentials: &SecretText,
+    ) -> Result<(), StoreError> {
+        let row = (
+            self.cluster.to_string(),
+            directory.to_owned(),
+            credentials.reveal().to_owned(),
+        );
+        let insert = "INSERT OR REPLACE INTO acme_account (cluster, directory, credentials) VALUES (?1, ?2, ?3)";
+        self.store
+            .call(move |db| db.execute(insert, row).map(drop))
+            .await
+    }
+
+    /// The authority knows the account no more.
+    pub async fn forget_account(&self, directory: &str) -> Result<(), StoreError> {
+        let key = (self.cluster.to_string(), directory.to_owned());
+        let delete = "DELETE FROM acme_account WHERE cluster = ?1 AND directory = ?2";
+        self.store
+            .call(move |db| db.execute(delete, key).map(drop))
+            .await
+    }
+
+    /// Begins an order. There is one at a time for a certificate.
+    pub async fn begin(&self, begun: Begun) -> Result<OpenOrder, StoreError> {
+        let entry = serde_json::to_string(&Entry::Begun(begun.clone()))?;
+        let (cluster, certificate) = (self.cluster.to_string(), begun.certificate.to_string());
+        let now = Timestamp::now().as_millisecond();
+        let id = self.store.call(move |db| {
+            let tx = db.transaction()?;
+            tx.execute(
+                "INSERT INTO acme_order (cluster, certificate) VALUES (?1, ?2)",
+                [&cluster, &certificate],
+            )?;
+            let id = tx.last_insert_rowid();
+            tx.execute(
+                "INSERT INTO acme_entry (order_id, at, entry) VALUES (?1, ?2, ?3)",
+                params![id, now, entry],
+            )?;
+            tx.execute(
+                "DELETE FROM acme_order WHERE cluster = ?1 AND certificate = ?2 AND over = 1 AND id NOT IN
+                 (SELECT id FROM acme_order WHERE cluster = ?1 AND certificate = ?2 ORDER BY id DESC LIMIT ?3)",
+                params![cluster, certificate, KEPT],
+            )?;
+            tx.commit()?;
+            Ok::<_, rusqlite::Error>(id)
+        });
+        Ok(OpenOrder {
+            id: id.await?,
+            order: Order::new(begun),
+            key: None,
+        })
+    }
+
+    /// The certificate's order that is under way. One whose entries do not fit is given up.
+    pub async fn open(&self, certificate: &Label) -> Result<Option<OpenOrder>, StoreError> {
+        let key = (self.cluster.to_string(), certificate.to_string());
+        let found = self.store.call(move |db| -> rusqlite::Result<Option<Stored>> {
+            let select = "SELECT id, key FROM acme_order WHERE cluster = ?1 AND certificate = ?2 AND over = 0";
+            let order = db.query_row(select, key, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+            let Some((id, key)) = order else { return Ok(None) };
+            Ok(Some((id, key, entries(db, id)?)))
+        });
+        let Some((id, key, entries)) = found.await? else {
+            return Ok(None);
+        };
+        match folded(&entries) {
+            Some(Ok(order)) => Ok(Some(OpenOrder {
+                id,
+                order,
+                key: key.map(|key| SecretText::new(&key)),
+            })),
+            broken => {
+                let why = broken
+                    .and_then(Result::err)
+                    .map_or_else(String::new, |why| why.to_string());
+                tracing::error!(%certificate, why, "an order cannot be read and is given up");
+                self.end(id).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    pub fn cluster(&self) -> &ClusterName {
+        &self.cluster
+    }
+
+    /// The orders whose certificates are stored and not announced.
+    pub async fn unannounced(&self) -> Result<Vec<OpenOrder>, StoreError> {
+        let cluster = self.cluster.to_string();
+        let select =
+            "SELECT certificate FROM acme_order WHERE cluster = ?1 AND over = 0 ORDER BY id";
+        let names = self.store.call(move |db| {
+            let mut select = db.prepare_cached(select)?;
+            let names = select.query_map([cluster], |row| row.get(0))?;
+            names.collect::<rusqlite::Result<Vec<String>>>()
+        });
+        let mut orders = Vec::new();
+        for name in names.await?.iter().filter_map(|name| name.parse().ok()) {
+            let open = self.open(&name).await?;
+            orders.extend(open.filter(|open| open.order.next() == Step::Announce));
+        }
+        Ok(orders)
+    }
+
+    /// Stores what came of a step, with the private key where it made one.
+    pub async fn append(
+        &self,
+        open: &mut OpenOrder,
+        entry: &Entry,
+        key: Option<SecretText>,
+    ) -> Result<(), StoreError> {
+        let mut order = open.order.clone();
+        if let Err(misfit) = order.apply(entry) {
+            return Err(StoreError::Schema(misfit.to_string()));
+        }
+        let over = order.next() == Step::Over;
+        // The key now lies beside its chain, or is of no use any more.
+        let forget = over || matches!(entry, Entry::Stored { .. });
+        let text = serde_json::to_string(entry)?;
+        let (id, made) = (open.id, key.as_ref().map(|key| key.reveal().to_owned()));
+        let now = Timestamp::now().as_millisecond();
+        self.store
+            .call(move |db| {
+                let tx = db.transaction()?;
+                tx.execute(
+                    "INSERT INTO acme_entry (order_id, at, entry) VALUES (?1, ?2, ?3)",
+                    params![id, now, text],
+                )?;
+                tx.execute(
+                    "UPDATE acme_order SET over = ?2, key = CASE WHEN ?3 THEN NULL ELSE coalesce(?4, key) END WHERE id = ?1",
+                    params![id, over, forget, made],
+                )?;
+                tx.commit()
+            })
+            .await?;
+        open.order = order;
+        open.key = if forget {
+            None
+        } else {
+            key.or_else(|| open.key.take())
+        };
+        Ok(())
+    }
+
+    async fn end(&self, id: i64) -> Result<(), StoreError> {
+        let update = "UPDATE acme_order SET over = 1, key = NULL WHERE id = ?1";
+        self.store
+            .call(move |db| db.execute(update, [id]).map(drop))
+            .await
+    }
+
+    /// What the past of a wanted certificate means for its future. `issued` is what was stored last: whether it still
+    /// lies there is for others to see.
+    pub async fn known(&self, wanted: &Wanted) -> Result<Known, StoreError> {
+        let (cluster, certificate) = (self.cluster.to_string(), wanted.name.to_string());
+        let (own, others, asked) = self
+            .store
+            .call(move |db| {
+                let mut own = Vec::new();
+                let ids = "SELECT id FROM acme_order WHERE cluster = ?1 AND certificate = ?2 ORDER BY id";
+                let ids: Vec<i64> = db
+                    .prepare_cached(ids)?
+                    .query_map([&cluster, &certificate], |row| row.get(0))?
+                    .collect::<Result<_, _>>()?;
+                for id in ids {
+                    own.push(entries(db, id)?);
+                }
+                let mut others = Vec::new();
+                let latest = "SELECT max(id) FROM acme_order WHERE cluster = ?1 AND certificate <> ?2 GROUP BY certificate";
+                let latest: Vec<i64> = db
+                    .prepare_cached(latest)?
+                    .query_map([&cluster, &certificate], |row| row.get(0))?
+                    .collect::<Result<_, _>>()?;
+                for id in latest {
+                    others.push(entries(db, id)?);
+                }
+                let asked = "SELECT asked FROM acme_certificate WHERE cluster = ?1 AND certificate = ?2";
+                let asked: Option<bool> = db.query_row(asked, [&cluster, &certificate], |row| row.get(0)).optional()?;
+                Ok::<_, rusqlite::Error>((own, others, asked.unwrap_or(false)))
+            })
+            .await?;
+        let mut known = Known {
+            asked,
+            ..Known::default()
+        };
+        for order in &own {
+            learn(&mut known, order, wanted);
+        }
+        for order in &others {
+            let mut other = Known::default();
+            collect(&mut other, order);
+            let limits = other.failures.into_iter();
+            known.limits.extend(
+                limits.filter(|failed| matches!(failed.failure, Failure::RateLimited { .. })),
+            );
+        }
+        Ok(known)
+    }
+
+    pub async fn suggestion(&self, certificate: &Label) -> Result<Option<Suggestion>, StoreError> {
+        let key = (self.cluster.to_string(), certificate.to_string());
+        let select =
+            "SELECT suggestion FROM acme_certificate WHERE cluster = ?1 AND certificate = ?2";
+        let found = self.store.call(move |db| {
+            db.query_row(select, key, |row| row.get::<_, Option<String>>(0))
+                .optional()
+        });
+        let found = found.await?.flatten();
+        Ok(found.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    pub async fn suggest(
+        &self,
+        certificate: &Label,
+        suggestion: &Suggestion,
+    ) -> Result<(), StoreError> {
+        let row = (
+            self.cluster.to_string(),
+            certificate.to_string(),
+            serde_json::to_string(suggestion)?,
+        );
+        let upsert =
+            "INSERT INTO acme_certificate (cluster, certificate, suggestion) VALUES (?1, ?2, ?3)
+            ON CONFLICT DO UPDATE SET suggestion = excluded.suggestion";
+        self.store
+            .call(move |db| db.execute(upsert, row).map(drop))
+            .await
+    }
+
+    /// A person wants the certificate renewed, or has got what was wanted.
+    pub async fn ask(&self, certificate: &Label, asked: bool) -> Result<(), StoreError> {
+        let row = (self.cluster.to_string(), certificate.to_string(), asked);
+        let upsert =
+            "INSERT INTO acme_certificate (cluster, certificate, asked) VALUES (?1, ?2, ?3)
+            ON CONFLICT DO UPDATE SET asked = excluded.asked";
+        self.store
+            .call(move |db| db.execute(upsert, row).map(drop))
+            .await
+    }
+}
+
+fn entries(db: &rusqlite::Connection, order: i64) -> rusqlite::Result<Vec<(i64, String)>> {
+    db.prepare_cached("SELECT at, entry FROM acme_entry WHERE order_id = ?1 ORDER BY id")?
+        .query_map([order], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+fn read(entries: &[(i64, String)]) -> impl Iterator<Item = (Timestamp, Entry)> {
+    entries.iter().filter_map(|(at, entry)| {
+        let at = Timestamp::from_millisecond(*at).ok()?;
+        Some((at, serde_json::from_str(entry).ok()?))
+    })
+}
+
+fn folded(entries: &[(i64, String)]) -> Option<Result<Order, Misfit>> {
+    let all: Vec<Entry> = read(entries).map(|(_, entry)| entry).collect();
+    (all.len() == entries.len()).then(|| Order::fold(&all))
+}
+
+/// Takes one order in, oldest first. What failed under other terms says nothing of these, but limits stay limits.
+fn learn(known: &mut Known, entries: &[(i64, String)], wanted: &Wanted) {
+    let Some((_, Entry::Begun(begun))) = read(entries).next() else {
+        return;
+    };
+    let same = begun.terms == wanted.terms();
+    let mut own = Known::default();
+    collect(&mut own, entries);
+    for (_, entry) in read(entries) {
+        match entry {
+            Entry::Rehearsed if same => {
+                known.rehearsed.push(begun.directory.clone());
+                known.failures.clear();
+            }
+            Entry::Stored { issued } => {
+                known.issued = Some(issued);
+                known.failures.clear();
+            }
+            _ => {}
+        }
+    }
+    let counts = |failed: &Failed| same || matches!(failed.failure, Failure::RateLimited { .. });
+    known
+        .failures
+        .extend(own.failures.into_iter().filter(counts));
+}
+
+/// The failures of one order since it last succeeded.
+fn collect(known: &mut Known, entries: &[(i64, String)]) {
+    let mut directory = String::new();
+    for (at, entry) in read(entries) {
+        match entry {
+            Entry::Begun(begun) => directory = begun.directory,
+            Entry::Failed { failure, why } => known.failures.push(Failed {
+                at,
+                directory: directory.clone(),
+                failure,
+                why,
+            }),
+            Entry::Stored { .. } | Entry::Rehearsed => known.failures.clear(),
+            _ => {}
+        }
+    }
+}

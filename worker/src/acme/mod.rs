@@ -1,0 +1,24 @@
+//! Orders certificates by ACME (RFC 8555). What is wanted, when it is due and which step comes next is decided in
+//! `windlass_core::acme`; here the steps are carried out, each stored in the worker's database before the next one
+//! begins. Guards against what costs most: an order repeated instead of resumed, a validation spent on a path that is
+//! known to be broken, a key that is lost, or seen.
+
+mod account;
+mod key;
+mod leaf;
+mod ledger;
+mod orderer;
+mod paths;
+mod shelf;
+mod steps;
+mod transport;
+mod trouble;
+
+pub use leaf::Leaf;
+pub use ledger::{Ledger, OpenOrder, Suggestion};
+pub use orderer::{Access, Announce, Orderer, Ran, Unannounced};
+pub use paths::Paths;
+pub use shelf::Shelf;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,371 @@
+//! Carries orders out, one step after the other, until one is over or stumbles.
+
+use std::future::Future;
+
+use windlass_core::acme::due::{Due, directory};
+use windlass_core::acme::order::Begun;
+use windlass_core::acme::{Entry, Failure, Issued, Step, Wanted};
+use windlass_core::materials::SecretText;
+use windlass_core::model::Authority;
+
+pub use super::account::Access;
+use super::account::{self, Session};
+use super::key;
+use super::leaf::{self, Leaf};
+use super::ledger::{Ledger, OpenOrder, Suggestion};
+use super::paths::Paths;
+use super::shelf::Shelf;
+use super::trouble::Trouble;
+use crate::challenges::Challenges;
+use crate::store::StoreError;
+
+/// Tells whoever rolls that there are new certificates. The same id twice is told once.
+pub trait Announce: Send + Sync {
+    fn announce(&self, id: &str) -> impl Future<Output = Result<(), String>> + Send;
+}
+
+/// How an order stands when it is left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ran {
+    /// There is a new certificate, which is yet to be announced.
+    Issued(Issued),
+    /// A rehearsal went well; the order for real comes next.
+    Rehearsed,
+    /// It did not go on.
+    Failed { failure: Failure, why: String },
+}
+
+/// New certificates were not announced; they are the next time.
+#[derive(Debug, thiserror::Error)]
+pub enum Unannounced {
+    #[error("new certificates could not be announced: {0}")]
+    Queue(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Orders for one cluster.
+#[derive(Debug, Clone)]
+pub struct Orderer<A> {
+    pub ledger: Ledger,
+    pub shelf: Shelf,
+    pub challenges: Challenges,
+    pub paths: Paths,
+    pub announce: A,
+}
+
+impl<A: Announce> Orderer<A> {
+    /// Takes up the certificate's order that is under way, or begins the one that is due, and carries it out.
+    pub async fn run(
+        &self,
+        wanted: &Wanted,
+        due: &Due,
+        access: &Access,
+    ) -> Result<Option<Ran>, StoreError> {
+        let fitting = |open: &OpenOrder| {
+            open.order.begun.terms == wanted.terms() || open.order.next() == Step::Announce
+        };
+        let mut open = match self.ledger.open(&wanted.name).await? {
+            Some(open) if fitting(&open) => open,
+            outdated => {
+                if let Some(mut outdated) = outdated {
+                    self.give_up(&mut outdated).await?;
+                }
+                let Some(begun) = begun(wanted, due) else {
+                    return Ok(None);
+                };
+                self.ledger.begin(begun).await?
+            }
+        };
+        let mut session = None;
+        loop {
+            if let (Step::Announce, Some(issued)) = (open.order.next(), &open.order.issued) {
+                return Ok(Some(Ran::Issued(issued.clone())));
+            }
+            if let Some(ran) = self
+                .advance(&mut open, &mut session, wanted, access)
+                .await?
+            {
+                return Ok(Some(ran));
+            }
+        }
+    }
+
+    /// Tells of all certificates that are stored and not announced, at once: they are rolled together.
+    pub async fn announce(&self) -> Result<(), Unannounced> {
+        let mut orders = self.ledger.unannounced().await?;
+        if orders.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<String> = orders.iter().map(|open| open.id.to_string()).collect();
+        let id = format!("certificates-{}-{}", self.ledger.cluster(), ids.join("-"));
+        self.announce
+            .announce(&id)
+            .await
+            .map_err(Unannounced::Queue)?;
+        for open in &mut orders {
+            self.ledger
+                .ask(&open.order.begun.certificate, false)
+                .await?;
+            self.ledger.append(open, &Entry::Announced, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Something else is wanted by now.
+    async fn give_up(&self, open: &mut OpenOrder) -> Result<(), StoreError> {
+        let entry = Entry::Failed {
+            failure: Failure::OrderLost,
+            why: "something else is wanted by now".to_owned(),
+        };
+        self.ledger.append(open, &entry, None).await
+    }
+
+    /// One step, and its entry. `None`: another step follows.
+    pub(super) async fn advance(
+        &self,
+        open: &mut OpenOrder,
+        session: &mut Option<Session>,
+        wanted: &Wanted,
+        access: &Access,
+    ) -> Result<Option<Ran>, StoreError> {
+        let step = open.order.next();
+        let proofs = open.order.proofs.iter().filter(|_| open.order.answers());
+        let _given = self
+            .challenges
+            .give(proofs.map(|proof| (proof.token.clone(), proof.answer.clone())));
+        let mut tried = self.carry_out(open, session, wanted, access).await;
+        if matches!(tried, Err(Trouble::NoAccount)) {
+            self.ledger
+                .forget_account(&open.order.begun.directory)
+                .await?;
+            *session = None;
+            // Nothing is lost yet: with a new account it goes on.
+            if step == Step::Place {
+                tried = self.carry_out(open, session, wanted, access).await;
+            }
+        }
+        let (failure, why) = match tried {
+            Ok((entry, key)) => {
+                tracing::debug!(certificate = %wanted.name, ?step, "done");
+                self.ledger.append(open, &entry, key).await?;
+                return Ok(ended(&entry));
+            }
+            Err(Trouble::Failed { failure, why }) => (failure, why),
+            Err(Trouble::NoAccount) => {
+                let why = "the authority knows our account no more; the order goes with it";
+                (Failure::OrderLost, why.to_owned())
+            }
+            Err(Trouble::Store(error)) => return Err(error),
+        };
+        let entry = Entry::Failed {
+            failure: failure.clone(),
+            why: why.clone(),
+        };
+        self.ledger.append(open, &entry, None).await?;
+        Ok(Some(Ran::Failed { failure, why }))
+    }
+
+    async fn carry_out(
+        &self,
+        open: &OpenOrder,
+        session: &mut Option<Session>,
+        wanted: &Wanted,
+        access: &Access,
+    ) -> Result<(Entry, Option<SecretText>), Trouble> {
+        let begun = &open.order.begun;
+        let entry = match open.order.next() {
+            Step::MakeKey => {
+                let key = key::make(begun.key).await.map_err(Trouble::local)?;
+                return Ok((Entry::Keyed, Some(key)));
+            }
+            Step::Probe => {
+                let names = open.order.proofs.iter().map(|proof| &proof.name);
+                let probed = self.paths.probe(wanted, names, &self.challenges).await;
+                probed.map_err(|why| Trouble::new(Failure::PathBroken, why))?;
+                Entry::Probed
+            }
+            Step::Store => self.store(open)?,
+            // Told together with others, or told already: `run` does not come here.
+            Step::Announce | Step::Over => Entry::Announced,
+            Step::EndRehearsal => Entry::Rehearsed,
+            step => {
+                let session = self.session(session, begun, wanted, access).await?;
+                self.ask_authority(step, open, session).await?
+            }
+        };
+        Ok((entry, None))
+    }
+
+    async fn ask_authority(
+        &self,
+        step: Step,
+        open: &OpenOrder,
+        session: &Session,
+    ) -> Result<Entry, Trouble> {
+        let begun = &open.order.begun;
+        let url = open.order.url.as_deref().unwrap_or_default();
+        match step {
+            Step::Place => {
+                let replaces = self.followed(begun).await;
+                session.place(begun, replaces.as_ref()).await
+            }
+            Step::Publish => session.proofs(begun, url).await,
+            Step::Prove => session.prove(url).await,
+            Step::Finalize => session.finalize(begun, url, key_of(open)?).await,
+            _ => {
+                let entry = session.download(url).await?;
+                if let Entry::Downloaded { chain } = &entry {
+                    fitting(chain, open)?;
+                }
+                Ok(entry)
+            }
+        }
+    }
+
+    fn store(&self, open: &OpenOrder) -> Result<Entry, Trouble> {
+        let begun = &open.order.begun;
+        let Some(chain) = &open.order.chain else {
+            return Err(Trouble::new(Failure::OrderLost, "the chain is lost"));
+        };
+        let leaf = self
+            .shelf
+            .put(&begun.certificate, chain, key_of(open)?)
+            .map_err(Trouble::local)?;
+        Ok(Entry::Stored {
+            issued: Issued {
+                serial: leaf.serial,
+                lifetime: leaf.lifetime,
+                terms: begun.terms,
+                directory: begun.directory.clone(),
+            },
+        })
+    }
+
+    /// The certificate that an order follows: one of the same authority.
+    async fn followed(&self, begun: &Begun) -> Option<Leaf> {
+        let leaf = self.shelf.leaf(&begun.certificate).ok().flatten()?;
+        let suggested = self
+            .ledger
+            .suggestion(&begun.certificate)
+            .await
+            .ok()
+            .flatten()?;
+        // Only an authority that has suggestions knows what is followed.
+        (suggested.serial == leaf.serial && suggested.window.is_some()).then_some(leaf)
+    }
+
+    async fn session<'s>(
+        &self,
+        session: &'s mut Option<Session>,
+        begun: &Begun,
+        wanted: &Wanted,
+        access: &Access,
+    ) -> Result<&'s Session, Trouble> {
+        if session.is_none() {
+            let named = wanted
+                .authorities
+                .iter()
+                .find(|own| own.name == begun.authority);
+            let Some(authority) = named else {
+                let why = format!("the authority `{}` is named no more", begun.authority);
+                return Err(Trouble::new(Failure::OrderLost, why));
+            };
+            *session =
+                Some(account::open(&self.ledger, authority, &begun.directory, access).await?);
+        }
+        session.as_ref().ok_or_else(|| Trouble::local("no account"))
+    }
+
+    /// Asks the authority when it wants the certificate renewed (RFC 9773). `None`: it has no opinion.
+    pub async fn suggested(
+        &self,
+        authority: &Authority,
+        directory: &str,
+        leaf: &Leaf,
+        access: &Access,
+    ) -> Option<Suggestion> {
+        let session = account::open(&self.ledger, authority, directory, access)
+            .await
+            .ok()?;
+        session.suggestion(leaf).await
+    }
+
+    /// Has the authority declare the certificate void.
+    pub async fn revoke(
+        &self,
+        authority: &Authority,
+        directory: &str,
+        leaf: &Leaf,
+        access: &Access,
+    ) -> Result<(), String> {
+        let session = account::open(&self.ledger, authority, directory, access).await;
+        let revoked = match session {
+            Ok(session) => session.revoke(leaf).await,
+            Err(trouble) => Err(trouble),
+        };
+        revoked.map_err(in_words)
+    }
+
+    /// Replaces the key of the account with an authority.
+    pub async fn roll_account_key(
+        &self,
+        authority: &Authority,
+        directory: &str,
+        access: &Access,
+    ) -> Result<(), String> {
+        let rolled = match account::open(&self.ledger, authority, directory, access).await {
+            Ok(mut session) => account::roll_over(&self.ledger, directory, &mut session).await,
+            Err(trouble) => Err(trouble),
+        };
+        rolled.map_err(in_words)
+    }
+}
+
+fn in_words(trouble: Trouble) -> String {
+    match trouble {
+        Trouble::Failed { why, .. } => why,
+        Trouble::NoAccount => "the authority knows our account no more".to_owned(),
+        Trouble::Store(error) => error.to_string(),
+    }
+}
+
+fn begun(wanted: &Wanted, due: &Due) -> Option<Begun> {
+    let authority = wanted.authorities.get(due.authority)?;
+    Some(Begun {
+        certificate: wanted.name.clone(),
+        authority: authority.name.clone(),
+        directory: directory(wanted, due.authority, due.rehearsal).to_owned(),
+        names: wanted.names.clone(),
+        key: wanted.key,
+        profile: wanted.profile.clone(),
+        terms: wanted.terms(),
+        rehearsal: due.rehearsal,
+    })
+}
+
+fn key_of(open: &OpenOrder) -> Result<&SecretText, Trouble> {
+    let lost = || Trouble::new(Failure::OrderLost, "the private key of the order is lost");
+    open.key.as_ref().ok_or_else(lost)
+}
+
+/// What was signed is what was asked for.
+fn fitting(chain: &str, open: &OpenOrder) -> Result<(), Trouble> {
+    let wrong = |why| {
+        Trouble::new(
+            Failure::Refused,
+            format!("the authority signed something else: {why}"),
+        )
+    };
+    leaf::fits(chain, key_of(open)?.reveal()).map_err(wrong)?;
+    let leaf = Leaf::read(chain).map_err(wrong)?;
+    if leaf.is_for(&open.order.begun.names) {
+        return Ok(());
+    }
+    let names: Vec<&str> = leaf.names.iter().map(String::as_str).collect();
+    Err(wrong(format!("it is for {}", names.join(", "))))
+}
+
+fn ended(entry: &Entry) -> Option<Ran> {
+    matches!(entry, Entry::Rehearsed).then_some(Ran::Rehearsed)
+}

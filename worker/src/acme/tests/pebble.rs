@@ -1,0 +1,211 @@
+//! Starts Debian's pebble and pebble-challtestsrv, and ends them with the test.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde_json::{Value, json};
+
+#[derive(Default)]
+pub(super) struct Options {
+    /// Share of requests whose nonce is refused, in percent.
+    pub(super) nonces_refused: u8,
+    pub(super) eab: bool,
+}
+
+pub(super) const EAB_KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
+
+pub(super) struct Pebble {
+    acme: Child,
+    dns: Child,
+    dir: tempfile::TempDir,
+    pub(super) port: u16,
+    management: u16,
+    dns_management: u16,
+    /// PEM, for pebble's own https.
+    pub(super) root: String,
+    options: Options,
+    dns_port: u16,
+}
+
+pub(super) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+impl Pebble {
+    /// Asks for challenges at `http_port`; every name leads to 127.0.0.1.
+    pub(super) fn start(http_port: u16, options: Options) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let root = own_certificate(dir.path());
+        let [port, management, dns_management, dns_port] = [(); 4].map(|()| free_port());
+        let config = json!({"pebble": {
+            "listenAddress": format!("127.0.0.1:{port}"),
+            "managementListenAddress": format!("127.0.0.1:{management}"),
+            "certificate": dir.path().join("cert.pem"),
+            "privateKey": dir.path().join("key.pem"),
+            "httpPort": http_port,
+            "tlsPort": 1,
+            "ocspResponderURL": "",
+            "certificateValidityPeriod": 518_400,
+            "externalAccountBindingRequired": options.eab,
+            "externalAccountMACKeys": {"kid-1": EAB_KEY},
+            "domainBlocklist": ["blocked.example.com"],
+        }});
+        std::fs::write(dir.path().join("pebble.json"), config.to_string()).unwrap();
+        let dns = Command::new("pebble-challtestsrv")
+            .args([
+                "-http01",
+                "",
+                "-https01",
+                "",
+                "-tlsalpn01",
+                "",
+                "-defaultIPv4",
+                "127.0.0.1",
+                "-defaultIPv6",
+                "",
+            ])
+            .args(["-dns01", &format!("127.0.0.1:{dns_port}")])
+            .args(["-management", &format!("127.0.0.1:{dns_management}")])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("pebble-challtestsrv is installed by scripts/setup.sh");
+        let acme = spawn(dir.path(), dns_port, &options);
+        let pebble = Self {
+            acme,
+            dns,
+            dir,
+            port,
+            management,
+            dns_management,
+            root,
+            options,
+            dns_port,
+        };
+        pebble.ready();
+        pebble
+    }
+
+    fn ready(&self) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        for port in [self.port, self.management, self.dns_management] {
+            let address = SocketAddr::from(([127, 0, 0, 1], port));
+            while std::net::TcpStream::connect(address).is_err() {
+                assert!(Instant::now() < deadline, "pebble does not come up");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.acme.kill().unwrap();
+        self.acme.wait().unwrap();
+    }
+
+    /// A new one at the same place, which remembers nothing.
+    pub(super) fn start_again(&mut self) {
+        self.acme = spawn(self.dir.path(), self.dns_port, &self.options);
+        self.ready();
+    }
+
+    pub(super) fn directory(&self) -> String {
+        format!("https://127.0.0.1:{}/dir", self.port)
+    }
+
+    /// The same pebble under another URL.
+    pub(super) fn other_directory(&self) -> String {
+        format!("https://localhost:{}/dir", self.port)
+    }
+
+    pub(super) fn client(&self) -> reqwest::Client {
+        let root = reqwest::Certificate::from_pem(self.root.as_bytes()).unwrap();
+        reqwest::Client::builder()
+            .no_proxy()
+            .tls_certs_only([root])
+            .build()
+            .unwrap()
+    }
+
+    /// Lets a name lead elsewhere.
+    pub(super) async fn lead(&self, host: &str, address: &str) {
+        let url = format!("http://127.0.0.1:{}/add-a", self.dns_management);
+        let body = json!({"host": format!("{host}."), "addresses": [address]}).to_string();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        assert!(
+            client
+                .post(url)
+                .body(body)
+                .send()
+                .await
+                .unwrap()
+                .status()
+                .is_success()
+        );
+    }
+
+    /// What pebble says of a certificate's status.
+    pub(super) async fn status_of(&self, serial: &str) -> String {
+        let url = format!(
+            "https://127.0.0.1:{}/cert-status-by-serial/{serial}",
+            self.management
+        );
+        let text = self
+            .client()
+            .get(url)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        let value: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));
+        value["Status"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Pebble {
+    fn drop(&mut self) {
+        for child in [&mut self.acme, &mut self.dns] {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+fn spawn(dir: &Path, dns_port: u16, options: &Options) -> Child {
+    let log = std::fs::File::create(dir.join("pebble.log")).unwrap();
+    Command::new("pebble")
+        .arg("-config")
+        .arg(dir.join("pebble.json"))
+        .args(["-dnsserver", &format!("127.0.0.1:{dns_port}")])
+        .env("PEBBLE_VA_NOSLEEP", "1")
+        .env("PEBBLE_WFE_NONCEREJECT", options.nonces_refused.to_string())
+        .env("PEBBLE_AUTHZREUSE", "0")
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .expect("pebble is installed by scripts/setup.sh")
+}
+
+/// Debian ships none.
+fn own_certificate(dir: &Path) -> String {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let root = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(names)
+        .unwrap()
+        .signed_by(&key, &root)
+        .unwrap();
+    std::fs::write(dir.join("cert.pem"), leaf.pem()).unwrap();
+    std::fs::write(dir.join("key.pem"), key.serialize_pem()).unwrap();
+    root.pem()
+}

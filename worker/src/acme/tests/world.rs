@@ -1,0 +1,191 @@
+//! A worker's part in orders: database, shelf, and answers over HTTP at several nodes' addresses.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use windlass_core::acme::{Due, Issued, Wanted, Why};
+use windlass_core::ids::ClusterName;
+use windlass_core::model::reach::Way;
+use windlass_core::model::{Authority, Eab, KeyType};
+use windlass_core::yaml::At;
+
+use super::pebble::{Options, Pebble, free_port};
+use crate::acme::{Access, Announce, Ledger, Orderer, Paths, Ran, Shelf};
+use crate::challenges::Challenges;
+use crate::inbound::challenge;
+use crate::store::Store;
+
+/// Remembers what it was told.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Told(pub(super) Arc<Mutex<Vec<String>>>);
+
+impl Announce for Told {
+    async fn announce(&self, id: &str) -> Result<(), String> {
+        self.0.lock().unwrap().push(id.to_owned());
+        Ok(())
+    }
+}
+
+pub(super) struct World {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) pebble: Pebble,
+    pub(super) told: Told,
+    /// The worker's answers; a new process begins with none.
+    pub(super) challenges: Arc<Mutex<Challenges>>,
+    pub(super) http_port: u16,
+}
+
+impl World {
+    pub(super) async fn new() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    pub(super) async fn with(options: Options) -> Self {
+        // As `cli::main` does.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let http_port = free_port();
+        let world = Self {
+            dir: tempfile::tempdir().unwrap(),
+            pebble: Pebble::start(http_port, options),
+            told: Told::default(),
+            challenges: Arc::default(),
+            http_port,
+        };
+        world.answer_at("127.0.0.1").await;
+        world.answer_at("127.0.0.2").await;
+        world
+    }
+
+    /// One more node answers.
+    pub(super) async fn answer_at(&self, address: &str) {
+        let listener = tokio::net::TcpListener::bind((address, self.http_port))
+            .await
+            .unwrap();
+        let current = Arc::clone(&self.challenges);
+        tokio::spawn(async move {
+            let service = axum::Router::new().fallback(move |request: axum::extract::Request| {
+                // Whoever is the worker at this moment answers.
+                let router = challenge::router(current.lock().unwrap().clone());
+                async move {
+                    use tower::ServiceExt as _;
+                    router.oneshot(request).await
+                }
+            });
+            axum::serve(listener, service).await
+        });
+    }
+
+    pub(super) fn store(&self) -> Store {
+        Store::open(&self.dir.path().join("windlass.db")).unwrap()
+    }
+
+    /// A worker that has just started: it knows what is on disk, and nothing else.
+    pub(super) fn orderer(&self) -> Orderer<Told> {
+        let challenges = Challenges::default();
+        *self.challenges.lock().unwrap() = challenges.clone();
+        let cluster: ClusterName = "example".parse().unwrap();
+        Orderer {
+            ledger: Ledger::new(self.store(), cluster.clone()),
+            shelf: Shelf::new(self.dir.path(), &cluster),
+            challenges,
+            paths: Paths::at_port(self.http_port),
+            announce: self.told.clone(),
+        }
+    }
+
+    pub(super) fn authority(&self) -> Authority {
+        Authority {
+            name: "pebble".parse().unwrap(),
+            directory: At::nowhere(self.pebble.directory()),
+            staging: None,
+            root: None,
+            eab: None,
+        }
+    }
+
+    /// A certificate for these names, led to two nodes.
+    pub(super) fn wanted(&self, name: &str, names: &[&str]) -> Wanted {
+        let way = |node: &str, address: &str| Way {
+            node: Some(node.parse().unwrap()),
+            address: address.parse().unwrap(),
+        };
+        let ways = vec![way("vps1", "127.0.0.1"), way("vps2", "127.0.0.2")];
+        let ways: BTreeMap<_, _> = names
+            .iter()
+            .map(|host| (host.parse().unwrap(), ways.clone()))
+            .collect();
+        Wanted {
+            name: name.parse().unwrap(),
+            names: names.iter().map(|name| name.parse().unwrap()).collect(),
+            key: KeyType::EcdsaP256,
+            profile: None,
+            authorities: vec![self.authority()],
+            contact: vec!["hostmaster@example.org".to_owned()],
+            ways,
+        }
+    }
+
+    pub(super) fn eab(&self, key_id: &str) -> Authority {
+        Authority {
+            eab: Some(Eab {
+                key_id: key_id.to_owned(),
+                secret: "eab".to_owned(),
+            }),
+            ..self.authority()
+        }
+    }
+
+    pub(super) fn access(&self) -> Access {
+        Access {
+            root: Some(self.pebble.root.clone()),
+            eab: None,
+            contact: vec!["hostmaster@example.org".to_owned()],
+        }
+    }
+
+    pub(super) async fn run(&self, wanted: &Wanted) -> Ran {
+        let orderer = self.orderer();
+        let ran = orderer
+            .run(wanted, &now(), &self.access())
+            .await
+            .unwrap()
+            .unwrap();
+        orderer.announce().await.unwrap();
+        ran
+    }
+
+    #[track_caller]
+    pub(super) fn issued(ran: Ran) -> Issued {
+        match ran {
+            Ran::Issued(issued) => issued,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// How many rows a query counts.
+    pub(super) async fn count(&self, from: &'static str) -> i64 {
+        let store = self.store();
+        let count = store.call(move |db| {
+            db.query_row(&format!("SELECT count(*) FROM {from}"), [], |row| {
+                row.get(0)
+            })
+        });
+        count.await.unwrap()
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+pub(super) fn now() -> Due {
+    Due {
+        at: Timestamp::now(),
+        why: Why::Missing,
+        authority: 0,
+        rehearsal: false,
+        put_off: false,
+    }
+}
