@@ -3,7 +3,7 @@
 .PHONY: help setup demo test lint bench image lab-base lab-up lab-ssh lab-down
 BASE ?= core
 NODE ?= vps1
-LAB = cargo run --quiet -p windlass-tests --bin lab --
+LAB = scripts/cargo.sh build --quiet -p windlass-tests --bin lab && $${CARGO_TARGET_DIR:-target}/debug/lab
 
 help: ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

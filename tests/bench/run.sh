@@ -22,6 +22,6 @@ fi
 if [ "$(id -u)" = 0 ]; then
     tests/lab/base/build.sh core >/dev/null
 fi
-cargo build --release --package windlass --package windlass-tests --bin windlass --bin bench
+scripts/cargo.sh build --release --package windlass --package windlass-tests --bin windlass --bin bench
 exec "$target/release/bench" run --venv "$venv" --windlass "$target/release/windlass" \
     --logs "$target/bench-logs" --json "$target/bench.json" "$@"

@@ -11,7 +11,7 @@ tests/lab/base/build.sh core &
 base=$!
 # Both are waited for, so that neither goes on behind a message of the other.
 built=0
-cargo build -p windlass -p windlass-tests --bins || built=$?
+scripts/cargo.sh build -p windlass -p windlass-tests --bins || built=$?
 wait "$base"
 [ "$built" = 0 ] || exit "$built"
 exec "${CARGO_TARGET_DIR:-target}/debug/demo"
