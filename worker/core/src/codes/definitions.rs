@@ -101,4 +101,6 @@ super::codes! {
         "An authority asks for a token over HTTP at every address that the name resolves to. So each must be an edge node's, where HAProxy sends the request on to the worker. A wildcard can only be proven through DNS; give such a certificate by file.";
     AUTHORITY = "WL156", "a certificate authority that cannot be asked",
         "An authority needs a name, the https URL of its ACME directory and, if its own certificate does not come from a root that the worker's machine trusts, a PEM file of this repository with that root.";
+    LATE_PRIMARY = "WL157", "a zone's primary has its turn after a secondary",
+        "A secondary of BIND that cannot reach its primary does not ask it again for ten minutes. In a new cluster a secondary that starts first has no zone when its gate looks, so the roll goes back. Put the (hidden) primary first in `order`; a new record is then there to be fetched when the secondaries have their turns.";
 }

@@ -10,7 +10,7 @@ domain: example.org
 networks:
   public: 10.80.0.0/24
   public6: [\"2001:db8:80::/64\"]
-order: [vps1, vps2, homelab]
+order: [homelab, vps1, vps2]
 edge: { role: edge, network: public }
 policy:
   serial: [1, \"50%\", [homelab]]

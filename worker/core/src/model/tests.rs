@@ -211,7 +211,7 @@ fn a_changed_file_is_the_only_one_read_again() {
 fn placements_follow_the_order_of_the_cluster() {
     let model = model(&edited(
         "cluster.yaml",
-        "order: [vps1, vps2, homelab]",
+        "order: [homelab, vps1, vps2]",
         "order: [homelab, vps2, vps1]",
     ));
     let nodes: Vec<_> = model
