@@ -4,8 +4,12 @@
 mod conforms;
 #[path = "queue/faults.rs"]
 mod faults;
+#[path = "queue/letters.rs"]
+mod letters;
 #[path = "queue/place.rs"]
 mod place;
+#[path = "queue/refusals.rs"]
+mod refusals;
 #[path = "queue/service.rs"]
 mod service;
 #[path = "queue/workers.rs"]

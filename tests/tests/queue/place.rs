@@ -25,9 +25,16 @@ impl Place {
         })
     }
 
+    /// A database of a worker with this name.
+    pub fn store(&self, database: &str) -> Result<Store> {
+        Ok(Store::open(
+            &self.dir.path().join(format!("{database}.db")),
+        )?)
+    }
+
     /// A queue of a worker whose database has this name.
     pub fn queue(&self, url: &str, database: &str, patience: Duration) -> Result<AmqpQueue> {
-        let store = Store::open(&self.dir.path().join(format!("{database}.db")))?;
+        let store = self.store(database)?;
         Ok(AmqpQueue::start(Settings::new(url)?, store, patience))
     }
 }
@@ -38,6 +45,21 @@ pub fn cluster() -> ClusterName {
 
 pub fn event(id: &str) -> Event {
     Event::new(EventKind::Moved, "/test", &cluster(), id)
+}
+
+/// What keeps the queue from its broker, once that is told with these words.
+pub async fn trouble(queue: &AmqpQueue, words: &str) -> Result<()> {
+    let mut said = String::new();
+    let told = async {
+        while !said.contains(words) {
+            if let Err(error) = queue.discard("none").await {
+                said = error.to_string();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let told = tokio::time::timeout(SOON, told).await;
+    told.with_context(|| format!("{words} was not told, but: {said}"))
 }
 
 pub async fn take(queue: &AmqpQueue) -> Result<Lease> {

@@ -39,7 +39,7 @@ pub(super) async fn keep(inner: Arc<Inner>, stop: CancellationToken) {
     loop {
         let opened = tokio::select! {
             () = stop.cancelled() => return,
-            opened = Session::open(&inner.settings) => opened,
+            opened = open(&inner) => opened,
         };
         let begun = Instant::now();
         let why = match opened {
@@ -67,6 +67,18 @@ pub(super) async fn keep(inner: Arc<Inner>, stop: CancellationToken) {
             () = tokio::time::sleep(wait) => {}
         }
     }
+}
+
+/// A session counts only when everything that is wanted of it is there; else each attempt would look like a success.
+async fn open(inner: &Inner) -> Result<Session, String> {
+    let session = Session::open(&inner.settings).await?;
+    for cluster in inner.wanted() {
+        if let Err(error) = session.ensure(&cluster).await {
+            session.close().await;
+            return Err(error.to_string());
+        }
+    }
+    Ok(session)
 }
 
 fn backoff() -> ExponentialBackoff {
@@ -97,7 +109,7 @@ async fn work(inner: &Arc<Inner>, session: &Arc<Session>) -> String {
         }
         tokio::select! {
             () = wanted => {}
-            () = session.broken.cancelled() => return "the session broke".to_owned(),
+            why = session.broken() => return why,
             ended = tasks.join_next() => return match ended {
                 Some(Ok(why)) => why,
                 Some(Err(error)) => error.to_string(),
@@ -211,15 +223,24 @@ async fn send_outbox(inner: Arc<Inner>, session: Arc<Session>) -> String {
 async fn send_batch(inner: &Inner, session: &Session) -> Result<usize, SendError> {
     let waiting = inner.book.waiting(BATCH).await.map_err(broken)?;
     let mut sending = Vec::with_capacity(waiting.len());
+    let mut confirmed = Vec::new();
     for row in &waiting {
-        let event: Event = serde_json::from_str(&row.body).map_err(broken)?;
+        let event: Event = match serde_json::from_str(&row.body) {
+            Ok(event) => event,
+            Err(error) => {
+                // Of another version of Windlass; it must not stand in the way of all others.
+                tracing::error!(%error, body = row.body, "an event cannot be read, and is dropped");
+                confirmed.push(row.seq);
+                continue;
+            }
+        };
         session.ensure(&event.subject).await?;
         let outgoing = message::outgoing(&event, 0, "").map_err(SendError::Broken)?;
         let key = topology::key(&event);
         let confirm = session.send(topology::EVENTS, &key, outgoing).await?;
         sending.push((row.seq, confirm));
     }
-    let (mut confirmed, mut failed) = (Vec::new(), None);
+    let mut failed = None;
     for (seq, confirm) in sending {
         match session.confirmed(confirm).await {
             Ok(()) => confirmed.push(seq),

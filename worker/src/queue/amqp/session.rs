@@ -3,6 +3,7 @@
 //! Whatever breaks here ends the whole session; `keeper` opens another, and declares everything anew.
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use lapin::message::Delivery;
@@ -44,8 +45,8 @@ pub(super) struct Session {
     publisher: Channel,
     consumer: Channel,
     declared: Mutex<BTreeSet<ClusterName>>,
-    /// Set by whoever finds the session broken.
-    pub(super) broken: CancellationToken,
+    broken: CancellationToken,
+    why_broken: OnceLock<String>,
 }
 
 impl Session {
@@ -69,6 +70,7 @@ impl Session {
             consumer,
             declared: Mutex::default(),
             broken: CancellationToken::new(),
+            why_broken: OnceLock::new(),
         })
     }
 
@@ -90,7 +92,7 @@ impl Session {
             .basic_publish(exchange, key, options, &body, properties);
         match tokio::time::timeout(CONFIRM, sending).await {
             Ok(Ok(confirm)) => Ok(confirm),
-            Ok(Err(error)) => Err(self.breaks(&error)),
+            Ok(Err(error)) => Err(self.breaks(error.to_string())),
             Err(_) => Err(self.silent()),
         }
     }
@@ -101,17 +103,15 @@ impl Session {
             Ok(Ok(Confirmation::Ack(None))) => Ok(()),
             Ok(Ok(Confirmation::Ack(Some(returned)))) => {
                 // A queue that we declared is gone: it must be declared anew.
-                self.broken.cancel();
-                let words = format!("no queue takes it: {}", returned.reply_text);
-                Err(SendError::Broken(words))
+                Err(self.breaks(format!("no queue takes it: {}", returned.reply_text)))
             }
             Ok(Ok(Confirmation::Nack(_))) => {
                 Err(SendError::Refused("the queue is full or fails".to_owned()))
             }
-            Ok(Ok(Confirmation::NotRequested)) => Err(SendError::Broken(
-                "the channel gives no confirms".to_owned(),
-            )),
-            Ok(Err(error)) => Err(self.breaks(&error)),
+            Ok(Ok(Confirmation::NotRequested)) => {
+                Err(self.breaks("the channel gives no confirms".to_owned()))
+            }
+            Ok(Err(error)) => Err(self.breaks(error.to_string())),
             Err(_) => Err(self.silent()),
         }
     }
@@ -136,10 +136,7 @@ impl Session {
         let Ok(done) = tokio::time::timeout(ANSWER, declaring).await else {
             return Err(self.silent());
         };
-        if let Err(error) = done {
-            self.broken.cancel();
-            return Err(SendError::Broken(error));
-        }
+        done.map_err(|error| self.breaks(error))?;
         declared.insert(cluster.clone());
         Ok(())
     }
@@ -187,9 +184,18 @@ impl Session {
         }
     }
 
-    fn breaks(&self, error: &lapin::Error) -> SendError {
+    /// Ends the session, whoever it was that found it of no use.
+    fn breaks(&self, why: String) -> SendError {
+        // The first reason is the cause of the others.
+        let why = self.why_broken.get_or_init(|| why).clone();
         self.broken.cancel();
-        SendError::Broken(error.to_string())
+        SendError::Broken(why)
+    }
+
+    /// Waits until someone finds it broken, and says why.
+    pub(super) async fn broken(&self) -> String {
+        self.broken.cancelled().await;
+        self.why_broken.get().cloned().unwrap_or_default()
     }
 
     fn silent(&self) -> SendError {
@@ -197,8 +203,7 @@ impl Session {
             let words = "the broker takes no messages: it is short of disk or memory";
             return SendError::Refused(words.to_owned());
         }
-        self.broken.cancel();
-        SendError::Broken("the broker does not confirm".to_owned())
+        self.breaks("the broker does not confirm".to_owned())
     }
 }
 
