@@ -11,7 +11,7 @@ help: ## List the commands
 setup: ## Install the Debian packages that building and testing need
 	@scripts/setup.sh
 
-demo: setup ## Watch a push reach four machines of a lab, and go wrong safely
+demo: setup ## Watch a push reach four machines of a lab, and go wrong safely (QUEUE=amqp: through RabbitMQ)
 	@tests/demo/run.sh
 
 test: setup ## Run all tests; as root also those that boot the lab

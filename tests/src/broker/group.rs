@@ -82,6 +82,11 @@ impl Broker {
         &self.certificates
     }
 
+    /// Lets it outlive us, for people who want to look further; it goes when this process is ended.
+    pub fn leave_running(mut self) -> Result<u32> {
+        self.slot.leave_running()
+    }
+
     /// Where the first node listens, with user and password.
     pub fn url(&self, vhost: &str) -> String {
         self.url_at(self.node(0).port, vhost)

@@ -59,6 +59,20 @@ impl Slot {
         &self.dir
     }
 
+    /// Lets everything outlive us. Whoever ends the process that is given ends all of it.
+    pub(super) fn leave_running(&mut self) -> Result<u32> {
+        let lifeline = self.lifeline.take().context("it has no lifeline")?;
+        let input = lifeline.stdin.context("its lifeline has no input")?;
+        let mut keeper = Command::new("sleep");
+        keeper
+            .arg("infinity")
+            .stdin(Stdio::null())
+            .stdout(input)
+            .stderr(Stdio::null());
+        let keeper = keeper.process_group(0).spawn();
+        Ok(keeper.context("cannot start sleep")?.id())
+    }
+
     /// The `n`th of the ports that are ours.
     pub(super) fn port(&self, n: u16) -> u16 {
         assert!(n < PORTS, "a broker has {PORTS} ports");

@@ -8,8 +8,9 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use tempfile::TempDir;
 
-use super::keys::Keys;
+use super::keys::{Keys, private};
 use super::worker::Worker;
+use crate::broker::{Broker, PASSWORD, USER};
 use crate::lab::Lab;
 
 pub const DOMAIN: &str = "example.org";
@@ -240,7 +241,17 @@ impl Cluster {
 
     /// Starts a worker that watches the bare repository.
     pub fn worker(&self) -> anyhow::Result<Worker> {
-        Worker::start(self, &self.windlass)
+        Worker::start(self, &self.windlass, "")
+    }
+
+    /// The same with a broker as its queue.
+    pub fn worker_at(&self, broker: &Broker, vhost: &str) -> anyhow::Result<Worker> {
+        private(&self.dir().join("broker-password"), PASSWORD.as_bytes())?;
+        let queue = format!(
+            "queue: amqp://{USER}@{}/{vhost}\nbroker: {{ password_file: broker-password }}\n",
+            broker.node(0).address()
+        );
+        Worker::start(self, &self.windlass, &queue)
     }
 
     /// Leaves the folder behind, for people who want to look further.

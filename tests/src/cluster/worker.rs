@@ -36,7 +36,8 @@ pub struct Report {
 }
 
 impl Worker {
-    pub(super) fn start(cluster: &Cluster, program: &Path) -> anyhow::Result<Self> {
+    /// `queue` is what the configuration says of it: nothing, or lines.
+    pub(super) fn start(cluster: &Cluster, program: &Path, queue: &str) -> anyhow::Result<Self> {
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let hook_secret = cluster.dir().join("hook-secret");
         if !hook_secret.exists() {
@@ -49,7 +50,7 @@ impl Worker {
         }
         let config = cluster.dir().join("worker.yaml");
         let text = format!(
-            "state: state\nlisten: {listen}\nhook: {{ secret_files: [hook-secret] }}\n\
+            "state: state\nlisten: {listen}\n{queue}hook: {{ secret_files: [hook-secret] }}\n\
              ssh: {{ identity_file: {key} }}\ncertificates: {certificates}\nsecrets: {secrets}\nca_file: {ca}\n\
              sweep: 60s\nclusters:\n  - name: demo\n    poll: 1s\n    repository: {{ url: {bare}, branch: main }}\n",
             key = cluster.ssh_key().display(),

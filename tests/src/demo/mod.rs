@@ -4,4 +4,4 @@ mod screen;
 mod steps;
 mod story;
 
-pub use story::play;
+pub use story::{Queue, play};

@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use super::screen::Screen;
+use crate::broker::Broker;
 use crate::cluster::{Client, Cluster, Report, Worker};
-use crate::lab::Lab;
+use crate::lab::{Lab, wait_until};
 
 const VPSS: [&str; 3] = ["vps1", "vps2", "vps3"];
+/// Where the worker's queues are on the broker.
+const VHOST: &str = "v0";
 /// Longer than any roll of the story may take.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -17,11 +20,17 @@ pub(super) struct Stage<'a> {
     lab: &'a Lab,
     cluster: Cluster,
     worker: Worker,
+    /// After the worker, so that it goes after it.
+    broker: Option<Broker>,
     client: Option<Client>,
 }
 
 impl<'a> Stage<'a> {
-    pub(super) fn set(lab: &'a Lab, screen: &mut Screen) -> anyhow::Result<Self> {
+    pub(super) fn set(
+        lab: &'a Lab,
+        broker: Option<Broker>,
+        screen: &mut Screen,
+    ) -> anyhow::Result<Self> {
         let cluster = Cluster::make(lab)?;
         for node in lab.nodes() {
             screen.say(&format!(
@@ -31,14 +40,26 @@ impl<'a> Stage<'a> {
             ));
         }
         screen.command("windlass init cluster   # then: the machines' addresses and host keys, one site, one zone");
-        screen.command(
-            "windlass worker --config worker.yaml   # watches cluster.git, queue: embedded",
-        );
-        let worker = cluster.worker()?;
+        let queue = match &broker {
+            Some(broker) => {
+                let address = broker.node(0).address();
+                screen.say(&format!("RabbitMQ  {address} is up; it is empty"));
+                format!("amqp://windlass@{address}/{VHOST}")
+            }
+            None => "embedded".to_owned(),
+        };
+        screen.command(&format!(
+            "windlass worker --config worker.yaml   # watches cluster.git, queue: {queue}"
+        ));
+        let worker = match &broker {
+            Some(broker) => cluster.worker_at(broker, VHOST)?,
+            None => cluster.worker()?,
+        };
         Ok(Self {
             lab,
             cluster,
             worker,
+            broker,
             client: None,
         })
     }
@@ -199,6 +220,31 @@ impl<'a> Stage<'a> {
         self.revert(screen)
     }
 
+    /// With a broker: everything went through it, and nothing of it is left.
+    pub(super) fn settle_events(&self, screen: &mut Screen) -> anyhow::Result<()> {
+        let Some(broker) = &self.broker else {
+            return Ok(());
+        };
+        screen.chapter("What is left at the broker");
+        let mut queues = String::new();
+        let settled = wait_until(PATIENCE, || {
+            let list = ["list_queues", "--vhost", VHOST, "--no-table-headers"];
+            let listed = broker
+                .node(0)
+                .ctl(&[&list[..], &["name", "messages"]].concat());
+            queues = listed.unwrap_or_default();
+            let counts = queues.lines().filter_map(|line| line.split_once('\t'));
+            !queues.is_empty() && counts.clone().all(|(_, messages)| messages.trim() == "0")
+        });
+        screen.command("rabbitmqctl list_queues");
+        screen.say(&queues);
+        screen.claim(
+            queues.contains("windlass.v1.cluster.demo"),
+            "the cluster's events have a queue",
+        )?;
+        screen.claim(settled.is_ok(), "none waits, none is among the dead")
+    }
+
     pub(super) fn count_requests(&mut self, screen: &mut Screen) -> anyhow::Result<()> {
         screen.chapter("What a visitor saw of all this");
         let client = self
@@ -325,18 +371,26 @@ impl<'a> Stage<'a> {
     }
 
     /// Everything stays up; how to look at it.
-    pub(super) fn leave_running(self) -> String {
+    pub(super) fn leave_running(self) -> anyhow::Result<String> {
         let worker: PathBuf = self.worker.leave_running();
         let checkout = self.cluster.checkout();
         self.cluster.keep();
-        format!(
+        let broker = match self.broker {
+            Some(broker) => {
+                let address = broker.node(0).address();
+                let keeper = broker.leave_running()?;
+                format!("RabbitMQ         {address}, and in the end: kill {keeper}\n")
+            }
+            None => String::new(),
+        };
+        Ok(format!(
             "\nEverything is left running:\n\
              the repository   cd {checkout}   (edit, commit, push)\n\
              the worker       log in {log}\n\
-             the machines     make lab-ssh NODE=vps1   and in the end: make lab-down",
+             {broker}the machines     make lab-ssh NODE=vps1   and in the end: make lab-down",
             checkout = checkout.display(),
             log = worker.display()
-        )
+        ))
     }
 }
 

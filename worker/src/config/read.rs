@@ -113,6 +113,13 @@ clusters:
     }
 
     #[test]
+    fn the_file_for_the_container_is_good_as_it_is() {
+        let config = parsed(include_str!("../../../docker/worker.yaml")).unwrap();
+        assert_eq!(config.queue.value, "amqp://windlass@rabbitmq/windlass");
+        assert!(config.broker.password_file.is_some());
+    }
+
+    #[test]
     fn mistakes_are_told_with_their_line_and_what_mends_them() {
         let cases = [
             ("listen: 127.0.0.1:8320\n", "", ":2:", "hook"),
