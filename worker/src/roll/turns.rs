@@ -21,7 +21,7 @@ use super::journal::{Journal, JournalError, OpenRoll, RollId};
 use super::observe;
 use super::permit::RollPermit;
 use super::run::{Run, Until};
-use crate::ports::{Claimed, Fence, NodeError, NodeWriter, Prober};
+use crate::ports::{Fence, NodeError, NodeWriter, Prober};
 
 /// Where a turn came to.
 #[derive(Debug)]
@@ -191,26 +191,19 @@ where
         judge(turn, seen.states().map(held))?;
         let number = seen.highest_fence().max(turn.after).saturating_add(1);
         let fence = fence(plan, number, worker, turn.clone(), false);
-        let claimed = self.claim(plan, &fence).await.map_err(Turned::Contested)?;
+        let before = self.claim(plan, &fence).await.map_err(Turned::Contested)?;
         // Someone else may have been quicker since we looked.
-        judge(turn, claimed.values().map(|claimed| claimed.before.clone()))?;
-        let sure = |node: &NodeName| {
-            let before = claimed.get(node).map(|claimed| &claimed.before);
-            before.is_some_and(|(fence, holder)| *fence == state.fence && *holder == state.holder)
-        };
-        let unsure = state.on_turn(plan).filter(|node| !sure(node));
-        Ok(Taken {
-            unsure: unsure.cloned().collect(),
-            fence,
-        })
+        judge(turn, before.values().cloned())?;
+        let unsure = state.unsure(plan, &before);
+        Ok(Taken { fence, unsure })
     }
 
-    /// All nodes of the plan that answer.
+    /// All nodes of the plan that answer, with who held them until then.
     async fn claim(
         &self,
         plan: &Plan,
         fence: &Fence,
-    ) -> Result<BTreeMap<NodeName, Claimed>, String> {
+    ) -> Result<BTreeMap<NodeName, (u64, String)>, String> {
         let mut claims = JoinSet::new();
         for node in plan.turns.keys().cloned() {
             let (nodes, fence) = (Arc::clone(&self.nodes), fence.clone());
@@ -223,7 +216,7 @@ where
         for (node, claimed) in claims.join_all().await {
             match claimed {
                 Ok(claimed) => {
-                    all.insert(node, claimed);
+                    all.insert(node, claimed.before);
                 }
                 Err(error @ NodeError::Fenced { .. }) => return Err(error.to_string()),
                 Err(error) => {

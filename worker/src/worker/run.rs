@@ -229,7 +229,11 @@ fn deployer(
         live: api.live.clone(),
         state: config.state.clone(),
         holder: format!("worker-{}", Uuid::new_v4().simple()),
-        handover: Handover::Never,
+        handover: if api.queue.is_shared() {
+            Handover::EachTurn
+        } else {
+            Handover::Never
+        },
         under_way: UnderWay::default(),
         newer: Arc::new(Newer::default()),
         stop: stop.clone(),

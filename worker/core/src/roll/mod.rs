@@ -16,6 +16,12 @@ mod turns;
 pub mod vigil;
 
 #[cfg(test)]
+mod carried;
+#[cfg(test)]
+mod network;
+#[cfg(test)]
+mod protocol;
+#[cfg(test)]
 mod search;
 #[cfg(test)]
 mod sim;

@@ -9,6 +9,7 @@ use crate::ids::{Digest, NodeName};
 use crate::observed::{Attempt, AttemptPhase, NodeState};
 
 /// What a node is, as far as a roll can tell.
+#[derive(Debug, Clone)]
 pub(super) struct Sim {
     pub(super) state: NodeState,
     drained: bool,

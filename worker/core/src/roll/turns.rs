@@ -2,6 +2,8 @@
 //! with its old release or its new one, and nothing of it in doubt. The message that follows holds all that there
 //! is to know of the roll, so whoever takes it needs nothing but the nodes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -68,13 +70,28 @@ impl RollState {
     }
 
     /// The nodes that are changed next, where the roll goes forward. Whatever goes back may be taken back again.
-    pub fn on_turn<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = &'a NodeName> {
+    fn on_turn<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = &'a NodeName> {
         let wave = self.wave(plan).filter(|_| !self.is_going_back());
         let nodes = wave.and_then(|wave| plan.waves.get(wave));
         nodes
             .into_iter()
             .flatten()
             .filter(|node| self.place(node) != Place::Confirmed)
+    }
+
+    /// Of which nodes it is not known whether someone else has begun with this turn: all that say, when they are
+    /// claimed, that they were claimed by others than whoever published it, or say nothing.
+    pub fn unsure(
+        &self,
+        plan: &Plan,
+        before: &BTreeMap<NodeName, (u64, String)>,
+    ) -> BTreeSet<NodeName> {
+        let sure = |node: &NodeName| {
+            let before = before.get(node);
+            before.is_some_and(|(fence, holder)| *fence == self.fence && *holder == self.holder)
+        };
+        let unsure = self.on_turn(plan).filter(|node| !sure(node));
+        unsure.cloned().collect()
     }
 
     /// Another worker was let in, and this one was refused: why, in words.

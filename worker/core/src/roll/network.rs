@@ -1,0 +1,386 @@
+//! Workers, nodes and a queue, as one state from which others follow: whatever a worker does next that others can see,
+//! or what befalls it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::rc::Rc;
+
+use jiff::Timestamp;
+
+use super::carried::{Case, Doing, Log, Message, Node, enter, held, holder, stands, turn_id};
+use super::sim::{Sim, do_it, failed};
+use super::*;
+use crate::fence::Standing;
+use crate::ids::NodeName;
+use crate::observed::AttemptPhase;
+use crate::outcome::Outcome;
+use crate::plan::Plan;
+use crate::plan::fixtures::{now, state};
+
+#[derive(Debug, Clone)]
+struct Queued {
+    message: Message,
+    /// To whom the broker has delivered it.
+    with: Option<usize>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Net {
+    nodes: BTreeMap<NodeName, Node>,
+    queue: VecDeque<Queued>,
+    workers: Vec<Doing>,
+    told: Vec<Outcome>,
+    crashes: u8,
+    losses: u8,
+    deadmen: u8,
+}
+
+#[derive(Debug)]
+pub(super) struct Wrong(pub(super) &'static str, pub(super) Box<Net>);
+
+impl Net {
+    /// All nodes are staged and checked; the first turn waits in the queue.
+    pub(super) fn new(plan: &Plan, case: Case) -> Self {
+        let token = |node: &NodeName| (node.clone(), format!("t-{node}"));
+        let holder = holder(0, 0, plan.fence, false);
+        let mut log = Log::new(plan);
+        let opened = RollEvent::Opened {
+            holder: holder.clone(),
+            tokens: plan.turns.keys().map(token).collect(),
+        };
+        log.note(plan, opened);
+        let mut nodes = BTreeMap::new();
+        for node in plan.turns.keys() {
+            let mut sim = Sim::new(state(None));
+            (sim.state.fence, sim.state.holder) = (plan.fence, holder.clone());
+            for act in [Act::Stage, Act::Check] {
+                let (node, token) = (node.clone(), format!("t-{node}"));
+                let begun = RollEvent::Begun {
+                    node: node.clone(),
+                    act,
+                };
+                log.note(plan, begun);
+                let step = Step::Stage { node };
+                log.note(plan, do_it(&mut sim, &step, act, 0, &token, now()));
+            }
+            let activations = 0;
+            nodes.insert(node.clone(), Node { sim, activations });
+        }
+        let log = Rc::new(log);
+        let message = Message { turn: 1, log };
+        Self {
+            nodes,
+            queue: VecDeque::from([Queued {
+                message,
+                with: None,
+            }]),
+            workers: vec![Doing::Nothing; case.workers],
+            told: Vec::new(),
+            crashes: case.crashes,
+            losses: case.losses,
+            deadmen: case.deadmen,
+        }
+    }
+
+    pub(super) fn key(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        format!("{self:?}").hash(&mut hasher);
+        hasher.finish()
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.queue.is_empty() && self.workers.iter().all(|w| matches!(w, Doing::Nothing))
+    }
+
+    /// Every state that may follow.
+    pub(super) fn successors(&self, plan: &Plan, case: Case) -> Result<Vec<Self>, Wrong> {
+        let mut all = Vec::new();
+        for worker in 0..self.workers.len() {
+            if matches!(self.workers[worker], Doing::Nothing) {
+                for at in 0..self.queue.len() {
+                    // The broker gives one message at a time to one worker, and delivers again in any order.
+                    if self.queue.iter().all(|queued| queued.with.is_none()) {
+                        let mut then = self.clone();
+                        then.queue[at].with = Some(worker);
+                        then.workers[worker] = Doing::Look(then.queue[at].message.clone());
+                        all.push(then);
+                    }
+                }
+                continue;
+            }
+            let mut then = self.clone();
+            then.go_on(worker, plan, case)?;
+            all.push(then);
+            if self.crashes > 0 {
+                let mut then = self.clone();
+                then.crashes -= 1;
+                then.workers[worker] = Doing::Nothing;
+                then.give_back(worker);
+                all.push(then);
+            }
+            if self.losses > 0 && self.queue.iter().any(|queued| queued.with == Some(worker)) {
+                let mut then = self.clone();
+                then.losses -= 1;
+                then.give_back(worker);
+                all.push(then);
+            }
+        }
+        for node in self.nodes.keys().filter(|_| self.deadmen > 0) {
+            let mut then = self.clone();
+            let sim = &mut then.nodes.get_mut(node).unwrap().sim;
+            if sim.phase() == AttemptPhase::Activated {
+                sim.tick(Timestamp::MAX);
+                then.deadmen -= 1;
+                all.push(then);
+            }
+        }
+        Ok(all)
+    }
+
+    fn give_back(&mut self, worker: usize) {
+        for queued in &mut self.queue {
+            if queued.with == Some(worker) {
+                queued.with = None;
+            }
+        }
+    }
+
+    fn acknowledge(&mut self, worker: usize) {
+        self.queue.retain(|queued| queued.with != Some(worker));
+    }
+
+    fn wrong(&self, why: &'static str) -> Wrong {
+        Wrong(why, Box::new(self.clone()))
+    }
+
+    /// One thing that others can see.
+    fn go_on(&mut self, worker: usize, plan: &Plan, case: Case) -> Result<(), Wrong> {
+        let doing = std::mem::replace(&mut self.workers[worker], Doing::Nothing);
+        let next = match doing {
+            Doing::Nothing => Doing::Nothing,
+            Doing::Look(message) => self.look(case, message),
+            Doing::Claim {
+                message,
+                number,
+                over,
+                before,
+                outcome,
+            } => self.claim(worker, plan, case, message, number, over, before, outcome),
+            Doing::Act {
+                message,
+                log,
+                places,
+            } => self.act(plan, case, message, &log, places)?,
+            Doing::Publish(message) => {
+                if !case.publish_first {
+                    self.acknowledge(worker);
+                }
+                self.queue.push_back(Queued {
+                    message,
+                    with: None,
+                });
+                Doing::Acknowledge
+            }
+            Doing::Tell(outcome) => {
+                self.told.push(outcome);
+                Doing::Acknowledge
+            }
+            Doing::Acknowledge => {
+                self.acknowledge(worker);
+                Doing::Nothing
+            }
+            Doing::Retry => {
+                self.give_back(worker);
+                Doing::Nothing
+            }
+        };
+        if let (Doing::Publish(_), false) = (&next, case.publish_first) {
+            self.acknowledge(worker);
+        }
+        self.workers[worker] = next;
+        Ok(())
+    }
+
+    fn look(&self, case: Case, message: Message) -> Doing {
+        let turn = turn_id(&message);
+        let held: Vec<_> = self.nodes.values().map(|node| held(&node.sim)).collect();
+        if stands(&turn, &held, case) != Standing::Current {
+            return Doing::Acknowledge;
+        }
+        let highest = held.iter().map(|(fence, _)| *fence).max().unwrap();
+        Doing::Claim {
+            message,
+            number: highest.max(turn.after) + 1,
+            over: false,
+            before: BTreeMap::new(),
+            outcome: None,
+        }
+    }
+
+    /// One node after the other, as they answer; the order is fixed, since claims of one worker do not meet.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one state")]
+    fn claim(
+        &mut self,
+        worker: usize,
+        plan: &Plan,
+        case: Case,
+        message: Message,
+        number: u64,
+        over: bool,
+        mut before: BTreeMap<NodeName, (u64, String)>,
+        outcome: Option<Outcome>,
+    ) -> Doing {
+        let turn = turn_id(&message);
+        let holder = holder(worker, turn.number, turn.after, over);
+        let next = self.nodes.keys().find(|node| !before.contains_key(*node));
+        if let Some(node) = next.cloned() {
+            let sim = &mut self.nodes.get_mut(&node).unwrap().sim;
+            before.insert(node, held(sim));
+            if !enter(sim, number, &holder, case) {
+                return Doing::Retry;
+            }
+            return Doing::Claim {
+                message,
+                number,
+                over,
+                before,
+                outcome,
+            };
+        }
+        if let Some(outcome) = outcome {
+            return Doing::Tell(outcome);
+        }
+        let held: Vec<_> = before.values().cloned().collect();
+        if stands(&turn, &held, case) != Standing::Current {
+            return Doing::Acknowledge;
+        }
+        let mut log = (*message.log).clone();
+        let unsure = log.state.unsure(plan, &before);
+        let places = log.state.places();
+        let taken = RollEvent::TakenOver {
+            holder,
+            fence: number,
+            unsure,
+        };
+        log.note(plan, taken);
+        let log = Rc::new(log);
+        Doing::Act {
+            message,
+            log,
+            places,
+        }
+    }
+
+    /// What the worker does for itself, and then one call of a node.
+    fn act(
+        &mut self,
+        plan: &Plan,
+        case: Case,
+        message: Message,
+        log: &Log,
+        places: Vec<Place>,
+    ) -> Result<Doing, Wrong> {
+        let mut log = log.clone();
+        loop {
+            let steps = next(plan, &log.state, now());
+            if log.state.fenced().is_some() {
+                return Ok(Doing::Retry);
+            }
+            let finishes = matches!(steps.as_slice(), [Step::Finish(_)]);
+            if !finishes && log.state.is_at_rest(plan) && log.state.places() != places {
+                let (turn, log) = (message.turn + 1, Rc::new(log));
+                return Ok(Doing::Publish(Message { turn, log }));
+            }
+            let step = steps.into_iter().next().unwrap();
+            if let Step::Finish(outcome) = step {
+                return Ok(Doing::Claim {
+                    message,
+                    number: log.state.fence + 1,
+                    over: true,
+                    before: BTreeMap::new(),
+                    outcome: Some(outcome),
+                });
+            }
+            let (event, seen) = self.perform(case, &log.state, &step)?;
+            if let (Some(act), Some(node)) = (step.act(), step.node().cloned()) {
+                log.note(plan, RollEvent::Begun { node, act });
+            }
+            log.note(plan, event);
+            if seen {
+                let log = Rc::new(log);
+                return Ok(Doing::Act {
+                    message,
+                    log,
+                    places,
+                });
+            }
+        }
+    }
+
+    /// What came of it, and whether others can see it.
+    fn perform(
+        &mut self,
+        case: Case,
+        state: &RollState,
+        step: &Step,
+    ) -> Result<(RollEvent, bool), Wrong> {
+        if let Step::Record(event) = step {
+            return Ok((event.clone(), false));
+        }
+        let node = step.node().unwrap().clone();
+        if let Some(act) = step.act().filter(|act| act.only_looks()) {
+            let breaks = case.broken && node.as_str() == "b" && act == Act::Gates;
+            let event = if breaks {
+                failed(&node, act, None)
+            } else {
+                RollEvent::Done { node, act }
+            };
+            return Ok((event, false));
+        }
+        let (fence, holder, token) = (state.fence, &state.holder, state.token(&node).to_owned());
+        let Node { sim, activations } = self.nodes.get_mut(&node).unwrap();
+        let overtaken = sim.state.fence > fence;
+        if !enter(sim, fence, holder, case) {
+            let message = "overtaken".to_owned();
+            return Ok((RollEvent::Fenced { node, message }, true));
+        }
+        if overtaken {
+            return Err(self.wrong("a node took an order from who was overtaken"));
+        }
+        let Some(act) = step.act() else {
+            let fate = fate(&sim.state, fence, holder, &token);
+            return Ok((RollEvent::Learned { node, fate }, true));
+        };
+        let before = sim.phase();
+        let event = do_it(sim, step, act, 0, &token, now());
+        if before == AttemptPhase::Staged && sim.phase() == AttemptPhase::Activated {
+            *activations += 1;
+        }
+        if *activations > 1 {
+            return Err(self.wrong("a turn ran twice on a node"));
+        }
+        Ok((event, true))
+    }
+
+    pub(super) fn check_end(&self) -> Result<(), Wrong> {
+        let Some(outcome) = self.told.first() else {
+            return Err(self.wrong("the roll was lost"));
+        };
+        if self.told.iter().any(|told| told.word() != outcome.word()) {
+            return Err(self.wrong("two outcomes"));
+        }
+        let wanted = match outcome {
+            Outcome::RolledOut { .. } => [AttemptPhase::Confirmed].as_slice(),
+            _ => &[AttemptPhase::RolledBack, AttemptPhase::Staged],
+        };
+        if self
+            .nodes
+            .values()
+            .all(|node| wanted.contains(&node.sim.phase()))
+        {
+            Ok(())
+        } else {
+            Err(self.wrong("the nodes are not as the outcome says"))
+        }
+    }
+}

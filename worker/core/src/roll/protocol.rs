@@ -1,0 +1,122 @@
+//! The way of a roll through a queue, searched to its end: two or three workers, two nodes, and messages that are
+//! published, confirmed, acknowledged and delivered once more. At every step any worker may go on, die, or lose its
+//! message to another and not know (it was stopped, or its connection broke), and a node may go back by itself.
+//! `next`, `apply`, `fate` and `standing` are the real ones.
+//!
+//! In every state that can be reached: no node is changed twice by one turn; a node takes no order from whoever was
+//! overtaken; the roll is never lost; and from everywhere the end can still be reached. At the end every node is as
+//! the outcome says, and there is one outcome.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::carried::{Case, plan};
+use super::network::{Net, Wrong};
+
+const GOOD: Case = Case {
+    workers: 2,
+    crashes: 1,
+    losses: 1,
+    deadmen: 0,
+    broken: false,
+    nodes_refuse: true,
+    publish_first: true,
+    drop_only_what_is_behind: true,
+};
+
+/// Everything that can be reached; how many states that were.
+fn search(case: Case) -> Result<usize, Wrong> {
+    let plan = plan();
+    let first = Net::new(&plan, case);
+    let mut ids = BTreeMap::from([(first.key(), 0usize)]);
+    let mut todo = VecDeque::from([(0, first)]);
+    let mut from: Vec<Vec<usize>> = vec![Vec::new()];
+    let mut ends = Vec::new();
+    while let Some((id, net)) = todo.pop_front() {
+        if net.is_over() {
+            net.check_end()?;
+            ends.push(id);
+        }
+        for then in net.successors(&plan, case)? {
+            let fresh = ids.len();
+            let next = *ids.entry(then.key()).or_insert(fresh);
+            if next == fresh {
+                from.push(Vec::new());
+                todo.push_back((next, then));
+            }
+            from[next].push(id);
+        }
+    }
+    // From everywhere the end can be reached.
+    let mut reaches = vec![false; ids.len()];
+    while let Some(id) = ends.pop() {
+        if !std::mem::replace(&mut reaches[id], true) {
+            ends.extend(&from[id]);
+        }
+    }
+    assert!(reaches.iter().all(|reaches| *reaches), "it may never end");
+    Ok(ids.len())
+}
+
+fn holds(case: Case) {
+    match search(case) {
+        Ok(states) => assert!(states > 1000, "only {states} states were searched"),
+        Err(Wrong(why, net)) => panic!("{why}: {net:#?}"),
+    }
+}
+
+#[test]
+fn one_dies_and_one_is_cut_off() {
+    holds(GOOD);
+}
+
+#[test]
+fn three_workers_and_one_is_cut_off() {
+    let (workers, crashes) = (3, 0);
+    holds(Case {
+        workers,
+        crashes,
+        ..GOOD
+    });
+}
+
+#[test]
+fn a_node_goes_back_by_itself_while_a_worker_is_cut_off() {
+    let (crashes, deadmen) = (0, 1);
+    holds(Case {
+        crashes,
+        deadmen,
+        ..GOOD
+    });
+}
+
+#[test]
+fn a_roll_that_goes_back_while_a_worker_is_cut_off() {
+    let (crashes, broken) = (0, true);
+    holds(Case {
+        crashes,
+        broken,
+        ..GOOD
+    });
+}
+
+/// The search can find what it is there for.
+#[test]
+fn a_protocol_that_is_broken_is_found() {
+    let wrong = |case| search(case).err().map(|Wrong(why, _)| why);
+    let nobody_is_refused = Case {
+        nodes_refuse: false,
+        ..GOOD
+    };
+    let found = Some("a node took an order from who was overtaken");
+    assert_eq!(wrong(nobody_is_refused), found);
+    let acknowledged_first = Case {
+        publish_first: false,
+        ..GOOD
+    };
+    assert_eq!(wrong(acknowledged_first), Some("the roll was lost"));
+    let dropped_when_begun = Case {
+        drop_only_what_is_behind: false,
+        ..GOOD
+    };
+    assert_eq!(wrong(dropped_when_begun), Some("the roll was lost"));
+}
