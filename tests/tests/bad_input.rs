@@ -114,7 +114,27 @@ fn a_node_that_is_down_is_behind_and_catches_up() -> anyhow::Result<()> {
     roll(&cluster)?.ended(0).names(&["rolled out", "vps1 hold"]);
     expect(&lab, &["second", "second"]);
     whole(&lab, &cluster);
-    dies_in_its_turn(&lab, &cluster)
+    dies_in_its_turn(&lab, &cluster)?;
+    slow(&lab, &cluster)
+}
+
+/// A line that takes seconds for what others take in a moment: it is waited for.
+fn slow(lab: &Lab, cluster: &Cluster) -> anyhow::Result<()> {
+    let noise = std::process::Command::new("openssl")
+        .args(["rand", "-base64", "90000"])
+        .output()?;
+    let large = "name: large\non: all\nfiles: [{ path: /etc/large, template: noise.tera }]\n";
+    cluster.write("components/large/component.yaml", large)?;
+    let noise = String::from_utf8(noise.stdout)?;
+    cluster.write("components/large/noise.tera", &noise)?;
+    note(cluster, "fourth", 0)?;
+    let vps1 = lab.node("vps1");
+    vps1.limit_network(Some(128))?;
+    roll(cluster)?.ended(0).names(&["rolled out", "vps1"]);
+    vps1.limit_network(None)?;
+    expect(lab, &["fourth", "fourth"]);
+    whole(lab, cluster);
+    Ok(())
 }
 
 /// The power goes while the node is being changed, and comes back.

@@ -109,7 +109,9 @@ pub enum Command {
     ///
     /// Without BASE: what the working tree changes against HEAD. With BASE: the working tree against BASE.
     Diff {
+        /// The revision that it is compared with (default: HEAD).
         base: Option<String>,
+        /// The revision that is compared (default: the working tree).
         head: Option<String>,
     },
     /// Shows what a roll would do to every node, against what the nodes hold now.
@@ -135,6 +137,7 @@ pub enum Command {
     Rollback {
         /// Nodes (default: all that the latest roll changed, in reverse order).
         nodes: Vec<String>,
+        /// Do not ask before the first node is touched.
         #[arg(short, long)]
         yes: bool,
     },
@@ -146,9 +149,11 @@ pub enum Command {
     ///
     /// A copy of each is kept on the node below /var/lib/windlass/adopted.
     Adopt {
+        /// The node whose files may be replaced.
         node: String,
         /// Paths on the node (default: every file that stands in the way).
         paths: Vec<String>,
+        /// Do not ask before the first node is touched.
         #[arg(short, long)]
         yes: bool,
     },
@@ -167,9 +172,15 @@ pub enum Command {
         nodes: bool,
     },
     /// Explains a finding's code, e.g. WL101; without one, lists all.
-    Explain { code: Option<String> },
+    Explain {
+        /// As it stands in brackets behind `error` or `warning`.
+        code: Option<String>,
+    },
     /// Prints completions for a shell.
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        /// For bash: `windlass completions bash > /etc/bash_completion.d/windlass`.
+        shell: clap_complete::Shell,
+    },
     /// Watches Git repositories and rolls what is pushed; the long-running service.
     Worker {
         #[command(flatten)]
@@ -185,12 +196,14 @@ pub enum Command {
     },
     /// Lets the worker try a bundle of this cluster again that was rolled back.
     Retry {
+        /// Its name in the worker's configuration.
         cluster: String,
         #[command(flatten)]
         config: ConfigArg,
     },
     /// Lets the worker roll a commit that does not contain the one rolled out last (a rewound branch).
     AcceptRewind {
+        /// Its name in the worker's configuration.
         cluster: String,
         /// The full id of the commit that the branch points at.
         commit: String,
@@ -213,7 +226,7 @@ pub struct ConfigArg {
 
 #[derive(Debug, Clone, Args)]
 pub struct RollArgs {
-    /// A revision (default: HEAD).
+    /// A revision.
     #[arg(default_value = "HEAD")]
     pub rev: String,
     /// Try a bundle again that was rolled back before.
@@ -229,5 +242,22 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// `--help` teaches: no command, argument or option is there without a word about it.
+    #[test]
+    fn everything_on_the_command_line_is_explained() {
+        let cli = Cli::command();
+        for command in cli.get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in command.get_arguments() {
+                let name = argument.get_id();
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} {name}",
+                    command.get_name()
+                );
+            }
+        }
     }
 }
