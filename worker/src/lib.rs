@@ -15,6 +15,7 @@ pub mod ports;
 pub mod probe;
 pub mod queue;
 pub mod roll;
+pub mod schema;
 pub mod store;
 pub mod telemetry;
 pub mod web;

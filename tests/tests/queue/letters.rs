@@ -14,13 +14,13 @@ use super::place::{Place, SOON, cluster, event, take};
 const LONG: Duration = Duration::from_secs(60);
 
 /// A sender that is not Windlass.
-struct Stranger {
+pub struct Stranger {
     connection: Connection,
     channel: Channel,
 }
 
 impl Stranger {
-    async fn at(url: &str) -> Result<Self> {
+    pub async fn at(url: &str) -> Result<Self> {
         let connection = Connection::connect(url, ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
         channel
@@ -32,7 +32,7 @@ impl Stranger {
         })
     }
 
-    async fn send(&self, key: &str, body: &str) -> Result<()> {
+    pub async fn send(&self, key: &str, body: &str) -> Result<()> {
         let options = BasicPublishOptions {
             mandatory: true,
             ..BasicPublishOptions::default()

@@ -5,7 +5,8 @@ use anyhow::{Context, Result, ensure};
 use windlass_tests::broker::{Broker, USER};
 use windlass_tests::lab::wait_until;
 
-use super::place::SOON;
+use super::letters::Stranger;
+use super::place::{SOON, event};
 use super::service::{Repository, Worker};
 
 fn queue_at(broker: &Broker) -> String {
@@ -92,4 +93,70 @@ fn what_a_person_asks_reaches_the_worker_that_is_active() -> Result<()> {
             .is_ok_and(|c| c["accepted"] == commit)
     };
     wait_until(SOON, accepted)
+}
+
+#[test]
+fn a_person_sees_the_queue_and_wakes_a_cluster() -> Result<()> {
+    let broker = Broker::start()?;
+    let repository = Repository::make()?;
+    let commit = repository.push("name: [")?;
+    let mut worker = Worker::start(&repository, &queue_at(&broker))?;
+    wait_until(SOON, || worker.has_refused(&commit))?;
+    let newer = repository.push("name: ]")?;
+    let id = worker.ask(&["event", "send", "example"])?;
+    wait_until(SOON, || worker.has_refused(&newer))?;
+    let shown = worker.ask(&["event", "show", &id])?;
+    ensure!(shown.contains("windlass.git.moved.v1"), "{shown}");
+    ensure!(worker.ask(&["event", "list"])?.contains(&id));
+    ensure!(worker.json(&format!("/api/v1/events/{id}"))?["event"]["id"] == id.as_str());
+    ensure!(worker.ask(&["event", "send", "other"]).is_err());
+
+    ensure!(worker.ask(&["event", "dead", "list"])? == "none");
+    let metrics = worker.get("/metrics")?;
+    for line in [
+        "windlass_broker_connected 1",
+        "windlass_queue_messages{queue=\"windlass.v1.dead.moved\"} 0",
+        "windlass_queue_messages{queue=\"windlass.v1.cluster.example\"} 0",
+    ] {
+        ensure!(metrics.contains(line), "{line}: {metrics}");
+    }
+    worker.stop()?;
+    // Without a worker it waits, and the broker is not asked.
+    ensure!(
+        worker
+            .ask(&["event", "send", "example", "--why", "sweep"])
+            .is_ok()
+    );
+    Ok(())
+}
+
+#[test]
+fn what_was_given_up_waits_for_a_person() -> Result<()> {
+    let broker = Broker::start()?;
+    let repository = Repository::make()?;
+    let commit = repository.push("name: [")?;
+    let worker = Worker::start(&repository, &queue_at(&broker))?;
+    wait_until(SOON, || worker.has_refused(&commit))?;
+    let mut lost = event("lost");
+    lost.subject = "another".parse()?;
+    let body = serde_json::to_string(&lost)?;
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let stranger = Stranger::at(&broker.url("v0")).await?;
+        stranger.send("cluster.example.moved", &body).await
+    })?;
+    let dead = || worker.ask(&["event", "dead", "list"]).unwrap_or_default();
+    wait_until(SOON, || dead().contains("it is about the cluster another"))?;
+    ensure!(worker.ask(&["event", "list"])?.starts_with("dead"));
+    let metric = "windlass_queue_messages{queue=\"windlass.v1.dead.moved\"} 1";
+    wait_until(SOON, || {
+        worker.get("/metrics").is_ok_and(|all| all.contains(metric))
+    })?;
+    // Once more it ends where it was, because nothing was mended.
+    worker.ask(&["event", "dead", "replay", "lost"])?;
+    wait_until(SOON, || dead().contains("it is about the cluster another"))?;
+    worker.ask(&["event", "dead", "drop", "--all"])?;
+    ensure!(dead() == "none");
+    let unknown = worker.ask(&["event", "dead", "drop", "lost"]).unwrap_err();
+    ensure!(unknown.to_string().contains("no event lost"), "{unknown}");
+    Ok(())
 }

@@ -194,6 +194,9 @@ pub enum Command {
         #[command(flatten)]
         config: ConfigArg,
     },
+    /// Looks into the worker's queue: what waits, what is worked on, what was given up; see docs/queue.md.
+    #[command(subcommand)]
+    Event(EventCommand),
     /// Lets the worker try a bundle of this cluster again that was rolled back.
     Retry {
         /// Its name in the worker's configuration.
@@ -210,6 +213,84 @@ pub enum Command {
         #[command(flatten)]
         config: ConfigArg,
     },
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum EventCommand {
+    /// Lists the events: those given up and those that wait first, then what is done, newest first.
+    List {
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Shows one event as a whole.
+    Show {
+        id: String,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Wakes a cluster's worker, now or when it runs again; prints the event's id.
+    Send {
+        cluster: String,
+        /// `moved` looks for a newer commit; `sweep` compares the nodes with the newest commit, moved or not.
+        #[arg(long, value_enum, default_value_t = Wake::Moved)]
+        why: Wake,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Events that were given up and wait for a person.
+    #[command(subcommand)]
+    Dead(DeadCommand),
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum DeadCommand {
+    /// Lists them, with the reason.
+    List {
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Gives events out once more, with their attempts counted from the beginning.
+    Replay {
+        #[arg(required_unless_present = "all")]
+        ids: Vec<String>,
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Forgets events.
+    Drop {
+        #[arg(required_unless_present = "all")]
+        ids: Vec<String>,
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+}
+
+impl EventCommand {
+    pub(super) fn config(&self) -> &ConfigArg {
+        match self {
+            Self::List { config, .. }
+            | Self::Show { config, .. }
+            | Self::Send { config, .. }
+            | Self::Dead(
+                DeadCommand::List { config }
+                | DeadCommand::Replay { config, .. }
+                | DeadCommand::Drop { config, .. },
+            ) => config,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Wake {
+    Moved,
+    Sweep,
 }
 
 #[derive(Debug, Clone, Args)]

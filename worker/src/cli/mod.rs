@@ -2,6 +2,7 @@
 
 pub mod args;
 mod doctor;
+mod event;
 mod explain;
 mod init;
 mod look;
@@ -82,6 +83,7 @@ fn run(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
         }
         Command::Worker { config } => service::worker(&config.config),
         Command::Health { config } => service::health(output, &config.config),
+        Command::Event(command) => event::run(output, command),
         Command::Retry { cluster, config } => service::retry(output, &config.config, cluster),
         Command::AcceptRewind {
             cluster,

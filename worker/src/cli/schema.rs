@@ -8,7 +8,7 @@ use super::Exit;
 use super::output::Output;
 
 pub(super) fn run(output: &Output, out: Option<&Path>, name: Option<&str>) -> anyhow::Result<Exit> {
-    let schemas = windlass_core::schema::all();
+    let schemas = crate::schema::all();
     if let Some(dir) = out {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         for (file, schema) in &schemas {

@@ -12,18 +12,18 @@ use crate::{telemetry, worker};
 /// The worker waits for the network most of its life: few threads keep it small.
 const THREADS: usize = 2;
 
-fn read(path: &Path) -> anyhow::Result<Config> {
+pub(super) fn read(path: &Path) -> anyhow::Result<Config> {
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
     Ok(config::read(path, credentials.as_deref().map(Path::new))?)
 }
 
 /// Where only the worker's database is spoken to, no key is read: a person's shell has no credentials directory, and
 /// needs none.
-fn read_without_keys(path: &Path) -> anyhow::Result<Config> {
+pub(super) fn read_without_keys(path: &Path) -> anyhow::Result<Config> {
     Ok(config::read(path, Some(Path::new(config::CREDENTIALS)))?)
 }
 
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()

@@ -26,6 +26,7 @@ pub fn router<Q: EventQueue + 'static>(api: Arc<Api<Q>>, hook: Option<Arc<Hook<Q
         .route("/api/v1/rolls", get(api::rolls::<Q>))
         .route("/api/v1/rolls/{id}", get(api::roll::<Q>))
         .route("/api/v1/events", get(api::events::<Q>))
+        .route("/api/v1/events/{id}", get(api::event::<Q>))
         .with_state(api);
     match hook {
         Some(hook) => {

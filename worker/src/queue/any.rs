@@ -6,7 +6,7 @@ use windlass_core::ids::ClusterName;
 
 use super::amqp::AmqpQueue;
 use super::embedded::EmbeddedQueue;
-use super::{Event, EventQueue, Lease, Published, QueueError, Queued};
+use super::{BrokerFigures, Event, EventQueue, Lease, Published, QueueError, Queued};
 
 #[derive(Debug, Clone)]
 pub enum AnyQueue {
@@ -83,6 +83,13 @@ impl EventQueue for AnyQueue {
         match self {
             Self::Embedded(queue) => queue.ready().await,
             Self::Amqp(queue) => queue.ready().await,
+        }
+    }
+
+    async fn broker(&self) -> Option<BrokerFigures> {
+        match self {
+            Self::Embedded(queue) => queue.broker().await,
+            Self::Amqp(queue) => queue.broker().await,
         }
     }
 

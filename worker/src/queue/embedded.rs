@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 use windlass_core::ids::ClusterName;
 
-use super::{Event, EventQueue, Lease, Published, QueueError, QueueState, Queued};
+use super::{BrokerFigures, Event, EventQueue, Lease, Published, QueueError, QueueState, Queued};
 use crate::store::{Store, StoreError};
 
 /// How long done events are remembered, so that the same id is not taken for a new one.
@@ -179,6 +179,10 @@ impl EventQueue for EmbeddedQueue {
 
     async fn ready(&self) -> Result<(), QueueError> {
         self.list(1).await.map(drop)
+    }
+
+    async fn broker(&self) -> Option<BrokerFigures> {
+        None
     }
 
     async fn list(&self, limit: u32) -> Result<Vec<Queued>, QueueError> {

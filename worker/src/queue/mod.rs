@@ -11,4 +11,4 @@ pub mod port;
 
 pub use any::AnyQueue;
 pub use event::{Event, EventKind};
-pub use port::{EventQueue, Lease, Published, QueueError, QueueState, Queued};
+pub use port::{BrokerFigures, EventQueue, Lease, Published, QueueError, QueueState, Queued};

@@ -1,5 +1,6 @@
 //! What the worker needs of a queue. Two backends keep it: the embedded one, and a message broker.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
@@ -64,6 +65,16 @@ pub struct Queued {
     pub why: String,
 }
 
+/// How it stands with the broker.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BrokerFigures {
+    pub connected: bool,
+    /// In each of its queues, with those that this worker was given and has not answered.
+    pub messages: BTreeMap<String, u64>,
+    /// When the oldest event was published that this worker was given.
+    pub oldest: BTreeMap<ClusterName, Timestamp>,
+}
+
 /// The longest wait before another attempt.
 const MAX_DELAY: Duration = Duration::from_secs(300);
 
@@ -110,6 +121,9 @@ pub trait EventQueue: Send + Sync {
 
     /// Whether events can be published: what a readiness probe asks again and again.
     fn ready(&self) -> impl Future<Output = Result<(), QueueError>> + Send;
+
+    /// For metrics; `None` where there is no broker.
+    fn broker(&self) -> impl Future<Output = Option<BrokerFigures>> + Send;
 
     /// Events that are not done, and the latest that are, newest first.
     fn list(&self, limit: u32) -> impl Future<Output = Result<Vec<Queued>, QueueError>> + Send;

@@ -115,6 +115,10 @@ pub async fn events<Q: EventQueue>(
     answer(api.queue.list(listing.limit()).await.map(Some))
 }
 
+pub async fn event<Q: EventQueue>(State(api): Shared<Q>, Path(id): Path<String>) -> Response {
+    answer(api.queue.show(&id).await)
+}
+
 async fn view<Q>(
     api: &Api<Q>,
     name: &ClusterName,

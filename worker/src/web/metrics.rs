@@ -1,5 +1,5 @@
-//! `GET /metrics` in Prometheus' text format. Every figure is derived from the database when it is asked for,
-//! so that there is nothing to count twice or forget over a restart.
+//! `GET /metrics` in Prometheus' text format. Every figure is derived from the database, and the broker where there is
+//! one, when it is asked for, so that there is nothing to count twice or forget over a restart.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::api::Api;
-use crate::queue::EventQueue;
+use crate::queue::{BrokerFigures, EventQueue};
 use crate::store::{Store, StoreError};
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -23,7 +23,7 @@ struct Metric {
     sql: &'static str,
 }
 
-const METRICS: [Metric; 5] = [
+const METRICS: [Metric; 6] = [
     Metric {
         name: "windlass_rolls",
         help: "Rolls in the history, by outcome.",
@@ -40,17 +40,30 @@ const METRICS: [Metric; 5] = [
     },
     Metric {
         name: "windlass_events",
-        help: "Events in the queue that are not done, by state.",
+        help: "Events here that are not done, by state; with a broker those it has not confirmed (waiting) or holds back (delayed).",
         kind: "gauge",
         label: "state",
-        sql: "SELECT cluster, state, count(*) FROM event WHERE state <> 'done' GROUP BY cluster, state",
+        sql: "SELECT cluster, state, count(*) FROM (
+                  SELECT cluster, state FROM event UNION ALL SELECT cluster, state FROM broker_event)
+              WHERE state NOT IN ('done', 'sent') GROUP BY cluster, state",
     },
     Metric {
         name: "windlass_oldest_event_timestamp_seconds",
         help: "When the oldest event that is not done was published, by state.",
         kind: "gauge",
         label: "state",
-        sql: "SELECT cluster, state, min(published) / 1000 FROM event WHERE state <> 'done' GROUP BY cluster, state",
+        sql: "SELECT cluster, state, min(published) / 1000 FROM (
+                  SELECT cluster, state, published FROM event UNION ALL SELECT cluster, state, at FROM broker_event)
+              WHERE state NOT IN ('done', 'sent') GROUP BY cluster, state",
+    },
+    Metric {
+        name: "windlass_event_retries",
+        help: "How often events that are still remembered had to be tried again.",
+        kind: "gauge",
+        label: "",
+        sql: "SELECT cluster, '', sum(again) FROM (
+                  SELECT cluster, max(attempts - 1, 0) AS again FROM event
+                  UNION ALL SELECT cluster, attempts FROM broker_event) GROUP BY cluster",
     },
     Metric {
         name: "windlass_quarantined_bundles",
@@ -63,12 +76,50 @@ const METRICS: [Metric; 5] = [
 
 pub async fn metrics<Q: EventQueue>(State(api): State<Arc<Api<Q>>>) -> Response {
     match text(&api.store).await {
-        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Ok(mut text) => {
+            if let Some(figures) = api.queue.broker().await {
+                of_broker(&mut text, &figures);
+            }
+            ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
+        }
         Err(error) => {
             tracing::error!(%error, "metrics could not be read");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
+}
+
+fn of_broker(text: &mut String, figures: &BrokerFigures) {
+    let mut gauge = |name: &str, help: &str, rows: Vec<(String, i64)>| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+        for (labels, number) in rows {
+            let _ = writeln!(text, "{name}{labels} {number}");
+        }
+    };
+    gauge(
+        "windlass_broker_connected",
+        "Whether the worker has a session with the broker.",
+        vec![(String::new(), i64::from(figures.connected))],
+    );
+    let messages = figures.messages.iter().map(|(queue, number)| {
+        let number = i64::try_from(*number).unwrap_or(i64::MAX);
+        (format!("{{queue=\"{queue}\"}}"), number)
+    });
+    gauge(
+        "windlass_queue_messages",
+        "Messages in each queue that nobody was given, and those that this worker was given and has not answered.",
+        messages.collect(),
+    );
+    let oldest = figures
+        .oldest
+        .iter()
+        .map(|(cluster, published)| (format!("{{cluster=\"{cluster}\"}}"), published.as_second()));
+    gauge(
+        "windlass_queue_oldest_event_timestamp_seconds",
+        "When the oldest event was published that this worker was given and has not answered.",
+        oldest.collect(),
+    );
 }
 
 async fn text(store: &Store) -> Result<String, StoreError> {

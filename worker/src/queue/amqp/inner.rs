@@ -49,8 +49,8 @@ impl Inner {
         }
     }
 
-    pub(super) fn is_connected(&self) -> bool {
-        self.session.borrow().is_some()
+    pub(super) fn session_now(&self) -> Option<Arc<Session>> {
+        self.session.borrow().clone()
     }
 
     pub(super) fn connected(&self, session: &Arc<Session>) {

@@ -6,6 +6,7 @@
 
 mod book;
 mod dead;
+mod figures;
 mod inner;
 mod keeper;
 mod message;

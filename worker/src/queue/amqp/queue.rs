@@ -11,6 +11,7 @@ use windlass_core::ids::ClusterName;
 
 use super::book::Book;
 use super::dead::{self, Letters};
+use super::figures;
 use super::inner::{Inner, lock};
 use super::keeper;
 use super::message;
@@ -18,7 +19,9 @@ use super::session::{acknowledge, put_back};
 use super::settings::Settings;
 use super::shelf::{Shelf, Taken};
 use super::topology;
-use crate::queue::{Event, EventQueue, Lease, Published, QueueError, QueueState, Queued};
+use crate::queue::{
+    BrokerFigures, Event, EventQueue, Lease, Published, QueueError, QueueState, Queued,
+};
 use crate::store::Store;
 
 /// A queue at a broker; cheap to clone. `close` it before the program ends; the connections end when the last one
@@ -69,7 +72,7 @@ impl AmqpQueue {
 
     /// Whether there is a session with the broker at present.
     pub fn is_connected(&self) -> bool {
-        self.inner.is_connected()
+        self.inner.session_now().is_some()
     }
 
     /// Publishes what follows, with confirms, and only then lets go of the event.
@@ -190,6 +193,10 @@ impl EventQueue for AmqpQueue {
     /// The outbox takes events, whether the broker is there or not.
     async fn ready(&self) -> Result<(), QueueError> {
         self.inner.book.list(1).await.map(drop)
+    }
+
+    async fn broker(&self) -> Option<BrokerFigures> {
+        Some(figures::of(&self.inner).await)
     }
 
     async fn list(&self, limit: u32) -> Result<Vec<Queued>, QueueError> {

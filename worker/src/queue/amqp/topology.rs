@@ -54,6 +54,10 @@ fn delay_name(seconds: u64) -> String {
     format!("windlass.v1.delay.{seconds}")
 }
 
+pub(super) fn delay_queues() -> impl Iterator<Item = String> {
+    DELAYS.into_iter().map(delay_name)
+}
+
 /// The queues of dead letters, one for each kind of event and one for all others.
 pub(super) fn dead_queues() -> impl Iterator<Item = String> {
     let kinds = EventKind::ALL.iter().map(|kind| dead_name(*kind));

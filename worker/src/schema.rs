@@ -1,0 +1,30 @@
+//! The JSON Schemas of what only the worker speaks, beside those of the core.
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
+
+use crate::queue::{Event, Queued};
+
+/// All schemas, each with the name of its file.
+pub fn all() -> Vec<(&'static str, Value)> {
+    let mut all = windlass_core::schema::all();
+    all.extend(own());
+    all
+}
+
+/// An event's data is what its type says: a turn's is in `turn.json`.
+pub fn own() -> Vec<(&'static str, Value)> {
+    vec![
+        ("event.json", of::<Event>()),
+        ("events.json", of::<Vec<Queued>>()),
+        ("queued-event.json", of::<Queued>()),
+    ]
+}
+
+fn of<T: JsonSchema>() -> Value {
+    SchemaSettings::draft07()
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value()
+}
