@@ -227,12 +227,14 @@ pub enum EventCommand {
     },
     /// Shows one event as a whole.
     Show {
+        /// As `windlass event list` prints it.
         id: String,
         #[command(flatten)]
         config: ConfigArg,
     },
     /// Wakes a cluster's worker, now or when it runs again; prints the event's id.
     Send {
+        /// Its name in the worker's configuration.
         cluster: String,
         /// `moved` looks for a newer commit; `sweep` compares the nodes with the newest commit, moved or not.
         #[arg(long, value_enum, default_value_t = Wake::Moved)]
@@ -254,8 +256,10 @@ pub enum DeadCommand {
     },
     /// Gives events out once more, with their attempts counted from the beginning.
     Replay {
+        /// As `windlass event dead list` prints them.
         #[arg(required_unless_present = "all")]
         ids: Vec<String>,
+        /// All that are there.
         #[arg(long, conflicts_with = "ids")]
         all: bool,
         #[command(flatten)]
@@ -263,8 +267,10 @@ pub enum DeadCommand {
     },
     /// Forgets events.
     Drop {
+        /// As `windlass event dead list` prints them.
         #[arg(required_unless_present = "all")]
         ids: Vec<String>,
+        /// All that are there.
         #[arg(long, conflicts_with = "ids")]
         all: bool,
         #[command(flatten)]
@@ -328,17 +334,15 @@ mod tests {
     /// `--help` teaches: no command, argument or option is there without a word about it.
     #[test]
     fn everything_on_the_command_line_is_explained() {
-        let cli = Cli::command();
-        for command in cli.get_subcommands() {
-            assert!(command.get_about().is_some(), "{}", command.get_name());
+        let mut commands: Vec<_> = Cli::command().get_subcommands().cloned().collect();
+        while let Some(command) = commands.pop() {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name}");
             for argument in command.get_arguments() {
-                let name = argument.get_id();
-                assert!(
-                    argument.get_help().is_some(),
-                    "{} {name}",
-                    command.get_name()
-                );
+                let help = argument.get_help();
+                assert!(help.is_some(), "{name} {}", argument.get_id());
             }
+            commands.extend(command.get_subcommands().cloned());
         }
     }
 }
