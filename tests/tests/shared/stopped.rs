@@ -1,0 +1,53 @@
+//! A worker that is stopped in the middle of a turn for longer than the broker waits, and wakes.
+
+use anyhow::{Context, Result, ensure};
+use windlass_tests::broker::Broker;
+use windlass_tests::lab::wait_until;
+
+use super::place::{Place, SOON};
+use super::worker::Worker;
+
+#[test]
+#[ignore = "lab: needs root"]
+fn a_worker_that_wakes_in_mid_turn_is_refused_by_the_node() -> Result<()> {
+    let broker = Broker::start()?;
+    let place = Place::make(&["vps1", "vps2"])?;
+    let first = place.push("one")?;
+    let address = broker.node(0).address();
+    let workers = [
+        Worker::start(&place, address, "worker-a")?,
+        Worker::start(&place, address, "worker-b")?,
+    ];
+    wait_until(SOON, || workers.iter().any(|worker| told(worker, &first)))
+        .with_context(|| workers[0].log())?;
+
+    place.lab.node("vps1").sh("touch /run/hold")?;
+    let commit = place.push("two")?;
+    let before = place.times("vps1", "activated").len();
+    wait_until(SOON, || place.times("vps1", "activated").len() > before)
+        .context("the first node's turn")?;
+    let stopped = workers.iter().position(Worker::rolls).context("nobody")?;
+    let (stopped, other) = (&workers[stopped], &workers[1 - stopped]);
+    stopped.signal("STOP")?;
+
+    wait_until(SOON, || other.rolls()).context("the other takes over")?;
+    place.lab.node("vps1").sh("rm /run/hold")?;
+    wait_until(SOON, || place.holds("two")).with_context(|| other.log())?;
+    wait_until(SOON, || told(other, &commit)).context("the roll's end")?;
+
+    stopped.signal("CONT")?;
+    let refused = || stopped.log().contains("is behind");
+    wait_until(SOON, refused).with_context(|| stopped.log())?;
+    ensure!(!told(stopped, &commit), "one of them tells how it ended");
+    place.check_turns()?;
+    ensure!(place.holds("two"));
+    for worker in &workers {
+        ensure!(!worker.log().contains("panicked"), "{}", worker.log());
+    }
+    Ok(())
+}
+
+fn told(worker: &Worker, commit: &str) -> bool {
+    let reports = worker.reports().unwrap_or_default();
+    reports.iter().any(|report| report["commit"] == commit)
+}

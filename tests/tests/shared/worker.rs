@@ -1,0 +1,128 @@
+//! A worker as a process of its own, with a state of its own, on one node of the broker.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use windlass_tests::broker::{PASSWORD, USER};
+use windlass_tests::cluster::program;
+use windlass_tests::lab::wait_until;
+
+use super::place::{Place, SOON, said};
+
+const SECRET: &str = "a secret that nobody guesses";
+
+pub struct Worker {
+    dir: PathBuf,
+    port: u16,
+    process: Option<Child>,
+}
+
+impl Worker {
+    pub fn start(place: &Place, broker: SocketAddr, name: &str) -> Result<Self> {
+        let dir = place.dir.path().join(name);
+        fs::create_dir(&dir)?;
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        fs::write(dir.join("hook"), SECRET)?;
+        fs::write(dir.join("password"), PASSWORD)?;
+        let config = format!(
+            "state: state
+listen: 127.0.0.1:{port}
+hook: {{ secret_files: [hook] }}
+ssh: {{ identity_file: {} }}
+sweep: 20s
+queue: amqp://{USER}@{broker}/v0
+broker: {{ password_file: password }}
+clusters: [{{ name: example, poll: 5s, repository: {{ url: {} }} }}]
+",
+            place.lab.ssh_key().display(),
+            place.repository().display()
+        );
+        fs::write(dir.join("worker.yaml"), config)?;
+        let mut worker = Self {
+            dir,
+            port,
+            process: None,
+        };
+        worker.run()?;
+        Ok(worker)
+    }
+
+    pub fn run(&mut self) -> Result<()> {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.join("log"))?;
+        let before = self.log().matches("the worker is ready").count();
+        let mut command = Command::new(program()?);
+        command.args(["worker", "--config"]);
+        command.arg(self.dir.join("worker.yaml"));
+        self.process = Some(command.stdin(Stdio::null()).stderr(log).spawn()?);
+        let ready = || self.log().matches("the worker is ready").count() > before;
+        wait_until(SOON, ready).with_context(|| self.log())
+    }
+
+    pub fn kill(&mut self) -> Result<()> {
+        if let Some(mut process) = self.process.take() {
+            process.kill()?;
+            process.wait()?;
+        }
+        Ok(())
+    }
+
+    /// SIGSTOP and the like.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let process = self.process.as_ref().context("it does not run")?;
+        let mut kill = Command::new("kill");
+        said(kill.args([&format!("-{name}"), &process.id().to_string()])).map(drop)
+    }
+
+    /// Sends a signed hook; the status of the answer.
+    pub fn hook(&self, delivery: &str) -> Result<u16> {
+        let body = "{\"refs\":[\"refs/heads/main\"]}";
+        let mut openssl = Command::new("sh");
+        let script = "printf %s \"$1\" | openssl dgst -sha256 -hmac \"$2\" -r";
+        let digest = said(openssl.args(["-c", script, "sh", body, SECRET]))?;
+        let digest = digest.split(' ').next().unwrap_or_default();
+        let mut curl = Command::new("curl");
+        curl.args(["-s", "-o", "/dev/null", "-w", "%{http_code}"]);
+        curl.args(["--max-time", "10"]);
+        curl.args(["-H", &format!("X-Windlass-Signature: sha256={digest}")]);
+        curl.args(["-H", &format!("X-Windlass-Delivery: {delivery}")]);
+        let url = format!("http://127.0.0.1:{}/hooks/git", self.port);
+        Ok(said(curl.args(["-d", body, &url]))?.parse()?)
+    }
+
+    pub fn json(&self, path: &str) -> Result<Value> {
+        let mut curl = Command::new("curl");
+        curl.args(["-sf", "--max-time", "30"]);
+        let text = said(curl.arg(format!("http://127.0.0.1:{}{path}", self.port)))?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// Whether it carries out a turn now.
+    pub fn rolls(&self) -> bool {
+        let cluster = self.json("/api/v1/clusters/example");
+        cluster.is_ok_and(|cluster| !cluster["live"].is_null())
+    }
+
+    /// What it has told: rolls with their outcomes, the newest first.
+    pub fn reports(&self) -> Result<Vec<Value>> {
+        let all = self.json("/api/v1/rolls?cluster=example&limit=500")?;
+        Ok(all.as_array().cloned().unwrap_or_default())
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // A test that failed must not leave it behind.
+        drop(self.kill());
+    }
+}
