@@ -13,6 +13,8 @@ mod waves;
 pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod turn_tests;
 
 use std::collections::BTreeMap;
 

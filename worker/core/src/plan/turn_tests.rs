@@ -1,0 +1,79 @@
+//! What a turn holds beyond its files: whose packages, whose actions, how often, and in which order.
+
+use super::fixtures::{World, bundle, component, node, path, release, state};
+use super::*;
+use crate::model::Drift;
+use crate::observed::DriftKind;
+use crate::release::{Release, ReleaseComponent};
+
+const CFG: &str = "/etc/haproxy/haproxy.cfg";
+const ZONE: &str = "/etc/bind/example.org.zone";
+
+fn both(cfg: &str, components: Vec<ReleaseComponent>) -> Release {
+    let files = [(CFG, "haproxy", cfg), (ZONE, "bind", "z")];
+    release("a", "c", &files, components, Vec::new())
+}
+
+fn two() -> Vec<ReleaseComponent> {
+    vec![component("bind", &[]), component("haproxy", &[])]
+}
+
+fn turn(old: &Release, new: Release) -> Turn {
+    let states = vec![("a", state(Some(old)))];
+    let mut plan = World::new(bundle("new", vec![new]), states).plan();
+    plan.turns.remove(&node("a")).unwrap()
+}
+
+fn labels(commands: &[Command]) -> Vec<&str> {
+    commands.iter().map(|c| c.label.as_str()).collect()
+}
+
+#[test]
+fn only_components_that_change_leave_the_rotation() {
+    let turn = turn(&both("old", two()), both("new", two()));
+    assert_eq!(labels(&turn.drain), ["drain haproxy"]);
+    assert_eq!(labels(&turn.undrain), ["undrain haproxy"]);
+    assert_eq!(labels(&turn.forward), ["reload haproxy"]);
+}
+
+#[test]
+fn what_leaves_is_stopped_in_reverse_order() {
+    let nothing = release("a", "c", &[], Vec::new(), Vec::new());
+    let turn = turn(&both("old", two()), nothing);
+    assert_eq!(labels(&turn.forward), ["stop haproxy", "stop bind"]);
+    assert_eq!(labels(&turn.backward), ["reload bind", "reload haproxy"]);
+}
+
+#[test]
+fn a_package_and_an_action_stand_there_once() {
+    let mut components = two();
+    let shared = components[0].packages.clone();
+    components[1].packages.extend(shared);
+    let again = components[1].apply[0].clone();
+    components[1].apply.push(again);
+    let turn = turn(&both("old", two()), both("new", components));
+    assert_eq!(turn.packages, ["bind-package", "haproxy-package"]);
+    assert_eq!(labels(&turn.forward), ["reload haproxy"]);
+}
+
+#[test]
+fn what_was_a_secret_is_still_not_shown() {
+    let mut old = both("old", two());
+    old.meta.files.get_mut(&path(CFG)).unwrap().secret = true;
+    assert!(turn(&old, both("new", two())).changes[0].secret);
+}
+
+#[test]
+fn another_mode_alone_is_put_right_without_a_new_text() {
+    let same = both("same", two());
+    let mut held = state(Some(&same));
+    held.drift.insert(path(CFG), DriftKind::Attributes);
+    let mut world = World::new(bundle("new", vec![same]), vec![("a", held)]);
+    world.policy.drift = Drift::Overwrite;
+    let plan = world.plan();
+    let change = &plan.turns[&node("a")].changes[0];
+    assert_eq!(
+        (change.kind, &change.path),
+        (ChangeKind::Attributes, &path(CFG))
+    );
+}
