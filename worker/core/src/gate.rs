@@ -48,6 +48,9 @@ pub enum Probe {
         name: String,
         /** Must not expire within this many days. */
         days_left: u32,
+        /** In hexadecimal digits: exactly this certificate, not the one before it. */
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        serial: Option<String>,
     },
     /// A TCP connection is accepted.
     Tcp { connect: SocketAddr },

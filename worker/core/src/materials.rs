@@ -1,7 +1,7 @@
 //! What rendering needs and Git must not hold: private keys and shared secrets. The edge gives them; a value
 //! is never shown, so the type has no way to print itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -34,6 +34,10 @@ pub struct Materials {
     /// Certificate's name → PEM: chain and key.
     pub certificates: BTreeMap<String, SecretText>,
     pub secrets: BTreeMap<String, SecretText>,
+    /// Certificate's name → its serial in hexadecimal digits, so that a gate can tell the new one from the old.
+    pub serials: BTreeMap<String, String>,
+    /// Certificates that are being ordered: until they are there, their sites are served without TLS.
+    pub pending: BTreeSet<String>,
     /// The PEM for certificates that are missing: self-signed, made by the worker when it starts, so that
     /// checks can run. It is part of a release's digest only where something is missing, and such a bundle
     /// is never rolled.
@@ -46,6 +50,8 @@ impl Materials {
         Self {
             certificates: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            serials: BTreeMap::new(),
+            pending: BTreeSet::new(),
             stand_in_certificate,
         }
     }

@@ -2,7 +2,7 @@
 //! components do when they change, and how to probe that they work, because a node may have to go back to it
 //! long after the repository moved on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -134,6 +134,8 @@ pub struct Bundle {
     /// Certificates and secrets that were not given, so that stand-ins were rendered: such a bundle can be
     /// checked and diffed, but not rolled.
     pub incomplete: Vec<Finding>,
+    /// Hosts that are to be served over TLS and are not yet, because their certificate is being ordered.
+    pub pending: BTreeSet<String>,
 }
 
 impl Release {
@@ -173,6 +175,7 @@ impl Bundle {
             digest,
             releases,
             incomplete: Vec::new(),
+            pending: BTreeSet::new(),
         }
     }
 }

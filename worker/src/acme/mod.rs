@@ -21,4 +21,4 @@ pub use paths::Paths;
 pub use shelf::Shelf;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -62,8 +62,11 @@ impl<A: Announce> Orderer<A> {
         due: &Due,
         access: &Access,
     ) -> Result<Option<Ran>, StoreError> {
+        let at = directory(wanted, due.authority, due.rehearsal);
         let fitting = |open: &OpenOrder| {
-            open.order.begun.terms == wanted.terms() || open.order.next() == Step::Announce
+            let begun = &open.order.begun;
+            let same = begun.terms == wanted.terms() && begun.directory == at;
+            same || open.order.next() == Step::Announce
         };
         let mut open = match self.ledger.open(&wanted.name).await? {
             Some(open) if fitting(&open) => open,
@@ -112,11 +115,11 @@ impl<A: Announce> Orderer<A> {
         Ok(())
     }
 
-    /// Something else is wanted by now.
+    /// Something else is wanted by now, or from someone else.
     async fn give_up(&self, open: &mut OpenOrder) -> Result<(), StoreError> {
         let entry = Entry::Failed {
             failure: Failure::OrderLost,
-            why: "something else is wanted by now".to_owned(),
+            why: "something else is wanted by now, or from another authority".to_owned(),
         };
         self.ledger.append(open, &entry, None).await
     }

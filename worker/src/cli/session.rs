@@ -53,6 +53,7 @@ impl<'a> Session<'a> {
         let directories = Directories {
             certificates: access.certificates.clone(),
             secrets: access.secrets.clone(),
+            ordered: None,
         };
         prepare::render(self.snapshot(rev)?, &directories, &self.memory)
     }

@@ -8,7 +8,7 @@ use windlass_core::yaml::At;
 
 use crate::queue::amqp::Settings;
 
-use super::{ClusterConfig, Config, RepositoryConfig};
+use super::{AcmeConfig, ClusterConfig, Config, RepositoryConfig};
 
 pub(super) fn findings(config: &Config, file: &str) -> Findings {
     let mut findings = Findings::default();
@@ -42,6 +42,9 @@ fn whole(config: &Config, file: &str, findings: &mut Findings) {
                 .at(config.queue.location(file))
                 .hint(hint),
         );
+    }
+    if let Some(acme) = &config.acme {
+        certificates(config, acme, file, findings);
     }
     let Some(hook) = &config.hook else { return };
     if config.listen.is_none() {
@@ -104,6 +107,24 @@ fn queue(config: &Config) -> Result<(), (String, &'static str)> {
         return wrong("the URL names a user without a password", hint);
     }
     Ok(())
+}
+
+fn certificates(config: &Config, acme: &At<AcmeConfig>, file: &str, findings: &mut Findings) {
+    let mut wrong = |message: &str, hint: &str| {
+        let finding = Finding::error(codes::CONFIG_ACME, message).at(acme.location(file));
+        findings.push(finding.hint(hint));
+    };
+    if config.listen.is_none() && acme.listen.is_none() {
+        let hint = "add `listen: 0.0.0.0:8402` below `acme`, or `listen` above";
+        wrong("the questions of authorities are answered nowhere", hint);
+    }
+    if config.queue.value != "embedded" {
+        let hint = "write `queue: embedded`, or leave `acme` out and give certificates as files";
+        wrong(
+            "several workers would order the same certificates, each its own",
+            hint,
+        );
+    }
 }
 
 fn one(cluster: &At<ClusterConfig>, file: &str, findings: &mut Findings) {

@@ -9,6 +9,6 @@ mod types;
 pub use paths::CREDENTIALS;
 pub use read::{ConfigError, read};
 pub use types::{
-    BrokerConfig, ClusterConfig, Config, HookConfig, LogConfig, LogFormat, RepositoryConfig,
-    SshConfig,
+    AcmeConfig, BrokerConfig, ClusterConfig, Config, HookConfig, LogConfig, LogFormat,
+    RepositoryConfig, SshConfig,
 };

@@ -28,6 +28,8 @@ pub struct Config {
     pub certificates: Option<PathBuf>,
     /// Folder with one file for each secret that templates name.
     pub secrets: Option<PathBuf>,
+    /// Certificates are ordered as the clusters' `acme` says; absent: they are given as files alone.
+    pub acme: Option<At<AcmeConfig>>,
     /// PEM file with further authorities that https and tls gates trust.
     pub ca_file: Option<PathBuf>,
     /// `embedded`: the worker's own durable queue. `amqp://user@host:port/vhost` or `amqps://…`: RabbitMQ, through
@@ -62,6 +64,16 @@ pub struct BrokerConfig {
     pub ca_file: Option<PathBuf>,
     /// PEM file with the worker's own certificate: chain and key.
     pub certificate_file: Option<PathBuf>,
+}
+
+/// What the worker needs of its machine to order certificates.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AcmeConfig {
+    /// A second address, which serves answers to authorities and nothing else: the edge nodes send the questions here.
+    /// Absent: they are answered at `listen` alone.
+    #[schemars(with = "Option<String>")]
+    pub listen: Option<At<SocketAddr>>,
 }
 
 /// How the worker reaches the nodes.

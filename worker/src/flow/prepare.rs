@@ -45,13 +45,14 @@ pub fn render(
     directories: &Directories,
     memory: &Memory,
 ) -> anyhow::Result<Prepared> {
-    let (materials, mut findings) = materials::load(directories)?;
+    let (mut materials, mut findings) = materials::load(directories)?;
     let loaded = model::load_cached(&snapshot, &memory.model);
     findings.extend(loaded.findings);
     let (components, wrong) = component::load(&snapshot);
     findings.extend(wrong);
     let mut rendered = None;
     if let Some(model) = loaded.model.filter(|_| !findings.has_errors()) {
+        findings.extend(materials::ordered(directories, &model, &mut materials));
         findings.extend(materials::examine(&model, &materials, Timestamp::now()));
         let inputs = render::Inputs {
             snapshot: &snapshot,

@@ -1,4 +1,4 @@
-//! The worker's HTTP server: hooks, health, metrics and the API. Everything but the hook only reads.
+//! The worker's HTTP server: hooks, health, metrics, the API and answers to certificate authorities. Everything but the hook only reads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,9 @@ use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::challenge;
 use super::hook::{self, Hook};
+use crate::challenges::Challenges;
 use crate::queue::EventQueue;
 use crate::web::api::{self, Api};
 use crate::web::metrics;
@@ -16,7 +18,11 @@ use crate::web::metrics;
 /// How long requests that are being answered may still take when the worker stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
-pub fn router<Q: EventQueue + 'static>(api: Arc<Api<Q>>, hook: Option<Arc<Hook<Q>>>) -> Router {
+pub fn router<Q: EventQueue + 'static>(
+    api: Arc<Api<Q>>,
+    hook: Option<Arc<Hook<Q>>>,
+    challenges: Challenges,
+) -> Router {
     let reading = Router::new()
         .route("/healthz", get(api::healthz))
         .route("/readyz", get(api::readyz::<Q>))
@@ -27,7 +33,8 @@ pub fn router<Q: EventQueue + 'static>(api: Arc<Api<Q>>, hook: Option<Arc<Hook<Q
         .route("/api/v1/rolls/{id}", get(api::roll::<Q>))
         .route("/api/v1/events", get(api::events::<Q>))
         .route("/api/v1/events/{id}", get(api::event::<Q>))
-        .with_state(api);
+        .with_state(api)
+        .merge(challenge::router(challenges));
     match hook {
         Some(hook) => {
             let hooks = Router::new().route("/hooks/git", post(hook::git::<Q>));

@@ -15,21 +15,27 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 /// From then on an expiry is worth a warning.
 const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
 
-/// Certificate first, then its chain, and one key that belongs to it.
-pub fn usable(pem: &str) -> Result<(), (Code, String)> {
+/// Certificate first, then its chain, and one key that belongs to it. Gives the certificate's serial in hexadecimal
+/// digits.
+pub fn usable(pem: &str) -> Result<String, (Code, String)> {
     let unreadable = |why: String| (checks::CERTIFICATE_UNREADABLE, why);
     let chain = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|error| unreadable(format!("is not PEM: {error}")))?;
     let Some(leaf) = chain.first() else {
         return Err(unreadable("holds no certificate".to_owned()));
     };
-    X509Certificate::from_der(leaf)
+    let (_, read) = X509Certificate::from_der(leaf)
         .map_err(|error| unreadable(format!("its first certificate is broken: {error}")))?;
+    let serial = read
+        .raw_serial()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let key = PrivateKeyDer::from_pem_slice(pem.as_bytes())
         .map_err(|_| unreadable("holds no usable private key".to_owned()))?;
     let provider = rustls::crypto::ring::default_provider();
     match CertifiedKey::from_der(chain, key, &provider) {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(serial),
         Err(rustls::Error::InconsistentKeys(_)) => Err((
             checks::CERTIFICATE_KEY,
             "the private key is not the one of the first certificate".to_owned(),

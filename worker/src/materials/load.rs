@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use windlass_core::codes::{Code, checks};
 use windlass_core::finding::{Finding, Findings};
 use windlass_core::materials::{Materials, SecretText};
+use windlass_core::model::Model;
+use windlass_core::model::names::Label;
 
 use super::{certificate, stand_in};
 
@@ -19,30 +21,20 @@ const MAX_BYTES: u64 = 64 * 1024;
 pub struct Directories {
     pub certificates: Option<PathBuf>,
     pub secrets: Option<PathBuf>,
+    /// Where the worker keeps the certificates that it orders; absent: nothing is ordered here.
+    pub ordered: Option<PathBuf>,
 }
 
 /// All usable materials, and what is wrong with the others.
 pub fn load(directories: &Directories) -> anyhow::Result<(Materials, Findings)> {
     let mut materials = Materials::none(stand_in::certificate()?);
     let mut findings = Findings::default();
-    let certificates = files(directories.certificates.as_deref(), &mut findings);
-    for (name, path) in certificates {
-        // Other files, such as a key kept beside, are the owner's business.
-        let Some(name) = name.strip_suffix(".pem") else {
-            continue;
-        };
-        let read = read(&path, checks::CERTIFICATE_UNREADABLE, &mut findings);
-        let Some(pem) = read else { continue };
-        match certificate::usable(&pem) {
-            Ok(()) => {
-                let pem = SecretText::new(&pem);
-                materials.certificates.insert(name.to_owned(), pem);
-            }
-            Err((code, why)) => {
-                findings.push(Finding::error(code, format!("{}: {why}", path.display())));
-            }
-        }
-    }
+    certificates(
+        directories.certificates.as_deref(),
+        &mut materials,
+        &mut findings,
+        |_| true,
+    );
     for (name, path) in files(directories.secrets.as_deref(), &mut findings) {
         let read = read(&path, checks::SECRET_UNREADABLE, &mut findings);
         let Some(text) = read else { continue };
@@ -55,6 +47,60 @@ pub fn load(directories: &Directories) -> anyhow::Result<(Materials, Findings)> 
         materials.secrets.insert(name, SecretText::new(value));
     }
     Ok((materials, findings))
+}
+
+/// Adds what the worker ordered, for certificates that are to be ordered; until it is there, one that was given as a
+/// file serves, and without one the certificate is pending.
+pub fn ordered(directories: &Directories, model: &Model, materials: &mut Materials) -> Findings {
+    let mut findings = Findings::default();
+    if directories.ordered.is_none() {
+        return findings;
+    }
+    let is_ordered = |name: &str| {
+        model
+            .certificates
+            .get(name)
+            .is_some_and(|own| own.acme.is_some())
+    };
+    certificates(
+        directories.ordered.as_deref(),
+        materials,
+        &mut findings,
+        is_ordered,
+    );
+    for name in model.certificates.keys().map(Label::as_str) {
+        if is_ordered(name) && !materials.certificates.contains_key(name) {
+            materials.pending.insert(name.to_owned());
+        }
+    }
+    findings
+}
+
+/// Every usable `<name>.pem` of a directory.
+fn certificates(
+    directory: Option<&Path>,
+    materials: &mut Materials,
+    findings: &mut Findings,
+    is_wanted: impl Fn(&str) -> bool,
+) {
+    for (name, path) in files(directory, findings) {
+        // Other files, such as a key kept beside, are the owner's business.
+        let Some(name) = name.strip_suffix(".pem").filter(|name| is_wanted(name)) else {
+            continue;
+        };
+        let read = read(&path, checks::CERTIFICATE_UNREADABLE, findings);
+        let Some(pem) = read else { continue };
+        match certificate::usable(&pem) {
+            Ok(serial) => {
+                let pem = SecretText::new(&pem);
+                materials.certificates.insert(name.to_owned(), pem);
+                materials.serials.insert(name.to_owned(), serial);
+            }
+            Err((code, why)) => {
+                findings.push(Finding::error(code, format!("{}: {why}", path.display())));
+            }
+        }
+    }
 }
 
 /// The files of a directory by name, without hidden ones and editors' copies.

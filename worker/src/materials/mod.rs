@@ -7,4 +7,4 @@ mod load;
 mod stand_in;
 
 pub use certificate::{examine, usable};
-pub use load::{Directories, load};
+pub use load::{Directories, load, ordered};

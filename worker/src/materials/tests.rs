@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 use windlass_core::finding::Severity;
+use windlass_core::materials::{Materials, SecretText};
 use windlass_core::model::{self, Model};
-use windlass_core::snapshot::Snapshot;
+use windlass_core::snapshot::{Entry, Snapshot};
 
 use super::*;
 use crate::materials::examine;
@@ -22,8 +23,13 @@ impl Given {
         let directories = Directories {
             certificates: Some(directory.path().join("certificates")),
             secrets: Some(directory.path().join("secrets")),
+            ordered: Some(directory.path().join("ordered")),
         };
-        for path in [&directories.certificates, &directories.secrets] {
+        for path in [
+            &directories.certificates,
+            &directories.secrets,
+            &directories.ordered,
+        ] {
             std::fs::create_dir(path.as_ref().unwrap()).unwrap();
         }
         Self {
@@ -65,8 +71,8 @@ fn pem(names: &[&str], from: i32, until: i32, chain: bool) -> (String, String) {
     (format!("{}{chain}", leaf.pem()), key.serialize_pem())
 }
 
-fn model() -> Arc<Model> {
-    let snapshot = Snapshot::of_texts(
+fn snapshot() -> Snapshot {
+    Snapshot::of_texts(
         "c",
         [
             (
@@ -82,8 +88,11 @@ fn model() -> Arc<Model> {
                 "names: [\"*.example.org\", www.example.org, example.org]\n",
             ),
         ],
-    );
-    let loaded = model::load(&snapshot);
+    )
+}
+
+fn model() -> Arc<Model> {
+    let loaded = model::load(&snapshot());
     loaded
         .model
         .unwrap_or_else(|| panic!("{:#?}", loaded.findings))
@@ -118,7 +127,7 @@ fn certificates_and_secrets_are_read_and_a_missing_directory_is_empty() {
 
     let nowhere = Directories {
         certificates: Some(given.directory.path().join("gone")),
-        secrets: None,
+        ..Directories::default()
     };
     let (materials, findings) = load(&nowhere).unwrap();
     assert!(findings.is_empty() && materials.certificates.is_empty());
@@ -206,4 +215,67 @@ fn the_stand_in_is_a_certificate_and_stays_the_same() {
     let (second, _) = load(&nowhere).unwrap();
     assert_eq!(first, second);
     assert!(certificate::usable(first.stand_in_certificate.reveal()).is_ok());
+}
+
+#[test]
+fn what_was_ordered_takes_the_place_of_a_file_and_what_is_missing_is_pending() {
+    let acme = "domain: example.org\nacme: { authorities: [{ name: le, directory: \"https://ca.example.net/dir\" }] }\n";
+    let mut snapshot = snapshot();
+    for (path, from, to) in [
+        ("cluster.yaml", "domain: example.org\n", acme),
+        (
+            "certificates/site.yaml",
+            "\"*.example.org\", www.example.org, example.org]\n",
+            "a.example.net]\nacme: {}\n",
+        ),
+    ] {
+        let text = String::from_utf8(snapshot.file(path).unwrap().to_vec()).unwrap();
+        assert!(text.contains(from));
+        let entry = Entry::File(text.replace(from, to).into_bytes().into());
+        snapshot.entries.insert(path.to_owned(), entry);
+    }
+    let file = Entry::File(b"names: [b.example.net]\n".as_slice().into());
+    snapshot
+        .entries
+        .insert("certificates/file.yaml".to_owned(), file);
+    let model = model::load(&snapshot).model.unwrap();
+
+    let given = Given::new();
+    let all = |directories: &Directories| {
+        let (mut materials, findings) = load(directories).unwrap();
+        let ordered = ordered(directories, &model, &mut materials);
+        assert!(
+            findings.is_empty() && ordered.is_empty(),
+            "{findings:?} {ordered:?}"
+        );
+        materials
+    };
+    let pending: Vec<String> = all(&given.directories).pending.into_iter().collect();
+    assert_eq!(pending, ["site"], "one by file is missing, not pending");
+    // Where nothing is ordered, it is missing like any other.
+    let nothing = Directories {
+        ordered: None,
+        ..given.directories.clone()
+    };
+    assert!(all(&nothing).pending.is_empty());
+
+    let put = |folder: &str, name: &str| {
+        let (certificate, key) = pem(&["a.example.net"], 2020, 2100, true);
+        let text = format!("{certificate}{key}");
+        given.put(&format!("{folder}/{name}.pem"), &text);
+        SecretText::new(&text)
+    };
+    let by_file = put("certificates", "site");
+    let materials = all(&given.directories);
+    assert!(materials.pending.is_empty() && materials.certificates["site"] == by_file);
+    let before = materials.serials["site"].clone();
+    let by_order = put("ordered", "site");
+    put("ordered", "file");
+    let materials = all(&given.directories);
+    assert!(materials.certificates["site"] == by_order);
+    assert_ne!(materials.serials["site"], before);
+    assert!(
+        !materials.certificates.contains_key("file"),
+        "nobody wants that one ordered"
+    );
 }

@@ -50,7 +50,15 @@ impl Prober for NetProber {
                     connect,
                     name,
                     days_left,
-                } => tls::probe(*connect, name, *days_left, &self.trust, self.timeout).await,
+                    serial,
+                } => {
+                    let wanted = tls::Wanted {
+                        name,
+                        days_left: *days_left,
+                        serial: serial.as_deref(),
+                    };
+                    tls::probe(*connect, &wanted, &self.trust, self.timeout).await
+                }
                 Probe::Tcp { connect } => tcp::open(*connect, self.timeout).await,
                 Probe::Closed { connect } => tcp::closed(*connect, self.timeout.min(SILENCE)).await,
                 Probe::Dns {

@@ -10,13 +10,21 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use super::tcp;
 use super::trust::{self, Trust};
 
+/// What must be served.
+pub(super) struct Wanted<'a> {
+    pub(super) name: &'a str,
+    pub(super) days_left: u32,
+    /// In hexadecimal digits; `None`: any.
+    pub(super) serial: Option<&'a str>,
+}
+
 pub(super) async fn probe(
     address: SocketAddr,
-    name: &str,
-    days_left: u32,
+    wanted: &Wanted<'_>,
     trust: &Trust,
     timeout: Duration,
 ) -> Result<String, String> {
+    let name = wanted.name;
     // A wildcard is not a name that a client can ask for; any name below it is.
     let asked = match name.strip_prefix("*.") {
         Some(parent) => format!("windlass.{parent}"),
@@ -36,8 +44,18 @@ pub(super) async fn probe(
         .map_err(|error| format!("the certificate cannot be read: {error}"))?;
     let left = served.validity().time_to_expiration();
     let days = left.map_or(0, |left| left.whole_days());
-    if days < i64::from(days_left) {
+    if days < i64::from(wanted.days_left) {
         return Err(format!("the certificate expires in {days} days"));
+    }
+    let serial: String = served
+        .raw_serial()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    if let Some(other) = wanted.serial.filter(|other| *other != serial) {
+        return Err(format!(
+            "another certificate is served: {serial}, not {other}"
+        ));
     }
     Ok(format!("valid for {days} more days"))
 }

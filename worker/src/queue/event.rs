@@ -43,13 +43,22 @@ pub enum EventKind {
     /// A person wants another look: after a quarantine was lifted or a rewind accepted.
     #[serde(rename = "windlass.asked.v1")]
     Asked,
+    /// The worker has new certificates.
+    #[serde(rename = "windlass.certificate.issued.v1")]
+    Certificate,
     /// The next turn of a roll under way. It comes before every other reason to look.
     #[serde(rename = "windlass.roll.turn.v1")]
     Turn,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 4] = [Self::Moved, Self::Sweep, Self::Asked, Self::Turn];
+    pub const ALL: [Self; 5] = [
+        Self::Moved,
+        Self::Sweep,
+        Self::Asked,
+        Self::Certificate,
+        Self::Turn,
+    ];
 
     /// Its name in the broker's routing keys and queues.
     pub fn key(self) -> &'static str {
@@ -57,6 +66,7 @@ impl EventKind {
             Self::Moved => "moved",
             Self::Sweep => "sweep",
             Self::Asked => "asked",
+            Self::Certificate => "certificate",
             Self::Turn => "turn",
         }
     }
@@ -67,6 +77,7 @@ impl EventKind {
             Self::Moved => "push",
             Self::Sweep => "sweep",
             Self::Asked => "asked",
+            Self::Certificate => "certificate",
             Self::Turn => "turn",
         }
     }

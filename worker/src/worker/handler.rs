@@ -18,11 +18,18 @@ pub(super) struct Deployer<F> {
     pub(super) deploy: Deploy<F>,
     /// Told when a node was left behind, so that it is looked for soon.
     pub(super) behind: Arc<Notify>,
+    /// Told when the flow has come to an end, however it ended.
+    pub(super) rolled: Arc<Notify>,
 }
 
 impl<F: Fleet> Deployer<F> {
-    pub(super) fn new(deploy: Deploy<F>, behind: Arc<Notify>) -> Self {
-        Self { deploy, behind }
+    pub(super) fn new(deploy: Deploy<F>) -> Self {
+        let [behind, rolled] = [(); 2].map(|()| Arc::new(Notify::new()));
+        Self {
+            deploy,
+            behind,
+            rolled,
+        }
     }
 
     pub(super) async fn recover(&self) {
@@ -46,6 +53,7 @@ impl<F: Fleet> Handler for Deployer<F> {
                 report: Some(report),
                 ..
             }) => {
+                self.rolled.notify_one();
                 if leaves_behind(&report.outcome) {
                     self.behind.notify_one();
                 }

@@ -1,5 +1,5 @@
 //! `windlass worker`: watches repositories, and rolls what is pushed. Each cluster has two tasks, one that looks
-//! for reasons to act and one that acts; the queue stands between them.
+//! for reasons to act and one that acts; the queue stands between them. A third orders certificates.
 
 pub mod ask;
 mod consumer;
@@ -7,6 +7,7 @@ pub mod events;
 mod handler;
 pub mod health;
 mod queues;
+mod renewer;
 mod run;
 mod systemd;
 mod watcher;

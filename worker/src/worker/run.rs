@@ -12,7 +12,6 @@ use anyhow::{Context as _, bail};
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -21,8 +20,11 @@ use super::ask::DATABASE;
 use super::consumer::consume;
 use super::handler::Deployer;
 use super::queues;
+use super::renewer::{Renewer, Waking};
 use super::systemd::{tell, watchdog};
 use super::watcher::{Pace, Watcher};
+use crate::acme::{Ledger, Orderer, Paths, Shelf};
+use crate::challenges::Challenges;
 use crate::check::{Checker, Limits, Sandbox};
 use crate::config::{ClusterConfig, Config};
 use crate::flow::deploy::Deploy;
@@ -32,6 +34,7 @@ use crate::flow::turn::{Handover, UnderWay};
 use crate::git::mirror::Mirror;
 use crate::git::remote::{Access, Remote};
 use crate::git::source::Source;
+use crate::inbound::challenge;
 use crate::inbound::hook::Hook;
 use crate::inbound::server;
 use crate::inbound::signature::Secrets;
@@ -61,7 +64,11 @@ async fn work(config: Config, store: Store, queue: &AnyQueue) -> anyhow::Result<
     let prober = Arc::new(NetProber::new(config.ca_file.as_deref())?);
     let api = Arc::new(api(&config, &store, queue));
     let mut tasks = JoinSet::new();
-    if let Some(serving) = listen(&config, &api, queue, &stop).await? {
+    let challenges = Challenges::default();
+    if let Some(serving) = listen(&config, &api, queue, &challenges, &stop).await? {
+        tasks.spawn(serving);
+    }
+    if let Some(serving) = answer(&config, &challenges, &stop).await? {
         tasks.spawn(serving);
     }
     let mut deployers = Vec::new();
@@ -76,6 +83,10 @@ async fn work(config: Config, store: Store, queue: &AnyQueue) -> anyhow::Result<
     for (cluster, deployer) in deployers {
         let watcher = watcher(&config, cluster, queue, &deployer);
         tasks.spawn(end(watcher.run(stop.clone())));
+        if config.acme.is_some() {
+            let renewer = renewer(&config, queue, &challenges, &deployer);
+            tasks.spawn(end(renewer.run(stop.clone())));
+        }
         let name = cluster.name.clone();
         tasks.spawn(end(consume(queue.clone(), deployer, name, stop.clone())));
     }
@@ -162,6 +173,7 @@ async fn listen(
     config: &Config,
     api: &Arc<Api<AnyQueue>>,
     queue: &AnyQueue,
+    challenges: &Challenges,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<impl Future<Output = anyhow::Result<()>> + use<>>> {
     let Some(address) = &config.listen else {
@@ -178,8 +190,28 @@ async fn listen(
         let secrets = Secrets::new(hook.secret_files.clone());
         Arc::new(Hook::new(queue.clone(), secrets, watched.collect()))
     });
-    let router = server::router(Arc::clone(api), hook);
+    let router = server::router(Arc::clone(api), hook, challenges.clone());
     let stop = stop.clone();
+    Ok(Some(async move {
+        Ok(server::serve(listener, router, stop).await?)
+    }))
+}
+
+/// The address that answers authorities and nothing else, where one is configured.
+async fn answer(
+    config: &Config,
+    challenges: &Challenges,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<impl Future<Output = anyhow::Result<()>> + use<>>> {
+    let address = config.acme.as_ref().and_then(|acme| acme.listen.as_ref());
+    let Some(address) = address.map(|at| at.value) else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))?;
+    tracing::info!(address = %listener.local_addr()?, "answering certificate authorities");
+    let (router, stop) = (challenge::router(challenges.clone()), stop.clone());
     Ok(Some(async move {
         Ok(server::serve(listener, router, stop).await?)
     }))
@@ -211,6 +243,7 @@ fn deployer(
         authorities: repository.ca_file.clone(),
         signers: repository.signed_by.clone(),
     };
+    let shelf = Shelf::new(&config.state, &cluster.name);
     let dir = config.state.join(format!("{}.git", cluster.name));
     let deploy = Deploy {
         cluster: cluster.name.clone(),
@@ -218,6 +251,7 @@ fn deployer(
         materials: Directories {
             certificates: config.certificates.clone(),
             secrets: config.secrets.clone(),
+            ordered: config.acme.as_ref().map(|_| shelf.folder().to_path_buf()),
         },
         checker: Checker::new(Sandbox::new(Limits::default())),
         memory: Arc::default(),
@@ -238,7 +272,34 @@ fn deployer(
         newer: Arc::new(Newer::default()),
         stop: stop.clone(),
     };
-    Deployer::new(deploy, Arc::new(Notify::new()))
+    Deployer::new(deploy)
+}
+
+fn renewer(
+    config: &Config,
+    queue: &AnyQueue,
+    challenges: &Challenges,
+    deployer: &Deployer<SshFleet>,
+) -> Renewer<Waking<AnyQueue>> {
+    let deploy = &deployer.deploy;
+    let cluster = deploy.cluster.clone();
+    Renewer {
+        source: deploy.source.clone(),
+        store: deploy.store.clone(),
+        orderer: Orderer {
+            ledger: Ledger::new(deploy.store.clone(), cluster.clone()),
+            shelf: Shelf::new(&config.state, &cluster),
+            challenges: challenges.clone(),
+            paths: Paths::default(),
+            announce: Waking {
+                cluster: cluster.clone(),
+                queue: queue.clone(),
+            },
+        },
+        secrets: config.secrets.clone(),
+        rolled: Arc::clone(&deployer.rolled),
+        cluster,
+    }
 }
 
 fn watcher(

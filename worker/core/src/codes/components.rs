@@ -33,4 +33,6 @@ super::codes! {
         "A test in `components/<name>/tests/` expects something of a rendered file that it does not have.";
     COMPONENT_TEST_BROKEN = "WL216", "a component's own test cannot be run",
         "The definitions given in the test do not make a valid repository, or the test names a node that it does not have.";
+    CERTIFICATE_PENDING = "WL217", "a certificate that is being ordered",
+        "The first roll of a new site brings the way on which an authority's question reaches the worker; the site is served over plain HTTP. Then the worker orders the certificate and rolls once more, with TLS, redirect and the gate for both. If that does not follow within minutes, the worker's log says why.";
 }

@@ -19,4 +19,6 @@ super::codes! {
         "`queue: embedded` is a durable queue in the worker's own database; `queue: amqp://user@host:port/vhost` or `amqps://…` is RabbitMQ, through which several workers share their clusters' work. The password stands in a file that `broker.password_file` names, never in the URL; `broker.ca_file` and `broker.certificate_file` go with amqps. docs/queue.md has the rest.";
     CONFIG_HOOK = "WL614", "the hook is configured wrongly",
         "`hook.secret_files` names one file with the secret that the sender signs with, or two while it is being replaced, and `listen` says where the hook is served.";
+    CONFIG_ACME = "WL615", "the worker cannot order certificates",
+        "To order certificates the worker must be reached by the edge nodes at `listen` or at `acme.listen`, and keep its orders in its own state directory. Several workers at one broker do not share those, so each would order the same certificates again: use the embedded queue, or give certificates as files.";
 }

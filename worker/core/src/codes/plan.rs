@@ -35,4 +35,6 @@ super::codes! {
         "The machine shows another SSH host key than its file pins, or the user of its file is not root and cannot become it. `unreachable: skip` does not cover this: the node is there, so somebody must look. The message says what to mend; nothing is rolled until then.";
     TOO_LARGE = "WL417", "the plan is too large for the queue",
         "With a message broker a roll goes from turn to turn in messages, each with the whole plan, and a broker takes messages up to a limit (RabbitMQ: 16 MiB). Roll this commit once by hand with `windlass roll`, which needs no messages, or push it in smaller steps.";
+    CERTIFICATE_LOST = "WL418", "the nodes serve a certificate that the worker does not have",
+        "A host is served over TLS now, and the certificate for it is missing on the worker: its state directory was lost, or the site changed from a certificate by file to one that is ordered. A roll would take TLS away from the host, so nothing is rolled until the certificate is there. It is being ordered, and the nodes still send the authority's question on; or put the old PEM file into the worker's directory of certificates.";
 }

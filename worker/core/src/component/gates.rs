@@ -87,9 +87,9 @@ pub struct TlsGate {
     pub certificate: At<String>,
     #[serde(default = "https")]
     pub port: At<Port>,
-    /// It must not expire within this many days.
-    #[serde(default = "week")]
-    pub days_left: u32,
+    /// It must not expire within this many days; absent: 7, or 1 where the worker orders it and renews it in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days_left: Option<u32>,
     /// The network whose address is asked; absent: the one where sites are published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<At<Label>>,
@@ -157,8 +157,4 @@ fn https() -> At<Port> {
 
 fn domain() -> At<Port> {
     At::nowhere(Port::new(53))
-}
-
-fn week() -> u32 {
-    7
 }

@@ -7,6 +7,7 @@ use super::make::Input;
 use crate::codes::plan as codes;
 use crate::fence::Claim;
 use crate::finding::{Finding, Findings};
+use crate::gate::Probe;
 use crate::ids::NodeName;
 use crate::model::Unreachable;
 use crate::observed::{Attempt, AttemptPhase, NodeState, Seen};
@@ -35,6 +36,7 @@ pub(super) fn cluster(input: &Input<'_>) -> Findings {
             "the bundle holds stand-ins for secrets or certificates that are missing here";
         findings.push(Finding::error(codes::INCOMPLETE, message));
     }
+    findings.extend(lost(input));
     if input.quarantined.contains(&input.bundle.digest) && !input.retry {
         let digest = input.bundle.digest.short();
         let message = format!("bundle {digest} was rolled back before");
@@ -44,6 +46,29 @@ pub(super) fn cluster(input: &Input<'_>) -> Findings {
     findings.extend(reachable(input));
     findings.extend(usable(input));
     findings
+}
+
+/// A host that a node serves over TLS does not lose it because its certificate is yet to be ordered.
+fn lost(input: &Input<'_>) -> Vec<Finding> {
+    let mut lost = Vec::new();
+    for (name, seen) in &input.observed.nodes {
+        let Seen::State(state) = seen else { continue };
+        let gates = state.current.iter().flat_map(|current| &current.gates);
+        let served = gates.filter_map(|gate| match &gate.probe {
+            Probe::Tls { name, .. } => Some(name),
+            _ => None,
+        });
+        let first = served
+            .filter(|host| input.bundle.pending.contains(*host))
+            .min();
+        lost.extend(first.map(|host| {
+            let message =
+                format!("{host} is served over TLS, and its certificate is missing on the worker");
+            let finding = Finding::error(codes::CERTIFICATE_LOST, message).on(name);
+            finding.hint("it is being ordered anew; or give the worker the old one as a file")
+        }));
+    }
+    lost
 }
 
 const RETRY: &str =

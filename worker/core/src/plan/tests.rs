@@ -4,7 +4,7 @@ use super::fixtures::{World, bundle, component, gate, node, path, release, state
 use super::*;
 use crate::codes::Code;
 use crate::codes::plan as codes;
-use crate::gate::GateScope;
+use crate::gate::{GateScope, Probe};
 use crate::model::cluster::Lock;
 use crate::model::freeze::Freeze;
 use crate::model::scalars::Percent;
@@ -258,6 +258,31 @@ fn what_was_rolled_back_is_not_tried_again_by_itself() {
         [],
         "a cancelled attempt says nothing against the release"
     );
+}
+
+#[test]
+fn no_host_loses_tls_because_its_certificate_is_yet_to_be_ordered() {
+    let mut world = world();
+    world.bundle.pending.insert("blog.example.org".to_owned());
+    assert_eq!(codes_of(&world.plan()), [], "it was never served over TLS");
+    let gate = |name: &str| {
+        let mut gate = gate("certificate", "haproxy");
+        gate.probe = Probe::Tls {
+            connect: "10.80.0.11:443".parse().unwrap(),
+            name: name.to_owned(),
+            days_left: 7,
+            serial: None,
+        };
+        gate
+    };
+    let serves = |world: &mut World, name: &str| {
+        let current = world.state("a").current.as_mut().unwrap();
+        current.gates.push(gate(name));
+    };
+    serves(&mut world, "shop.example.org");
+    assert_eq!(codes_of(&world.plan()), [], "another host is");
+    serves(&mut world, "blog.example.org");
+    assert_eq!(codes_of(&world.plan()), [codes::CERTIFICATE_LOST]);
 }
 
 #[test]

@@ -214,17 +214,21 @@ fn site_value(inputs: &Inputs<'_>, name: &str, site: &Site) -> tera::Map {
         Backend::LocalFirst => "local-first",
         Backend::Balance => "balance",
     };
+    let certificate = inputs.certificate(site);
     let mut value = object([
         ("name", text(name)),
         ("hosts", texts(&site.hosts)),
         ("on_nodes", texts(model.nodes_of(&site.on))),
         ("port", Value::from(site.port.get())),
         ("health", Value::from(health)),
-        ("tls", Value::from(site.tls.is_some())),
-        ("redirect", Value::from(site.redirect && site.tls.is_some())),
+        ("tls", Value::from(certificate.is_some())),
+        (
+            "redirect",
+            Value::from(site.redirect && certificate.is_some()),
+        ),
         ("backend", Value::from(backend)),
     ]);
-    if let Some(certificate) = site.certificate() {
+    if let Some(certificate) = certificate {
         value.insert("certificate".into(), text(certificate));
     }
     let maintenance = site.maintenance.as_ref().and_then(|own| match own {

@@ -7,6 +7,7 @@ use tera::Context;
 
 use super::context::published_address;
 use super::engine::Engine;
+use super::node::Inputs;
 use crate::codes::components as codes;
 use crate::component::Folder;
 use crate::component::gates::{DnsGate, GateEntry, HttpGate, TlsGate, ZoneExpect};
@@ -25,6 +26,7 @@ pub(super) struct Gates<'a> {
     engine: &'a Engine,
     context: &'a Context,
     model: &'a Model,
+    inputs: Inputs<'a>,
 }
 
 /// One probe in the making: what it is called, what it asks, and which nodes must be ready first.
@@ -35,13 +37,14 @@ impl<'a> Gates<'a> {
         folder: &'a Folder,
         engine: &'a Engine,
         context: &'a Context,
-        model: &'a Model,
+        inputs: Inputs<'a>,
     ) -> Self {
         Self {
             folder,
             engine,
             context,
-            model,
+            model: inputs.model,
+            inputs,
         }
     }
 
@@ -181,7 +184,10 @@ impl Resolver<'_> {
             let address = self.address(gate.on.as_ref(), site)?;
             let chosen = sites.iter().filter(|(name, _)| wanted(name.as_str()));
             return Ok(chosen
-                .flat_map(|(_, site)| site_probes(gate, site, address))
+                .flat_map(|(_, site)| {
+                    let secure = self.gates.inputs.certificate(site).is_some();
+                    site_probes(gate, site, secure, address)
+                })
                 .collect());
         }
         let Some(at) = &gate.url else {
@@ -211,17 +217,23 @@ impl Resolver<'_> {
             return Err(self.unknown("certificate", at, known));
         }
         let connect = self.socket(gate.on.as_ref(), at, gate.port.get())?;
-        let served = model.sites.values().filter(|site| {
-            let own = site.certificate();
-            own.is_some_and(|own| every || own.as_str() == at.as_str())
+        let inputs = self.gates.inputs;
+        let served = model.sites.values().filter_map(|site| {
+            let own = inputs.certificate(site)?;
+            (every || own.as_str() == at.as_str()).then_some((own, site))
         });
-        let hosts = served.flat_map(|site| &site.hosts);
+        let hosts = served.flat_map(|(own, site)| site.hosts.iter().map(move |host| (own, host)));
         Ok(hosts
-            .map(|host| {
+            .map(|(own, host)| {
+                let ordered = model
+                    .certificates
+                    .get(own)
+                    .is_some_and(|own| own.acme.is_some());
                 let probe = Probe::Tls {
                     connect,
                     name: host.to_string(),
-                    days_left: gate.days_left,
+                    days_left: gate.days_left.unwrap_or(if ordered { 1 } else { 7 }),
+                    serial: inputs.materials.serials.get(own.as_str()).cloned(),
                 };
                 (format!("certificate for {host}"), probe, Vec::new())
             })
@@ -302,11 +314,8 @@ impl Resolver<'_> {
     }
 }
 
-fn site_probes(gate: &HttpGate, site: &Site, address: IpAddr) -> Vec<Found> {
-    let (scheme, port) = match site.tls {
-        Some(_) => ("https", 443),
-        None => ("http", 80),
-    };
+fn site_probes(gate: &HttpGate, site: &Site, secure: bool, address: IpAddr) -> Vec<Found> {
+    let (scheme, port) = if secure { ("https", 443) } else { ("http", 80) };
     let own = || {
         site.health
             .status
@@ -322,7 +331,7 @@ fn site_probes(gate: &HttpGate, site: &Site, address: IpAddr) -> Vec<Found> {
             connect: SocketAddr::new(address, port),
             status: status.clone(),
             body: gate.body.clone(),
-            verify: gate.verify && site.tls.is_some(),
+            verify: gate.verify && secure,
         };
         (url, Probe::Http(probe), Vec::new())
     });

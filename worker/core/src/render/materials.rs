@@ -7,6 +7,34 @@ use crate::codes::components as codes;
 use crate::finding::Finding;
 use crate::release::Bundle;
 
+/// What is being ordered. The bundle is rolled without it: the way for the authority's question must be there first.
+pub(super) fn pending(inputs: &Inputs<'_>) -> Vec<Finding> {
+    let pending = inputs.model.certificates.iter();
+    let pending = pending.filter(|(name, _)| inputs.materials.pending.contains(name.as_str()));
+    pending
+        .map(|(name, certificate)| {
+            let message = format!(
+                "the certificate `{name}` is being ordered; until it is there, its sites are served over plain HTTP"
+            );
+            let finding = Finding::warning(codes::CERTIFICATE_PENDING, message);
+            let finding = finding.at(certificate.whole());
+            finding.hint("the worker's log says how the order goes")
+        })
+        .collect()
+}
+
+/// The hosts that wait for a certificate.
+pub(super) fn pending_hosts(inputs: &Inputs<'_>) -> BTreeSet<String> {
+    let waits = |site: &&crate::model::Defined<crate::model::Site>| {
+        site.certificate().is_some() && inputs.certificate(site).is_none()
+    };
+    let sites = inputs.model.sites.values().filter(waits);
+    sites
+        .flat_map(|site| &site.hosts)
+        .map(ToString::to_string)
+        .collect()
+}
+
 /// What was not given, as far as the bundle's components use it.
 pub(super) fn missing(inputs: &Inputs<'_>, bundle: &Bundle) -> Vec<Finding> {
     let releases = bundle.releases.values();
@@ -19,7 +47,8 @@ pub(super) fn missing(inputs: &Inputs<'_>, bundle: &Bundle) -> Vec<Finding> {
     let materials = inputs.materials;
     let mut missing = Vec::new();
     for (name, certificate) in &inputs.model.certificates {
-        let given = materials.certificates.contains_key(name.as_str());
+        let pending = materials.pending.contains(name.as_str());
+        let given = pending || materials.certificates.contains_key(name.as_str());
         if !given && used(&certificate.file) {
             let message = format!("the worker was not given the certificate `{name}`");
             let finding = Finding::warning(codes::MATERIAL_MISSING, message);

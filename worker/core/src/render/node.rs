@@ -12,7 +12,7 @@ use super::context::{Scope, Shared};
 use super::engine::Engine;
 use super::files::{self, Output};
 use super::gates::Gates;
-use super::materials::missing;
+use super::materials::{missing, pending, pending_hosts};
 use super::plain;
 use super::values::{Named, object, text};
 use super::vars::{overrides, vars};
@@ -21,7 +21,8 @@ use crate::component::{Components, Folder};
 use crate::finding::{Finding, Findings, Location};
 use crate::ids::{Digest, NodeName, NodePath};
 use crate::materials::Materials;
-use crate::model::{Defined, Model, Node};
+use crate::model::names::Label;
+use crate::model::{Defined, Model, Node, Site};
 use crate::release::{Bundle, FileMeta, Release, ReleaseComponent, ReleaseMeta};
 use crate::snapshot::Snapshot;
 
@@ -32,6 +33,14 @@ pub struct Inputs<'a> {
     pub model: &'a Model,
     pub components: &'a Components,
     pub materials: &'a Materials,
+}
+
+impl Inputs<'_> {
+    /// The certificate that a site is served with now: none while it is being ordered.
+    pub(super) fn certificate<'s>(&self, site: &'s Site) -> Option<&'s Label> {
+        let name = &site.certificate()?.value;
+        (!self.materials.pending.contains(name.as_str())).then_some(name)
+    }
 }
 
 /// What became of it: a bundle only where there is no error.
@@ -86,7 +95,9 @@ pub fn render(inputs: Inputs<'_>, cache: &mut Cache) -> Rendered {
     }
     let mut bundle = Bundle::new(inputs.snapshot.commit.clone(), releases);
     bundle.incomplete = missing(&inputs, &bundle);
+    bundle.pending = pending_hosts(&inputs);
     let findings = findings.into_iter().chain(bundle.incomplete.clone());
+    let findings = findings.chain(pending(&inputs));
     Rendered {
         findings: findings.collect(),
         bundle: Some(bundle),
@@ -181,7 +192,7 @@ impl<'a> Turn<'a> {
             let public = context_of(&self.shared.public(&scope));
             let commands = Commands::new(folder, engine, &public, &self.shared.inputs);
             components.push(self.keep(commands.component()));
-            let resolver = Gates::new(folder, engine, &public, self.shared.inputs.model);
+            let resolver = Gates::new(folder, engine, &public, self.shared.inputs);
             gates.extend(self.keep(resolver.of_node(self.name, self.node)));
         }
         self.no_file_is_a_folder();

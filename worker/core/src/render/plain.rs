@@ -99,7 +99,9 @@ pub(super) fn certificates(inputs: &Inputs<'_>, with_pem: bool) -> Arc<Named> {
     let model = inputs.model;
     let mut values = Vec::new();
     let mut files = Vec::new();
-    for (name, certificate) in &model.certificates {
+    let pending = &inputs.materials.pending;
+    let there = model.certificates.iter();
+    for (name, certificate) in there.filter(|(name, _)| !pending.contains(name.as_str())) {
         let uses = |site: &Site| site.certificate().is_some_and(|own| own.value == *name);
         let sites = model.sites.iter().filter(|(_, site)| uses(site));
         let mut value = object([

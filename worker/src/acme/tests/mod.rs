@@ -5,4 +5,4 @@ mod killed;
 mod limits;
 mod orders;
 mod pebble;
-mod world;
+pub(crate) mod world;

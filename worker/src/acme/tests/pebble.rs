@@ -17,7 +17,7 @@ pub(super) struct Options {
 
 pub(super) const EAB_KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
 
-pub(super) struct Pebble {
+pub(crate) struct Pebble {
     acme: Child,
     dns: Child,
     dir: tempfile::TempDir,
@@ -25,7 +25,7 @@ pub(super) struct Pebble {
     management: u16,
     dns_management: u16,
     /// PEM, for pebble's own https.
-    pub(super) root: String,
+    pub(crate) root: String,
     options: Options,
     dns_port: u16,
 }
@@ -104,18 +104,18 @@ impl Pebble {
         }
     }
 
-    pub(super) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.acme.kill().unwrap();
         self.acme.wait().unwrap();
     }
 
     /// A new one at the same place, which remembers nothing.
-    pub(super) fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         self.acme = spawn(self.dir.path(), self.dns_port, &self.options);
         self.ready();
     }
 
-    pub(super) fn directory(&self) -> String {
+    pub(crate) fn directory(&self) -> String {
         format!("https://127.0.0.1:{}/dir", self.port)
     }
 

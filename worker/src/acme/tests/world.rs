@@ -19,7 +19,7 @@ use crate::store::Store;
 
 /// Remembers what it was told.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Told(pub(super) Arc<Mutex<Vec<String>>>);
+pub(crate) struct Told(pub(super) Arc<Mutex<Vec<String>>>);
 
 impl Announce for Told {
     async fn announce(&self, id: &str) -> Result<(), String> {
@@ -28,17 +28,17 @@ impl Announce for Told {
     }
 }
 
-pub(super) struct World {
+pub(crate) struct World {
     pub(super) dir: tempfile::TempDir,
-    pub(super) pebble: Pebble,
+    pub(crate) pebble: Pebble,
     pub(super) told: Told,
     /// The worker's answers; a new process begins with none.
     pub(super) challenges: Arc<Mutex<Challenges>>,
-    pub(super) http_port: u16,
+    pub(crate) http_port: u16,
 }
 
 impl World {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(Options::default()).await
     }
 
@@ -59,7 +59,7 @@ impl World {
     }
 
     /// One more node answers.
-    pub(super) async fn answer_at(&self, address: &str) {
+    pub(crate) async fn answer_at(&self, address: &str) {
         let listener = tokio::net::TcpListener::bind((address, self.http_port))
             .await
             .unwrap();
@@ -77,12 +77,12 @@ impl World {
         });
     }
 
-    pub(super) fn store(&self) -> Store {
+    pub(crate) fn store(&self) -> Store {
         Store::open(&self.dir.path().join("windlass.db")).unwrap()
     }
 
     /// A worker that has just started: it knows what is on disk, and nothing else.
-    pub(super) fn orderer(&self) -> Orderer<Told> {
+    pub(crate) fn orderer(&self) -> Orderer<Told> {
         let challenges = Challenges::default();
         *self.challenges.lock().unwrap() = challenges.clone();
         let cluster: ClusterName = "example".parse().unwrap();
@@ -165,7 +165,7 @@ impl World {
     }
 
     /// How many rows a query counts.
-    pub(super) async fn count(&self, from: &'static str) -> i64 {
+    pub(crate) async fn count(&self, from: &'static str) -> i64 {
         let store = self.store();
         let count = store.call(move |db| {
             db.query_row(&format!("SELECT count(*) FROM {from}"), [], |row| {
@@ -175,7 +175,7 @@ impl World {
         count.await.unwrap()
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 }

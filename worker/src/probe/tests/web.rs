@@ -118,9 +118,32 @@ impl Web {
             connect,
             name,
             days_left,
+            serial: None,
         };
         probe(Some(self.ca.clone()), wanted).await
     }
+
+    async fn serial(&self, connect: SocketAddr, name: &str, serial: &str) -> ProbeResult {
+        let wanted = Probe::Tls {
+            connect,
+            name: name.to_owned(),
+            days_left: 1,
+            serial: Some(serial.to_owned()),
+        };
+        probe(Some(self.ca.clone()), wanted).await
+    }
+}
+
+#[tokio::test]
+async fn exactly_the_new_certificate_is_served() {
+    let web = Web::start().await;
+    let other = web.serial(web.good, "blog.example.org", "00").await;
+    assert_seen(&other, false, "another certificate is served");
+    let served = other.seen.split([' ', ',']).find(|word| word.len() > 16);
+    let same = web
+        .serial(web.good, "blog.example.org", served.unwrap())
+        .await;
+    assert_seen(&same, true, "valid for");
 }
 
 #[tokio::test]

@@ -1,0 +1,277 @@
+//! Orders one cluster's certificates: looks what the commit that was rolled out wants, carries out what is due, and
+//! wakes the flow with what is new. What is rolled is not its business.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use windlass_core::acme::due::directory;
+use windlass_core::acme::{Due, Failure, Issued, Known, Wanted, due, wanted};
+use windlass_core::ids::{ClusterName, Digest};
+use windlass_core::materials::{Materials, SecretText};
+use windlass_core::model;
+use windlass_core::snapshot::Snapshot;
+
+use crate::acme::{Access, Announce, Leaf, Orderer, Ran, Suggestion};
+use crate::git::source::Source;
+use crate::materials::{self, Directories};
+use crate::queue::{Event, EventKind, EventQueue};
+use crate::store::Store;
+
+/// Clocks jump and files are changed by hand: nothing is slept on for longer.
+const LONGEST: SignedDuration = SignedDuration::from_hours(1);
+const SHORTEST: SignedDuration = SignedDuration::from_secs(1);
+/// When a round came to nothing, for reasons that are not an order's.
+const AFTER_TROUBLE: SignedDuration = SignedDuration::from_mins(1);
+/// An authority without suggestions is asked again after this.
+const NO_SUGGESTION: SignedDuration = SignedDuration::from_hours(6);
+
+/// Wakes the cluster's flow.
+#[derive(Debug, Clone)]
+pub(super) struct Waking<Q> {
+    pub(super) cluster: ClusterName,
+    pub(super) queue: Q,
+}
+
+impl<Q: EventQueue> Announce for Waking<Q> {
+    async fn announce(&self, id: &str) -> Result<(), String> {
+        let event = Event::new(EventKind::Certificate, "/acme", &self.cluster, id);
+        let published = self.queue.publish(&event).await;
+        published.map(drop).map_err(|error| error.to_string())
+    }
+}
+
+pub(super) struct Renewer<A> {
+    pub(super) cluster: ClusterName,
+    pub(super) source: Source,
+    pub(super) store: Store,
+    pub(super) orderer: Orderer<A>,
+    /// For keys of external account bindings.
+    pub(super) secrets: Option<PathBuf>,
+    /// Told when a roll has ended: a way that was missing may be there now.
+    pub(super) rolled: Arc<Notify>,
+}
+
+impl<A: Announce> Renewer<A> {
+    pub(super) async fn run(self, stop: CancellationToken) {
+        let mut rolled = None;
+        loop {
+            let next = tokio::select! {
+                // An order that is left in the middle is taken up again.
+                () = stop.cancelled() => return,
+                next = self.round(rolled) => next,
+            };
+            let now = Timestamp::now();
+            let wait = match next {
+                Ok(next) => next.duration_since(now).clamp(SHORTEST, LONGEST),
+                Err(error) => {
+                    tracing::warn!(cluster = %self.cluster, error = format!("{error:#}"), "certificates could not be looked after");
+                    AFTER_TROUBLE
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.rolled.notified() => rolled = Some(Timestamp::now()),
+                () = tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()) => {}
+            }
+        }
+    }
+
+    /// Carries out what is due; when to look again.
+    async fn round(&self, rolled: Option<Timestamp>) -> anyhow::Result<Timestamp> {
+        let mut next = Timestamp::now() + LONGEST;
+        let Some(snapshot) = self.snapshot().await? else {
+            return Ok(next);
+        };
+        let reading = Arc::clone(&snapshot);
+        let loaded = tokio::task::spawn_blocking(move || model::load(&reading)).await?;
+        let Some(model) = loaded
+            .model
+            .filter(|model| model.cluster.name == self.cluster)
+        else {
+            return Ok(next);
+        };
+        let (materials, _) = materials::load(&Directories {
+            secrets: self.secrets.clone(),
+            ..Directories::default()
+        })?;
+        for wanted in wanted(&model) {
+            let again = self
+                .look_after(&wanted, &snapshot, &materials, rolled)
+                .await?;
+            next = next.min(again);
+        }
+        self.orderer.announce().await?;
+        Ok(next)
+    }
+
+    /// The commit whose certificates are wanted: the one that the nodes hold; with a database that is new, the one
+    /// that was looked at.
+    async fn snapshot(&self) -> anyhow::Result<Option<Arc<Snapshot>>> {
+        let record = self.store.cluster(&self.cluster).await?;
+        let commit = match (record.rolled, record.seen) {
+            (Some(rolled), _) => rolled,
+            (None, Some(seen)) => {
+                self.source.verify(&seen).await?;
+                seen
+            }
+            (None, None) => return Ok(None),
+        };
+        let snapshot = self.source.snapshot(&commit).await;
+        let snapshot =
+            snapshot.context("the commit whose certificates are wanted cannot be read")?;
+        Ok(Some(Arc::new(snapshot)))
+    }
+
+    async fn look_after(
+        &self,
+        wanted: &Wanted,
+        snapshot: &Snapshot,
+        materials: &Materials,
+        rolled: Option<Timestamp>,
+    ) -> anyhow::Result<Timestamp> {
+        loop {
+            let known = self.known(wanted, snapshot, materials, rolled).await?;
+            let now = Timestamp::now();
+            let Some(due) = due(wanted, &known, now) else {
+                return Ok(now + LONGEST);
+            };
+            if due.at > now {
+                return Ok(due.at);
+            }
+            let access = access(wanted, due.authority, snapshot, materials);
+            let Some(ran) = self.orderer.run(wanted, &due, &access).await? else {
+                return Ok(now + LONGEST);
+            };
+            self.tell(wanted, &due, &ran);
+            // What was asked for counts as done when it is announced: look again after that.
+            if matches!(ran, Ran::Issued(_)) {
+                return Ok(now);
+            }
+        }
+    }
+
+    async fn known(
+        &self,
+        wanted: &Wanted,
+        snapshot: &Snapshot,
+        materials: &Materials,
+        rolled: Option<Timestamp>,
+    ) -> anyhow::Result<Known> {
+        let mut known = self.orderer.ledger.known(wanted).await?;
+        let there = self.orderer.shelf.leaf(&wanted.name);
+        let leaf = match there {
+            Ok(leaf) => leaf,
+            Err(why) => {
+                tracing::error!(cluster = %self.cluster, certificate = %wanted.name, why, "a certificate is ordered anew");
+                None
+            }
+        };
+        known.issued = leaf
+            .as_ref()
+            .map(|leaf| issued(wanted, leaf, known.issued.take()));
+        if let (Some(leaf), Some(issued)) = (&leaf, &known.issued) {
+            known.window = self
+                .suggestion(wanted, leaf, issued, snapshot, materials)
+                .await?
+                .window;
+        }
+        let mended = |at: Timestamp| rolled.is_some_and(|rolled| at < rolled);
+        known
+            .failures
+            .retain(|failed| failed.failure != Failure::PathBroken || !mended(failed.at));
+        Ok(known)
+    }
+
+    /// What the authority suggests, asked as often as it wants to be.
+    async fn suggestion(
+        &self,
+        wanted: &Wanted,
+        leaf: &Leaf,
+        issued: &Issued,
+        snapshot: &Snapshot,
+        materials: &Materials,
+    ) -> anyhow::Result<Suggestion> {
+        let now = Timestamp::now();
+        let stored = self.orderer.ledger.suggestion(&wanted.name).await?;
+        if let Some(stored) =
+            stored.filter(|stored| stored.serial == leaf.serial && stored.again > now)
+        {
+            return Ok(stored);
+        }
+        let from = |index: &usize| directory(wanted, *index, false) == issued.directory;
+        let authority = (0..wanted.authorities.len()).find(from);
+        let mut suggestion = Suggestion {
+            serial: leaf.serial.clone(),
+            window: None,
+            again: now + NO_SUGGESTION,
+        };
+        if let Some(index) = authority {
+            let access = access(wanted, index, snapshot, materials);
+            let asked = self.orderer.suggested(
+                &wanted.authorities[index],
+                &issued.directory,
+                leaf,
+                &access,
+            );
+            suggestion = asked.await.unwrap_or(suggestion);
+        }
+        self.orderer
+            .ledger
+            .suggest(&wanted.name, &suggestion)
+            .await?;
+        Ok(suggestion)
+    }
+
+    fn tell(&self, wanted: &Wanted, due: &Due, ran: &Ran) {
+        let (cluster, certificate) = (&self.cluster, &wanted.name);
+        match ran {
+            Ran::Issued(issued) => {
+                let until = issued.lifetime.until;
+                tracing::info!(%cluster, %certificate, why = ?due.why, serial = issued.serial, %until, "a certificate was issued");
+            }
+            Ran::Rehearsed => tracing::info!(%cluster, %certificate, "a rehearsal went well"),
+            Ran::Failed { failure, why } => {
+                tracing::warn!(%cluster, %certificate, ?failure, why, "a certificate could not be ordered; it is tried again");
+            }
+        }
+    }
+}
+
+/// The certificate that lies there. One that was put there by hand is taken for what it is.
+fn issued(wanted: &Wanted, leaf: &Leaf, stored: Option<Issued>) -> Issued {
+    if let Some(stored) = stored.filter(|stored| stored.serial == leaf.serial) {
+        return stored;
+    }
+    let fits = leaf.is_for(&wanted.names) && leaf.key == Some(wanted.key);
+    Issued {
+        serial: leaf.serial.clone(),
+        lifetime: leaf.lifetime,
+        terms: if fits {
+            wanted.terms()
+        } else {
+            Digest::of(leaf.serial.as_bytes())
+        },
+        directory: String::new(),
+    }
+}
+
+fn access(wanted: &Wanted, authority: usize, snapshot: &Snapshot, materials: &Materials) -> Access {
+    let authority = wanted.authorities.get(authority);
+    let root = authority.and_then(|authority| snapshot.file(authority.root.as_ref()?));
+    let secret =
+        authority.and_then(|authority| materials.secrets.get(&authority.eab.as_ref()?.secret));
+    Access {
+        root: root.map(|pem| String::from_utf8_lossy(pem).into_owned()),
+        eab: secret.map(|secret| SecretText::new(secret.reveal())),
+        contact: wanted.contact.clone(),
+    }
+}
+
+#[cfg(test)]
+#[path = "renewer_tests.rs"]
+mod tests;
