@@ -3,18 +3,22 @@
 
 mod cluster;
 mod content;
+mod hooks;
 mod idle;
 mod machine;
 mod nodes;
 mod numbers;
+mod pushes;
 mod report;
 mod rounds;
 mod scale;
 mod tool;
 mod workspace;
 
+pub use hooks::{Hooks, hooks};
 pub use idle::{Idle, idle};
 pub use machine::Machine;
+pub use pushes::{Pushes, pushes};
 pub use report::{Report, markdown};
 pub use rounds::{Measured, compare};
 pub use scale::{SIZES, Scale, measure_here, scales};

@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::hooks::Hooks;
 use super::idle::Idle;
 use super::machine::Machine;
 use super::numbers::{Spread, shown};
+use super::pushes::Pushes;
 use super::rounds::Measured;
 use super::scale::Scale;
 use super::tool::{Scenario, Tool};
@@ -17,6 +19,8 @@ pub struct Report {
     pub nodes: Vec<Measured>,
     pub core: Vec<Scale>,
     pub idle: Option<Idle>,
+    pub hooks: Option<Hooks>,
+    pub pushes: Option<Pushes>,
     /// Parts that could not be measured, and why.
     pub missing: Vec<String>,
 }
@@ -34,6 +38,17 @@ pub fn markdown(report: &Report) -> String {
             text,
             "Idle worker: {:.1} MiB resident, {:.1} MiB of it its own memory; {:.1} MiB at its peak. Binary: {:.1} MiB.\n",
             idle.resident_mib, idle.own_mib, idle.peak_mib, idle.binary_mib
+        );
+    }
+    if let Some(measured) = &report.hooks {
+        hooks(&mut text, measured);
+    }
+    if let Some(Pushes { embedded, amqp }) = &report.pushes {
+        _ = writeln!(
+            text,
+            "From `git push` to the first node that is changed: {} through the embedded queue, {} through RabbitMQ.\n",
+            around(embedded),
+            around(amqp)
         );
     }
     for why in &report.missing {
@@ -137,6 +152,32 @@ fn core(text: &mut String, scales: &[Scale]) {
             shown(change.model),
             shown(change.render),
             scale.peak_mib.median
+        );
+    }
+    text.push('\n');
+}
+
+fn hooks(text: &mut String, hooks: &Hooks) {
+    _ = writeln!(
+        text,
+        "**Hooks, each with its event at RabbitMQ**\n\n| | a second | min – max | × published |\n|---|--:|--:|--:|"
+    );
+    let rows = [
+        ("published by lapin alone, confirmed", &hooks.published),
+        ("hooks answered", &hooks.answered),
+        (
+            "hooks answered and their events confirmed",
+            &hooks.confirmed,
+        ),
+    ];
+    for (name, rate) in rows {
+        let Spread {
+            median, min, max, ..
+        } = rate;
+        let ratio = median / hooks.published.median;
+        _ = writeln!(
+            text,
+            "| {name} | {median:.0} | {min:.0} – {max:.0} | {ratio:.2} |"
         );
     }
     text.push('\n');

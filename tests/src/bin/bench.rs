@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use windlass_tests::bench::{
-    Machine, Report, Tool, Workspace, compare, idle, markdown, measure_here, scales,
+    Machine, Report, Tool, Workspace, compare, hooks, idle, markdown, measure_here, pushes, scales,
 };
 use windlass_tests::lab::{Lab, LabSpec};
 
@@ -37,6 +37,12 @@ struct Run {
     /// How many processes measure each size of the core; 0: leave it out.
     #[arg(long, default_value_t = 5, env = "BENCH_CORE_ROUNDS")]
     core_rounds: usize,
+    /// How often hooks are sent through RabbitMQ; 0: leave it out.
+    #[arg(long, default_value_t = 5, env = "BENCH_HOOK_ROUNDS")]
+    hook_rounds: usize,
+    /// How often a push is followed to the first node, through each queue; 0: leave it out.
+    #[arg(long, default_value_t = 3, env = "BENCH_PUSH_ROUNDS")]
+    push_rounds: usize,
     /// The tools (default: all). Ratios need the floor.
     #[arg(long, value_enum, value_delimiter = ',', env = "BENCH_TOOLS")]
     tools: Vec<Tool>,
@@ -77,11 +83,20 @@ fn measure(run: &Run) -> Result<()> {
         nodes: Vec::new(),
         core: Vec::new(),
         idle: None,
+        hooks: None,
+        pushes: None,
         missing: Vec::new(),
     };
     match scales(&std::env::current_exe()?, run.core_rounds) {
         Ok(core) => report.core = core,
         Err(error) => report.missing.push(format!("the core: {error:#}")),
+    }
+    fs::create_dir_all(&run.logs)?;
+    if run.hook_rounds > 0 {
+        match hooks(&run.windlass, run.hook_rounds, &run.logs) {
+            Ok(hooks) => report.hooks = Some(hooks),
+            Err(error) => report.missing.push(format!("hooks: {error:#}")),
+        }
     }
     if run.rounds > 0
         && let Err(error) = on_nodes(run, &mut report)
@@ -89,6 +104,12 @@ fn measure(run: &Run) -> Result<()> {
         report
             .missing
             .push(format!("the tools on the lab's nodes: {error:#}"));
+    }
+    if run.push_rounds > 0 {
+        match Lab::boot(&LabSpec::default()).and_then(|lab| pushes(&lab, run.push_rounds)) {
+            Ok(pushes) => report.pushes = Some(pushes),
+            Err(error) => report.missing.push(format!("pushes: {error:#}")),
+        }
     }
     report.machine.finished();
     write(&run.json, &serde_json::to_string_pretty(&report)?)?;
