@@ -148,6 +148,14 @@ clusters:
             ("state: state", "stat: state", ":1:", "did you mean `state`"),
             ("poll: 5s", "poll: 0s", ":7:", "poll"),
             ("branch: trunk", "path: ../other", ":10:", "path"),
+            ("branch: trunk", "path: /other", ":10:", "path"),
+            ("git@git", "ssh://me:pw@git", ":10:", "password"),
+            (
+                "key_file: $CREDENTIALS_DIRECTORY/key\n      ",
+                "",
+                ":10:",
+                "deploy key",
+            ),
         ];
         for (from, to, place, words) in cases {
             let text = GOOD.replace(from, to);
@@ -188,6 +196,12 @@ clusters:
         let config = parsed(&format!("{good}\n{GOOD}")).unwrap();
         let ca = config.broker.ca_file.as_deref();
         assert_eq!(ca, Some(Path::new("/run/credentials/w/ca")));
+    }
+
+    #[test]
+    fn a_worker_that_watches_nothing_is_told() {
+        let error = parsed("clusters: []\n").unwrap_err().to_string();
+        assert!(error.contains("no cluster is watched"), "{error}");
     }
 
     #[test]
