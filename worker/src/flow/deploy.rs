@@ -1,6 +1,7 @@
 //! From an event to an outcome. `through` reads like the picture in ARCHITECTURE.md: snapshot, model, releases,
 //! checks, plan, roll; each stage is called in turn, and what one gives the next one takes.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -209,7 +210,7 @@ impl<F: Fleet> Deploy<F> {
             subject: &prepared.snapshot.subject,
             observed,
             base: base.as_ref(),
-            quarantined: &self.store.quarantined_bundles(&self.cluster).await?,
+            quarantined: &self.quarantined().await?,
             retry: kind == EventKind::Asked,
             adopt: &Adopt::default(),
             now: Timestamp::now(),
@@ -230,18 +231,15 @@ impl<F: Fleet> Deploy<F> {
         if record.accepted.as_deref() == Some(commit) {
             return Ok(Findings::default());
         }
-        // With a database that is new, the nodes tell.
-        let of_nodes = || plan::base_commit(observed).map(str::to_owned);
-        let Some(base) = record
-            .rolled
-            .or_else(of_nodes)
-            .filter(|base| is_commit(base))
-        else {
+        let mut rewound = None;
+        for base in self.bases(record.rolled, observed) {
+            if self.source.step(&base, commit).await? == Step::Rewound {
+                rewound = Some(base);
+            }
+        }
+        let Some(base) = rewound else {
             return Ok(Findings::default());
         };
-        if self.source.step(&base, commit).await? != Step::Rewound {
-            return Ok(Findings::default());
-        }
         let (new, old) = (short(commit), short(&base));
         let message = format!(
             "the watched branch points at {new}, which does not contain {old}, the commit rolled out last"
@@ -255,6 +253,28 @@ impl<F: Fleet> Deploy<F> {
             message,
         )
         .hint(hint)]))
+    }
+
+    /// The commits that must be contained. Where other workers roll too, our database may be behind, and the nodes
+    /// tell; with a database that is new they tell as well.
+    fn bases(&self, rolled: Option<String>, observed: &Observed) -> BTreeSet<String> {
+        let held = observed.states().filter_map(|state| state.current.as_ref());
+        let held = held.map(|current| current.commit.clone());
+        let of_nodes: BTreeSet<String> = held.filter(|commit| is_commit(commit)).collect();
+        match rolled.filter(|commit| is_commit(commit)) {
+            Some(rolled) if self.handover == Handover::Never || of_nodes.is_empty() => {
+                BTreeSet::from([rolled])
+            }
+            _ => of_nodes,
+        }
+    }
+
+    /// The nodes remember what was rolled back on them. Our own list may be behind where others roll too.
+    async fn quarantined(&self) -> Result<BTreeSet<Digest>, Trouble> {
+        match self.handover {
+            Handover::Never => Ok(self.store.quarantined_bundles(&self.cluster).await?),
+            Handover::EachTurn => Ok(BTreeSet::new()),
+        }
     }
 
     async fn roll(

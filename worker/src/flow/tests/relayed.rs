@@ -226,3 +226,51 @@ async fn a_worker_that_stops_leaves_its_turn_to_the_other() {
     );
     assert_eq!(shared.world.fleet.activations().len(), 3);
 }
+
+/// What one worker was told, or remembers, must not mislead the other.
+#[tokio::test]
+async fn the_nodes_and_not_a_stale_database_tell_what_was_rolled() {
+    let mut shared = Shared::new();
+    let first = shared.world.git(&["rev-parse", "HEAD"]);
+    shared.world.app("second", "good", "1m");
+    let second = shared.world.commit("Second");
+    shared.publish(EventKind::Moved).await;
+    shared.drain().await;
+    for worker in &shared.workers {
+        worker.store.rolled(&worker.cluster, &second).await.unwrap();
+    }
+    shared.world.git(&["reset", "--quiet", "--hard", &first]);
+    shared.publish(EventKind::Sweep).await;
+    let refused = shared.drain().await;
+    assert_eq!(refused[0].outcome.word(), "refused", "{refused:?}");
+
+    // A person says yes to one of them, and the other goes on from there.
+    let told = &shared.workers[shared.turn % 2];
+    told.store.accept(&told.cluster, &first).await.unwrap();
+    shared.publish(EventKind::Sweep).await;
+    assert_eq!(shared.drain().await[0].outcome.word(), "rolled out");
+    for n in 0..2 {
+        shared.world.app(&format!("third {n}"), "good", "1m");
+        shared.world.commit("Forward from the first");
+        shared.publish(EventKind::Moved).await;
+        assert_eq!(shared.drain().await[0].outcome.word(), "rolled out");
+    }
+}
+
+#[tokio::test]
+async fn what_was_rolled_back_is_known_to_every_worker() {
+    let mut shared = Shared::new();
+    shared.publish(EventKind::Moved).await;
+    shared.drain().await;
+    shared.world.app("second", "bad", "1s");
+    shared.world.commit("Break the site");
+    shared.publish(EventKind::Moved).await;
+    assert_eq!(shared.drain().await[0].outcome.word(), "rolled back");
+    let activations = shared.world.fleet.activations().len();
+    for _ in 0..2 {
+        shared.publish(EventKind::Sweep).await;
+        let reports = shared.drain().await;
+        assert_eq!(reports[0].outcome.word(), "refused", "{reports:?}");
+    }
+    assert_eq!(shared.world.fleet.activations().len(), activations);
+}
