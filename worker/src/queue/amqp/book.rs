@@ -2,10 +2,12 @@
 //! has not confirmed yet (the outbox), and those whose id it must know when it comes again. An event is here before
 //! it counts as published, so a broker that is away delays it and loses nothing.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use tokio::sync::oneshot;
 
 use crate::queue::{Event, Published, QueueError, QueueState, Queued};
 use crate::store::{Store, StoreError};
@@ -16,6 +18,17 @@ const REMEMBERED_MS: i64 = 7 * 24 * 3600 * 1000;
 #[derive(Debug, Clone)]
 pub(super) struct Book {
     store: Store,
+    /// Events that gather while the disk is busy with those before them: one sync serves all of them.
+    entering: Arc<Mutex<Vec<Entering>>>,
+}
+
+/// An event on its way into the outbox, and who waits for it.
+#[derive(Debug)]
+struct Entering {
+    id: String,
+    cluster: String,
+    body: String,
+    entered: oneshot::Sender<Published>,
 }
 
 /// An event that the broker has not confirmed yet.
@@ -27,7 +40,10 @@ pub(super) struct Waiting {
 
 impl Book {
     pub(super) fn new(store: Store) -> Self {
-        Self { store }
+        Self {
+            store,
+            entering: Arc::default(),
+        }
     }
 
     async fn call<T, F>(&self, work: F) -> Result<T, QueueError>
@@ -41,29 +57,23 @@ impl Book {
 
     /// Puts an event into the outbox.
     pub(super) async fn enter(&self, event: &Event) -> Result<Published, QueueError> {
-        let (id, cluster, body) = (event.id.clone(), event.subject.to_string(), text(event)?);
-        let added = self
-            .call(move |connection| {
-                let now = now();
-                let transaction = connection.transaction()?;
-                transaction.execute(
-                    "DELETE FROM broker_event WHERE state IN ('sent', 'done') AND at < ?1",
-                    [now - REMEMBERED_MS],
-                )?;
-                let added = transaction.execute(
-                    "INSERT INTO broker_event (id, cluster, body, state, at, due)
-                     VALUES (?1, ?2, ?3, 'waiting', ?4, ?4) ON CONFLICT (id) DO NOTHING",
-                    params![id, cluster, body, now],
-                )?;
-                transaction.commit()?;
-                Ok(added)
-            })
-            .await?;
-        Ok(if added == 0 {
-            Published::Known
-        } else {
-            Published::New
+        let (sender, entered) = oneshot::channel();
+        let entering = Entering {
+            id: event.id.clone(),
+            cluster: event.subject.to_string(),
+            body: text(event)?,
+            entered: sender,
+        };
+        lock(&self.entering).push(entering);
+        let gathered = Arc::clone(&self.entering);
+        self.call(move |connection| {
+            let gathered = std::mem::take(&mut *lock(&gathered));
+            enter_all(connection, gathered)
         })
+        .await?;
+        // Whoever took ours along could not write it, and was told why.
+        let lost = |_| QueueError::Backend("the outbox could not be written".to_owned());
+        entered.await.map_err(lost)
     }
 
     /// The outbox, oldest first.
@@ -181,6 +191,43 @@ impl Book {
 
 const LISTED: &str = "SELECT body, state, attempts, due, why FROM broker_event";
 
+fn lock(entering: &Mutex<Vec<Entering>>) -> MutexGuard<'_, Vec<Entering>> {
+    // Whoever panicked while holding it left whole events behind.
+    entering.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Nobody is told before all of them are on disk.
+fn enter_all(connection: &mut Connection, events: Vec<Entering>) -> rusqlite::Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let now = now();
+    let transaction = connection.transaction()?;
+    transaction
+        .prepare_cached("DELETE FROM broker_event WHERE state IN ('sent', 'done') AND at < ?1")?
+        .execute([now - REMEMBERED_MS])?;
+    let mut answers = Vec::with_capacity(events.len());
+    for event in events {
+        let added = transaction
+            .prepare_cached(
+                "INSERT INTO broker_event (id, cluster, body, state, at, due)
+                 VALUES (?1, ?2, ?3, 'waiting', ?4, ?4) ON CONFLICT (id) DO NOTHING",
+            )?
+            .execute(params![event.id, event.cluster, event.body, now])?;
+        let published = match added {
+            0 => Published::Known,
+            _ => Published::New,
+        };
+        answers.push((event.entered, published));
+    }
+    transaction.commit()?;
+    for (entered, published) in answers {
+        // Whoever asked may have gone; the event stays.
+        let _ = entered.send(published);
+    }
+    Ok(())
+}
+
 fn now() -> i64 {
     Timestamp::now().as_millisecond()
 }
@@ -238,4 +285,44 @@ fn queued(row: &Row<'_>) -> rusqlite::Result<Option<Queued>> {
         due,
         why: row.get(4)?,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use windlass_core::ids::ClusterName;
+
+    use super::*;
+    use crate::queue::EventKind;
+
+    fn event(id: &str) -> Event {
+        let cluster: ClusterName = "example".parse().unwrap();
+        Event::new(EventKind::Moved, "/test", &cluster, id)
+    }
+
+    #[tokio::test]
+    async fn many_at_once_are_entered_each_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let book = Book::new(Store::open(&dir.path().join("w.db")).unwrap());
+        let mut entering = tokio::task::JoinSet::new();
+        for n in 0..60 {
+            let book = book.clone();
+            // Every id three times.
+            entering.spawn(async move { book.enter(&event(&(n % 20).to_string())).await.unwrap() });
+        }
+        let answers = entering.join_all().await;
+        let new = answers.iter().filter(|each| **each == Published::New);
+        assert_eq!((new.count(), answers.len()), (20, 60));
+        assert_eq!(book.waiting(100).await.unwrap().len(), 20);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_written_is_told_to_all_who_wait() {
+        let dir = tempfile::tempdir().unwrap();
+        let book = Book::new(Store::open(&dir.path().join("w.db")).unwrap());
+        let full = book.call(|connection| connection.execute_batch("PRAGMA query_only = on"));
+        full.await.unwrap();
+        let (one, two) = (event("1"), event("2"));
+        let (one, two) = tokio::join!(book.enter(&one), book.enter(&two));
+        assert!(one.is_err() && two.is_err(), "{one:?} {two:?}");
+    }
 }

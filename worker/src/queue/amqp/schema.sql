@@ -12,3 +12,4 @@ CREATE TABLE broker_event (
     why      TEXT NOT NULL DEFAULT ''    -- why it was put back
 ) STRICT;
 CREATE INDEX broker_event_waiting ON broker_event (seq) WHERE state = 'waiting';
+CREATE INDEX broker_event_old ON broker_event (at) WHERE state IN ('sent', 'done');
