@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::materials::Directories;
+
 const EXIT_CODES: &str = "Exit codes:
   0  done, or nothing to do
   1  findings, drift, or rolled back
@@ -64,6 +66,16 @@ pub struct Access {
     /// Where rolls are journalled (default: $XDG_STATE_HOME/windlass).
     #[arg(long, value_name = "DIR", env = "WINDLASS_STATE", global = true)]
     pub state: Option<PathBuf>,
+}
+
+impl Access {
+    pub(super) fn directories(&self) -> Directories {
+        Directories {
+            certificates: self.certificates.clone(),
+            secrets: self.secrets.clone(),
+            ordered: None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -194,6 +206,9 @@ pub enum Command {
         #[command(flatten)]
         config: ConfigArg,
     },
+    /// Renders the snapshot that comes in as an archive, within the limits of this process, and keeps nothing.
+    #[command(name = crate::flow::trial::COMMAND, hide = true)]
+    RenderTrial,
     /// Looks into the worker's queue: what waits, what is worked on, what was given up; see docs/queue.md.
     #[command(subcommand)]
     Event(EventCommand),

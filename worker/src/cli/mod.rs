@@ -18,6 +18,7 @@ mod session;
 use clap::{CommandFactory as _, Parser as _};
 use std::process::ExitCode;
 
+use crate::flow::trial;
 use args::{Cli, Command};
 use output::Output;
 use session::Session;
@@ -83,6 +84,11 @@ fn run(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
         }
         Command::Worker { config } => service::worker(&config.config),
         Command::Health { config } => service::health(output, &config.config),
+        Command::RenderTrial => {
+            let access = &cli.global.access;
+            trial::render(std::io::stdin().lock(), &access.directories())?;
+            Ok(Exit::Done)
+        }
         Command::Event(command) => event::run(output, command),
         Command::Retry { cluster, config } => service::retry(output, &config.config, cluster),
         Command::AcceptRewind {

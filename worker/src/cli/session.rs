@@ -15,8 +15,8 @@ use super::args::Global;
 use super::output::Output;
 use crate::check::{Checker, Limits, Sandbox};
 use crate::flow::prepare::{self, Memory, Prepared, Rendered};
+use crate::flow::trial::Trial;
 use crate::git::checkout;
-use crate::materials::Directories;
 use crate::node::{Login, Nodes, Target};
 use crate::probe::NetProber;
 
@@ -49,13 +49,14 @@ impl<'a> Session<'a> {
 
     /// Loads, cross-checks and renders.
     pub(super) fn render(&self, rev: Option<&str>) -> anyhow::Result<Prepared> {
-        let access = &self.global.access;
-        let directories = Directories {
-            certificates: access.certificates.clone(),
-            secrets: access.secrets.clone(),
-            ordered: None,
-        };
-        prepare::render(self.snapshot(rev)?, &directories, &self.memory)
+        let directories = self.global.access.directories();
+        let trial = Trial::of_this_program();
+        prepare::render_tried(
+            self.snapshot(rev)?,
+            &directories,
+            &self.memory,
+            Some(&trial),
+        )
     }
 
     /// The model alone, for commands that only need to know the nodes.

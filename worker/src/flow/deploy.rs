@@ -20,6 +20,7 @@ use super::fleet::Fleet;
 use super::heard::Heard;
 use super::newer::Newer;
 use super::prepare::{self, Memory, Prepared, Rendered};
+use super::trial::Trial;
 use super::trouble::{Trouble, of_git};
 use super::turn::{Handover, UnderWay};
 use crate::check::Checker;
@@ -40,6 +41,8 @@ pub struct Deploy<F> {
     pub materials: Directories,
     pub checker: Checker,
     pub memory: Arc<Memory>,
+    /// Renders what was pushed within limits first; absent only in tests.
+    pub trial: Option<Trial>,
     pub fleet: F,
     pub store: Store,
     pub state: PathBuf,
@@ -168,8 +171,10 @@ impl<F: Fleet> Deploy<F> {
     async fn prepare(&self, commit: &str) -> Result<Prepared, Trouble> {
         let snapshot = Arc::new(self.source.snapshot(commit).await?);
         let (directories, memory) = (self.materials.clone(), Arc::clone(&self.memory));
-        let rendering =
-            tokio::task::spawn_blocking(move || prepare::render(snapshot, &directories, &memory));
+        let trial = self.trial.clone();
+        let rendering = tokio::task::spawn_blocking(move || {
+            prepare::render_tried(snapshot, &directories, &memory, trial.as_ref())
+        });
         let mut prepared = rendering.await??;
         if let Some(rendered) = &prepared.rendered
             && rendered.model.cluster.name != self.cluster

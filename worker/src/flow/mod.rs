@@ -8,6 +8,7 @@ pub mod plan;
 pub mod prepare;
 mod remember;
 mod resume;
+pub mod trial;
 pub mod trouble;
 pub mod turn;
 

@@ -12,6 +12,7 @@ use windlass_core::release::Bundle;
 use windlass_core::render::{self, component_tests};
 use windlass_core::snapshot::Snapshot;
 
+use super::trial::Trial;
 use crate::check::{Cancelled, Checker, Progress, Remembered};
 use crate::materials::{self, Directories};
 
@@ -21,6 +22,8 @@ pub struct Memory {
     model: model::Cache,
     render: Mutex<render::Cache>,
     checks: Remembered,
+    /// The commit that was rendered to its end last.
+    ended: Mutex<Option<String>>,
 }
 
 /// A snapshot with all that was found wrong, and what it renders to unless there are errors.
@@ -75,6 +78,30 @@ pub fn render(
         findings: findings.sorted(),
         rendered,
     })
+}
+
+/// As `render`, but not before a process of its own has shown that rendering ends. Of a commit that was rendered
+/// last, that is known.
+pub fn render_tried(
+    snapshot: Arc<Snapshot>,
+    directories: &Directories,
+    memory: &Memory,
+    trial: Option<&Trial>,
+) -> anyhow::Result<Prepared> {
+    let known = || memory.ended.lock().unwrap_or_else(PoisonError::into_inner);
+    if known().as_deref() != Some(&snapshot.commit)
+        && let Some(trial) = trial
+        && let Some(finding) = trial.run(&snapshot, directories)?
+    {
+        return Ok(Prepared {
+            snapshot,
+            findings: [finding].into_iter().collect(),
+            rendered: None,
+        });
+    }
+    let prepared = render(snapshot, directories, memory)?;
+    *known() = Some(prepared.snapshot.commit.clone());
+    Ok(prepared)
 }
 
 /// Runs the component tests and asks the real programs; their findings join the others.

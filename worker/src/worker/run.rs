@@ -30,6 +30,7 @@ use crate::config::{ClusterConfig, Config};
 use crate::flow::deploy::Deploy;
 use crate::flow::fleet::SshFleet;
 use crate::flow::newer::Newer;
+use crate::flow::trial::Trial;
 use crate::flow::turn::{Handover, UnderWay};
 use crate::git::mirror::Mirror;
 use crate::git::remote::{Access, Remote};
@@ -255,6 +256,7 @@ fn deployer(
         },
         checker: Checker::new(Sandbox::new(Limits::default())),
         memory: Arc::default(),
+        trial: Some(Trial::of_this_program()),
         fleet: SshFleet {
             key: config.ssh.identity_file.clone(),
             prober: Arc::clone(prober),

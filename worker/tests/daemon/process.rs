@@ -292,6 +292,26 @@ fn killed_and_started_again_it_remembers() {
 }
 
 #[test]
+fn templates_without_end_are_refused() {
+    let world = World::new();
+    let (work, starter) = (world.path("work"), world.path("starter"));
+    let mut init = Command::new(env!("CARGO_BIN_EXE_windlass"));
+    assert!(init.arg("init").arg(&starter).status().unwrap().success());
+    let mut copy = Command::new("cp");
+    let copied = copy.arg("-rT").args([&starter, &work]).status();
+    assert!(copied.unwrap().success());
+    let doubling = "{% set text = text ~ text %}".repeat(40);
+    let template = work.join("components/haproxy/haproxy.cfg.tera");
+    fs::write(template, format!("{{% set text = \"123\" %}}{doubling}")).unwrap();
+    let cluster = fs::read_to_string(work.join("cluster.yaml")).unwrap();
+    let (commit, _) = world.push(&cluster);
+    let _worker = world.start();
+    world.wait_for_report_of(&commit);
+    let finding = &world.json("/api/v1/clusters/example")["latest"]["findings"][0];
+    assert_eq!(finding["code"], "WL218", "{finding}");
+}
+
+#[test]
 fn one_worker_for_each_state_directory() {
     let world = World::new();
     world.push("name: [");

@@ -4,7 +4,7 @@
 //! Templates are the repository's, so they may be hostile. What bounds them here: no view of the worker's world
 //! (no files, environment, clock or randomness), one file's size (`engine::MAX_OUTPUT`), templates' nesting (by
 //! Tera's parser), includes without circles, no recursive macros. What Tera cannot bound is the time and
-//! memory of loops that write nothing: a worker renders what it does not trust where it can end it.
+//! memory of loops that write nothing: the program renders in a process that can be ended first (`flow/trial`).
 
 mod cache;
 mod commands;

@@ -163,6 +163,7 @@ fn deploy(dir: &std::path::Path, url: &str, fleet: &Memory) -> Deploy<Memory> {
         materials: Directories::default(),
         checker: Checker::new(Sandbox::new(Limits::default())),
         memory: Arc::default(),
+        trial: None,
         fleet: fleet.clone(),
         store: Store::open(&dir.join("windlass.db")).unwrap(),
         state: dir.to_path_buf(),

@@ -1,0 +1,172 @@
+//! Renders a commit first in a process of its own that may use so much processor time and memory and no more.
+//! What it guards against: templates cannot be interrupted, so one whose loops write nothing, or whose texts double,
+//! would hold the worker for ever or take all memory from it.
+
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use windlass_core::codes::components::ENDLESS;
+use windlass_core::component;
+use windlass_core::finding::{Finding, Location};
+use windlass_core::snapshot::{Entry, Snapshot};
+
+use super::prepare::{self, Memory};
+use crate::materials::Directories;
+
+/// A thousand sites on three nodes take a fifth of a second.
+const CPU_SECONDS: u32 = 10;
+/// Five thousand sites on three nodes take a fourth of it.
+const MIB: u64 = 512;
+
+/// The hidden command that renders what it reads, and only says whether it came to an end.
+pub const COMMAND: &str = "render-trial";
+
+/// Runs this program once more, within limits.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    program: PathBuf,
+}
+
+impl Trial {
+    /// The very file that runs, also where an upgrade has put another in its place.
+    pub fn of_this_program() -> Self {
+        let program = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
+        Self { program }
+    }
+
+    /// A finding where rendering does not end within the limits; it names the component. Blocks.
+    pub fn run(
+        &self,
+        snapshot: &Snapshot,
+        directories: &Directories,
+    ) -> anyhow::Result<Option<Finding>> {
+        let Some(signal) = self.end(snapshot, directories)?.signal() else {
+            return Ok(None);
+        };
+        // With no template at all it may be a text of a component.yaml; then nobody is named.
+        if let Some(signal) = self.end(&with_only(snapshot, ""), directories)?.signal() {
+            return Ok(Some(endless(signal)));
+        }
+        let (components, _) = component::load(snapshot);
+        for folder in components.iter() {
+            let name = folder.name().as_str();
+            let ended = self.end(&with_only(snapshot, name), directories)?;
+            if let Some(signal) = ended.signal() {
+                let place = Location::file(format!("components/{name}/component.yaml"));
+                return Ok(Some(endless(signal).at(place).of(folder.name())));
+            }
+        }
+        Ok(Some(endless(signal)))
+    }
+
+    fn end(&self, snapshot: &Snapshot, directories: &Directories) -> anyhow::Result<ExitStatus> {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--cpu={CPU_SECONDS}:{CPU_SECONDS}"));
+        command.arg(format!("--data={0}:{0}", MIB * 1024 * 1024));
+        command.arg("--core=0:0").arg(&self.program).arg(COMMAND);
+        let given = [
+            ("--certificates", &directories.certificates),
+            ("--secrets", &directories.secrets),
+        ];
+        for (flag, dir) in given {
+            if let Some(dir) = dir {
+                command.arg(flag).arg(dir);
+            }
+        }
+        command.stdin(Stdio::piped());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command
+            .spawn()
+            .context("cannot run prlimit (Debian package util-linux)")?;
+        if let Some(pipe) = child.stdin.take() {
+            // A process that ends without reading everything says why by its status.
+            let _ = write(snapshot, pipe);
+        }
+        child.wait().context("cannot wait for a rendering on trial")
+    }
+}
+
+/// The other side: renders the snapshot that comes in, for nothing but to see that it ends.
+pub fn render(input: impl Read, directories: &Directories) -> anyhow::Result<()> {
+    let snapshot = read(input).context("the snapshot broke off")?;
+    prepare::render(Arc::new(snapshot), directories, &Memory::default()).map(drop)
+}
+
+fn endless(signal: i32) -> Finding {
+    // SIGABRT: the allocator got no more.
+    let limit = if signal == 6 {
+        format!("{MIB} MiB of memory")
+    } else {
+        format!("{CPU_SECONDS} s of processor time")
+    };
+    let message = format!("rendering its templates takes more than {limit}, and was ended");
+    Finding::error(ENDLESS, message).hint(
+        "look at what the commit changed for loops within loops, and for a `set` that doubles its own text",
+    )
+}
+
+/// With the other components' templates empty. They stay, because components name each other.
+fn with_only(snapshot: &Snapshot, name: &str) -> Snapshot {
+    let own = format!("components/{name}/");
+    let mut alone = snapshot.clone();
+    for (path, entry) in &mut alone.entries {
+        let template = path.starts_with("components/") && path.ends_with(".tera");
+        if template && !path.starts_with(&own) {
+            *entry = Entry::File(Arc::from([]));
+        }
+    }
+    alone
+}
+
+/// Only files: a tree with anything else is refused before it is rendered.
+fn write(snapshot: &Snapshot, pipe: impl Write) -> std::io::Result<()> {
+    let mut archive = tar::Builder::new(pipe);
+    for (path, entry) in &snapshot.entries {
+        if let Entry::File(bytes) = entry {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o600);
+            archive.append_data(&mut header, path, &**bytes)?;
+        }
+    }
+    archive.into_inner()?.flush()
+}
+
+fn read(input: impl Read) -> std::io::Result<Snapshot> {
+    let mut snapshot = Snapshot {
+        commit: "trial".to_owned(),
+        ..Snapshot::default()
+    };
+    for entry in tar::Archive::new(input).entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.to_string_lossy().into_owned();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes)?;
+        snapshot.entries.insert(path, Entry::File(Arc::from(bytes)));
+    }
+    Ok(snapshot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_arrives_as_it_was() {
+        let long = format!("zones/{}.yaml", "a".repeat(150));
+        let given = [("cluster.yaml", "name: a"), (long.as_str(), "")];
+        let snapshot = Snapshot::of_texts("trial", given);
+        let mut packed = Vec::new();
+        write(&snapshot, &mut packed).unwrap();
+        assert_eq!(read(packed.as_slice()).unwrap(), snapshot);
+        let (a, ab) = ("components/a/x.tera", "components/ab/x.tera");
+        let given = [(a, "1"), (ab, "2"), ("components/ab/component.yaml", "3")];
+        let alone = with_only(&Snapshot::of_texts("trial", given), "a");
+        let expected = [(a, "1"), (ab, ""), ("components/ab/component.yaml", "3")];
+        assert_eq!(alone, Snapshot::of_texts("trial", expected));
+    }
+}
