@@ -269,12 +269,14 @@ fn note(
 fn queued(row: &Row<'_>) -> rusqlite::Result<Option<Queued>> {
     let body: String = row.get(0)?;
     let state: String = row.get(1)?;
+    let due = Timestamp::from_millisecond(row.get(3)?).unwrap_or(Timestamp::UNIX_EPOCH);
     let state = match state.as_str() {
-        "waiting" | "delayed" => QueueState::Ready,
+        "waiting" => QueueState::Ready,
+        // Once its delay is over any worker may have taken it, and only the broker knows.
+        "delayed" if due > Timestamp::now() => QueueState::Ready,
         "done" => QueueState::Done,
         _ => QueueState::Sent,
     };
-    let due = Timestamp::from_millisecond(row.get(3)?).unwrap_or(Timestamp::UNIX_EPOCH);
     let Ok(event) = serde_json::from_str(&body) else {
         return Ok(None);
     };
