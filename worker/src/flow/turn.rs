@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use windlass_core::codes::{nodes as node_codes, plan as plan_codes};
+use windlass_core::codes::plan as plan_codes;
 use windlass_core::fence::{Claim, Standing};
 use windlass_core::finding::{Finding, Findings};
 use windlass_core::observed::Observed;
@@ -149,8 +149,10 @@ impl<F: Fleet> Deploy<F> {
                 Flowed::Next(self.event(&message)?)
             }
             Turned::Stale(Standing::Overtaken) => {
-                tracing::warn!(cluster = %self.cluster, roll = message.roll, turn = message.turn, "another roll has taken the nodes");
-                Self::over(&message, overtaken())
+                // Whoever ended this roll, or began the one after it, has told how. Another outcome beside that one
+                // could only be wrong: this turn may have come once more long after the roll's end.
+                tracing::warn!(cluster = %self.cluster, roll = message.roll, turn = message.turn, "another roll has taken the nodes; this turn is dropped");
+                Flowed::Nothing
             }
             Turned::Stale(_) => {
                 tracing::info!(cluster = %self.cluster, roll = message.roll, turn = message.turn, "the roll has gone on without this turn");
@@ -202,12 +204,5 @@ fn too_large(size: usize) -> Outcome {
         .hint("roll it once with `windlass roll`, or push it in smaller steps");
     Outcome::Refused {
         findings: Findings::from_iter([finding]),
-    }
-}
-
-fn overtaken() -> Outcome {
-    let message = "another roll took the nodes over; it says how they are now";
-    Outcome::Refused {
-        findings: Findings::from_iter([Finding::error(node_codes::FENCED, message)]),
     }
 }
