@@ -20,6 +20,8 @@ fn templates_without_end_are_told_with_their_component() {
     let repo = dir.path().join("cluster");
     let (code, said) = windlass(&["init", repo.to_str().unwrap()], dir.path());
     assert_eq!(code, Some(0), "{said}");
+    let out = dir.path().join("out");
+    let render = ["render", "--out", out.to_str().unwrap()];
     let template = repo.join("components/haproxy/haproxy.cfg.tera");
     let good = fs::read_to_string(&template).unwrap();
     let turn = "{% for a in range(end=90000) %}";
@@ -31,13 +33,13 @@ fn templates_without_end_are_told_with_their_component() {
         (doubling, "512 MiB of memory"),
     ] {
         fs::write(&template, format!("{good}{endless}")).unwrap();
-        let (code, said) = windlass(&["render", "--out", "out"], &repo);
+        let (code, said) = windlass(&render, &repo);
         assert_eq!(code, Some(1), "{said}");
         for words in ["WL218", limit, "components/haproxy/component.yaml"] {
             assert!(said.contains(words), "{words}: {said}");
         }
     }
     fs::write(&template, good).unwrap();
-    let (code, said) = windlass(&["render", "--out", "out"], &repo);
+    let (code, said) = windlass(&render, &repo);
     assert_eq!(code, Some(0), "{said}");
 }
