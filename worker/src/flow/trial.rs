@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use windlass_core::codes::components::ENDLESS;
 use windlass_core::component;
 use windlass_core::finding::{Finding, Location};
@@ -21,6 +21,8 @@ use crate::materials::Directories;
 const CPU_SECONDS: u32 = 10;
 /// Five thousand sites on three nodes take a fourth of it.
 const MIB: u64 = 512;
+
+const SIGXCPU: i32 = 24;
 
 /// The hidden command that renders what it reads, and only says whether it came to an end.
 pub const COMMAND: &str = "render-trial";
@@ -65,7 +67,8 @@ impl Trial {
 
     fn end(&self, snapshot: &Snapshot, directories: &Directories) -> anyhow::Result<ExitStatus> {
         let mut command = Command::new("prlimit");
-        command.arg(format!("--cpu={CPU_SECONDS}:{CPU_SECONDS}"));
+        // The first limit sends SIGXCPU, which nothing else does.
+        command.arg(format!("--cpu={CPU_SECONDS}:{}", CPU_SECONDS + 1));
         command.arg(format!("--data={0}:{0}", MIB * 1024 * 1024));
         command.arg("--core=0:0").arg(&self.program).arg(COMMAND);
         let given = [
@@ -78,7 +81,7 @@ impl Trial {
             }
         }
         command.stdin(Stdio::piped());
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command
             .spawn()
             .context("cannot run prlimit (Debian package util-linux)")?;
@@ -86,7 +89,14 @@ impl Trial {
             // A process that ends without reading everything says why by its status.
             let _ = write(snapshot, pipe);
         }
-        child.wait().context("cannot wait for a rendering on trial")
+        let ended = child.wait_with_output();
+        let ended = ended.context("cannot wait for a rendering on trial")?;
+        // Whatever was not rendered to its end must not count as tried.
+        if ended.status.signal().is_none() && !ended.status.success() {
+            let said = String::from_utf8_lossy(&ended.stderr);
+            bail!("rendering on trial failed: {}", said.trim());
+        }
+        Ok(ended.status)
     }
 }
 
@@ -97,11 +107,10 @@ pub fn render(input: impl Read, directories: &Directories) -> anyhow::Result<()>
 }
 
 fn endless(signal: i32) -> Finding {
-    // SIGABRT: the allocator got no more.
-    let limit = if signal == 6 {
-        format!("{MIB} MiB of memory")
-    } else {
+    let limit = if signal == SIGXCPU {
         format!("{CPU_SECONDS} s of processor time")
+    } else {
+        format!("{MIB} MiB of memory")
     };
     let message = format!("rendering its templates takes more than {limit}, and was ended");
     Finding::error(ENDLESS, message).hint(
@@ -122,16 +131,22 @@ fn with_only(snapshot: &Snapshot, name: &str) -> Snapshot {
     alone
 }
 
-/// Only files: a tree with anything else is refused before it is rendered.
+/// The paths, then one member after the other in their order: an archive would refuse some paths as its members'
+/// names. Only files: a tree with anything else is refused before it is rendered.
 fn write(snapshot: &Snapshot, pipe: impl Write) -> std::io::Result<()> {
+    let entries = snapshot.entries.iter();
+    let files = entries.filter_map(|(path, entry)| match entry {
+        Entry::File(bytes) => Some((path, &**bytes)),
+        _ => None,
+    });
+    let (paths, contents): (Vec<&String>, Vec<&[u8]>) = files.unzip();
     let mut archive = tar::Builder::new(pipe);
-    for (path, entry) in &snapshot.entries {
-        if let Entry::File(bytes) = entry {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(bytes.len() as u64);
-            header.set_mode(0o600);
-            archive.append_data(&mut header, path, &**bytes)?;
-        }
+    let paths = serde_json::to_vec(&paths)?;
+    for bytes in std::iter::once(paths.as_slice()).chain(contents) {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o600);
+        archive.append_data(&mut header, "file", bytes)?;
     }
     archive.into_inner()?.flush()
 }
@@ -141,13 +156,19 @@ fn read(input: impl Read) -> std::io::Result<Snapshot> {
         commit: "trial".to_owned(),
         ..Snapshot::default()
     };
+    let mut contents = Vec::new();
     for entry in tar::Archive::new(input).entries()? {
-        let mut entry = entry?;
-        let path = entry.path()?.to_string_lossy().into_owned();
         let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes)?;
-        snapshot.entries.insert(path, Entry::File(Arc::from(bytes)));
+        entry?.read_to_end(&mut bytes)?;
+        contents.push(bytes);
     }
+    let mut contents = contents.into_iter();
+    let paths: Vec<String> = serde_json::from_slice(&contents.next().unwrap_or_default())?;
+    if paths.len() != contents.len() {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
+    let files = contents.map(|bytes| Entry::File(Arc::from(bytes)));
+    snapshot.entries = paths.into_iter().zip(files).collect();
     Ok(snapshot)
 }
 
@@ -158,11 +179,16 @@ mod tests {
     #[test]
     fn a_snapshot_arrives_as_it_was() {
         let long = format!("zones/{}.yaml", "a".repeat(150));
-        let given = [("cluster.yaml", "name: a"), (long.as_str(), "")];
+        let given = [
+            ("cluster.yaml", "name: a"),
+            (long.as_str(), ""),
+            ("../a/../b", "c"),
+        ];
         let snapshot = Snapshot::of_texts("trial", given);
         let mut packed = Vec::new();
         write(&snapshot, &mut packed).unwrap();
         assert_eq!(read(packed.as_slice()).unwrap(), snapshot);
+        assert!(read(&packed[..packed.len() / 4]).is_err());
         let (a, ab) = ("components/a/x.tera", "components/ab/x.tera");
         let given = [(a, "1"), (ab, "2"), ("components/ab/component.yaml", "3")];
         let alone = with_only(&Snapshot::of_texts("trial", given), "a");
