@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// In the core a module uses only modules of earlier rows (or of its own).
-const CORE_ORDER: [&[&str]; 16] = [
+const CORE_ORDER: [&[&str]; 17] = [
     &["ids"],
     &["fence"],
     &["codes"],
@@ -21,6 +21,7 @@ const CORE_ORDER: [&[&str]; 16] = [
     &["outcome"],
     &["roll"],
     &["report"],
+    &["preview"],
     &["schema"],
 ];
 

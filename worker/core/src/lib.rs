@@ -2,7 +2,7 @@
 //! returns. Data flows one way, and a module uses only those above it:
 //!
 //! ```text
-//! ids ─ fence ─ finding ─ snapshot ─ model ─ (acme) ─ component ─ render ─► release ─ check ─ observed ─ plan ─ roll ─ report
+//! ids ─ fence ─ finding ─ snapshot ─ model ─ (acme) ─ component ─ render ─► release ─ check ─ observed ─ plan ─ roll ─ report ─ preview
 //! ```
 
 pub mod acme;
@@ -18,6 +18,7 @@ pub mod model;
 pub mod observed;
 pub mod outcome;
 pub mod plan;
+pub mod preview;
 pub mod release;
 pub mod render;
 pub mod report;

@@ -16,6 +16,7 @@ use crate::model::{Certificate, Cluster, Forward, Node, Site, Zone};
 use crate::observed::{Drifted, NodeState, Observed};
 use crate::outcome::Outcome;
 use crate::plan::Plan;
+use crate::preview::Preview;
 use crate::report::diff::FileDiff;
 use crate::report::doctor::Examined;
 use crate::roll::TurnMessage;
@@ -32,6 +33,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("component.json", of::<Component>()),
         ("component-test.json", of::<TestCase>()),
         ("plan.json", of::<Plan>()),
+        ("preview.json", of::<Preview>()),
         ("turn.json", of::<TurnMessage>()),
         ("outcome.json", of::<Outcome>()),
         ("node-state.json", of::<NodeState>()),

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use schemars::JsonSchema;
@@ -16,6 +17,8 @@ use crate::release::{Bundle, FileMeta, Release};
 
 /// Lines of unchanged text around a change.
 const CONTEXT: usize = 3;
+/// Two long texts that have nothing in common would take minutes; after this the difference is only less short.
+const LONGEST: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileDiff {
@@ -197,7 +200,7 @@ fn texts(path: &NodePath, kind: ChangeKind, old: &[u8], new: &[u8]) -> FileDiff 
     let (Ok(old), Ok(new)) = (std::str::from_utf8(old), std::str::from_utf8(new)) else {
         return noted(path, kind, "binary".to_owned());
     };
-    let diff = TextDiff::from_lines(old, new);
+    let diff = TextDiff::configure().timeout(LONGEST).diff_lines(old, new);
     let (mut added, mut removed) = (0, 0);
     for change in diff.iter_all_changes() {
         match change.tag() {
@@ -217,20 +220,41 @@ fn texts(path: &NodePath, kind: ChangeKind, old: &[u8], new: &[u8]) -> FileDiff 
     }
 }
 
-/// All differences as text; what several nodes have in common is shown once.
-pub fn text(nodes: &BTreeMap<NodeName, Vec<FileDiff>>, colour: bool) -> String {
-    let mut groups: Vec<(Vec<&NodeName>, &FileDiff)> = Vec::new();
+/// A difference with all nodes that it is made on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Shared {
+    pub nodes: Vec<NodeName>,
+    #[serde(flatten)]
+    pub file: FileDiff,
+}
+
+/// What several nodes have in common once.
+pub fn shared(nodes: &BTreeMap<NodeName, Vec<FileDiff>>) -> Vec<Shared> {
+    let mut groups: Vec<Shared> = Vec::new();
+    let mut of_path: BTreeMap<&NodePath, Vec<usize>> = BTreeMap::new();
     for (node, files) in nodes {
         for file in files {
-            match groups.iter_mut().find(|(_, other)| *other == file) {
-                Some((names, _)) => names.push(node),
-                None => groups.push((vec![node], file)),
+            let known = of_path.entry(&file.path).or_default();
+            match known.iter().find(|index| groups[**index].file == *file) {
+                Some(index) => groups[*index].nodes.push(node.clone()),
+                None => {
+                    known.push(groups.len());
+                    groups.push(Shared {
+                        nodes: vec![node.clone()],
+                        file: file.clone(),
+                    });
+                }
             }
         }
     }
+    groups
+}
+
+/// All differences as text; what several nodes have in common is shown once.
+pub fn text(nodes: &BTreeMap<NodeName, Vec<FileDiff>>, colour: bool) -> String {
     let mut text = String::new();
-    for (names, file) in groups {
-        let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+    for Shared { nodes, file } in shared(nodes) {
+        let names: Vec<&str> = nodes.iter().map(NodeName::as_str).collect();
         let title = format!("{} on {}", file.path, names.join(", "));
         _ = writeln!(text, "{}", paint(&title, "1", colour));
         if let Some(note) = &file.note {

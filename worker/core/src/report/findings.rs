@@ -7,6 +7,7 @@ use std::ops::Range;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
+use super::visible::{clean, is_hidden};
 use crate::finding::{Excerpt, Finding, Findings, Location, Severity};
 use crate::snapshot::Snapshot;
 
@@ -27,14 +28,9 @@ pub fn text(findings: &Findings, snapshot: &Snapshot, style: Style) -> String {
     if findings.is_empty() {
         return String::new();
     }
-    let renderer = match style {
-        Style::Plain => Renderer::plain(),
-        Style::Colour => Renderer::styled(),
-    }
-    .decor_style(DecorStyle::Ascii);
     let mut text = String::new();
     for finding in findings.iter().take(MOST_SHOWN) {
-        text.push_str(&renderer.render(&groups(finding, snapshot)));
+        text.push_str(&one(finding, snapshot, style));
         text.push_str("\n\n");
     }
     if findings.len() > MOST_SHOWN {
@@ -46,6 +42,16 @@ pub fn text(findings: &Findings, snapshot: &Snapshot, style: Style) -> String {
     text.push_str(&summary(findings));
     text.push('\n');
     text
+}
+
+/// One finding, without a line break at its end.
+pub fn one(finding: &Finding, snapshot: &Snapshot, style: Style) -> String {
+    let renderer = match style {
+        Style::Plain => Renderer::plain(),
+        Style::Colour => Renderer::styled(),
+    };
+    let renderer = renderer.decor_style(DecorStyle::Ascii);
+    renderer.render(&groups(finding, snapshot))
 }
 
 /// "2 errors, 1 warning".
@@ -209,24 +215,6 @@ fn visible(c: char) -> char {
         c if is_hidden(c) => char::REPLACEMENT_CHARACTER,
         c => c,
     }
-}
-
-/// Text with every control or direction-changing character written out.
-fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if is_hidden(c) {
-                c.escape_unicode().to_string()
-            } else {
-                c.to_string()
-            }
-        })
-        .collect()
-}
-
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub mod findings;
 pub mod plan;
 pub mod roll;
 pub mod step;
+pub(crate) mod visible;
 
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,147 @@
+//! The one comment that a request gets for a cluster: first line the verdict, then what was found, the roll in
+//! words and the differences. What does not fit into the forge's limit is left out from the end, whole files
+//! first; the verdict, the bundle and what one may type survive.
+
+use std::fmt::Write as _;
+
+use super::limits::Limits;
+use super::markdown::{code, codes, link};
+use super::parts::{self, Part};
+use super::verdict::counted;
+use super::{Preview, Verdict};
+use crate::ids::ClusterName;
+
+/// Room kept in each part for saying what was left out.
+const NOTE: usize = 120;
+const MOST_FILES: usize = 20;
+
+/// By this line, and by its author, the comment is found again.
+pub fn marker(cluster: &ClusterName) -> String {
+    format!("<!-- windlass:{cluster} -->")
+}
+
+pub fn comment(preview: &Preview, limits: &Limits) -> String {
+    let head = Head {
+        first: format!(
+            "**Windlass on {}: {}**",
+            preview.cluster,
+            preview.headline()
+        ),
+        rest: about(preview),
+    };
+    compose(preview, &head, parts::all(preview, limits), limits)
+}
+
+pub(super) struct Head {
+    pub(super) first: String,
+    pub(super) rest: String,
+}
+
+pub(super) fn compose(preview: &Preview, head: &Head, parts: Vec<Part>, limits: &Limits) -> String {
+    let marker = marker(&preview.cluster);
+    let top = format!("{}\n{marker}\n\n{}", head.first, head.rest);
+    let foot = foot(preview);
+    let rest = limits.minus(&top).and_then(|rest| rest.minus(&foot));
+    let Some(mut rest) = rest else {
+        return shortest(&head.first, &marker, limits);
+    };
+    let mut text = top;
+    for part in parts {
+        let shown = fitting(&part, rest);
+        if let Some(left) = rest.minus(&shown) {
+            rest = left;
+            text.push_str(&shown);
+        }
+    }
+    text.push_str(&foot);
+    text
+}
+
+/// As many items as fit, from the first on; the rest are counted.
+fn fitting(part: &Part, limits: Limits) -> String {
+    let mut text = part.title.to_owned();
+    for (index, item) in part.items.iter().enumerate() {
+        let left = part.items.len() - index;
+        let room = limits.minus(&text).and_then(|rest| rest.minus(item));
+        let is_enough = |rest: Limits| left == 1 || rest.bytes.min(rest.characters) >= NOTE;
+        if !room.is_some_and(is_enough) {
+            _ = write!(
+                text,
+                "\n{} more left out here.\n\n",
+                counted(left, part.what)
+            );
+            return text;
+        }
+        text.push_str(item);
+    }
+    text
+}
+
+/// For a limit that holds nothing else.
+fn shortest(first: &str, marker: &str, limits: &Limits) -> String {
+    let both = format!("{first}\n{marker}\n");
+    if limits.minus(&both).is_some() {
+        return both;
+    }
+    // Every character of our own first line is one byte; what is cut off is not Markdown any more.
+    let most = limits.bytes.min(limits.characters);
+    first.chars().filter(char::is_ascii).take(most).collect()
+}
+
+fn about(preview: &Preview) -> String {
+    let request = &preview.request;
+    let short = |commit: &str| code(commit.get(..12).unwrap_or(commit));
+    let mut text = format!(
+        "{} merged into {} at {}.",
+        short(&request.head),
+        code(&request.branch),
+        short(&request.base)
+    );
+    let why = match &preview.verdict {
+        Verdict::Conflicted { files } => Some(codes(files.iter().map(String::as_str), MOST_FILES)),
+        Verdict::NotRun { why } | Verdict::Withheld { why } | Verdict::Failed { why } => {
+            Some(code(why))
+        }
+        _ => None,
+    };
+    if let Some(why) = why {
+        _ = write!(text, "\n\n{why}");
+    }
+    let skipped = preview.roll.as_ref().map_or(0, |roll| roll.skipped.len());
+    if skipped > 0 {
+        _ = write!(text, " {} left out.", counted(skipped, "node"));
+    }
+    if !preview.findings.is_empty() {
+        _ = write!(text, " {}.", preview.count());
+    }
+    text.push_str("\n\n");
+    text
+}
+
+fn foot(preview: &Preview) -> String {
+    let mut text = "\n---\n\n".to_owned();
+    let page = preview.page.as_deref();
+    if let Some(link) = page.and_then(|page| link("The full preview", page)) {
+        _ = writeln!(text, "{link}.");
+    }
+    if let Some(bundle) = &preview.bundle {
+        _ = writeln!(
+            text,
+            "Bundle `{bundle}`: merging rolls this one, or says why not."
+        );
+    }
+    let mut explained: Vec<&str> = Vec::new();
+    for shown in &preview.findings {
+        let code = shown.finding.code.as_str();
+        if !explained.contains(&code) && explained.len() < 3 {
+            explained.push(code);
+        }
+    }
+    let example = explained.first().unwrap_or(&"CODE");
+    _ = writeln!(
+        text,
+        "Type `windlass preview` to look again, `windlass hold` or `windlass release` to keep a merge from rolling \
+         or let it, `windlass retry` after a roll went back, `windlass explain {example}` to be told more."
+    );
+    text
+}

@@ -1,0 +1,65 @@
+//! The commit status: one line per cluster.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Preview, Verdict, after};
+use crate::ids::ClusterName;
+use crate::outcome::Outcome;
+
+/// GitHub takes no more; the others take more.
+const LONGEST: usize = 140;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    Pending,
+    Success,
+    /// The request is not good.
+    Failure,
+    /// Windlass could not tell, or a person must act.
+    Error,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Status {
+    pub state: State,
+    /// One line, at most 140 characters.
+    pub description: String,
+    /// "windlass/CLUSTER".
+    pub context: String,
+}
+
+impl Status {
+    fn new(cluster: &ClusterName, state: State, description: &str) -> Self {
+        let mut text: String = description.chars().take(LONGEST).collect();
+        if description.chars().count() > LONGEST {
+            text = text.chars().take(LONGEST - 1).collect();
+            text.push('…');
+        }
+        Self {
+            state,
+            description: text,
+            context: format!("windlass/{cluster}"),
+        }
+    }
+}
+
+pub fn status(preview: &Preview) -> Status {
+    let state = match &preview.verdict {
+        Verdict::Checking | Verdict::Withheld { .. } => State::Pending,
+        Verdict::NoChange | Verdict::WouldChange { .. } => State::Success,
+        Verdict::Refused | Verdict::Conflicted { .. } => State::Failure,
+        Verdict::NotRun { .. } | Verdict::Failed { .. } => State::Error,
+    };
+    Status::new(&preview.cluster, state, &preview.headline())
+}
+
+pub fn status_after(preview: &Preview, outcome: &Outcome) -> Status {
+    let state = match outcome {
+        Outcome::Unchanged { .. } | Outcome::RolledOut { .. } => State::Success,
+        Outcome::RolledBack { .. } | Outcome::Refused { .. } => State::Failure,
+        Outcome::Stuck { .. } => State::Error,
+    };
+    Status::new(&preview.cluster, state, &after::headline(outcome))
+}

@@ -1,0 +1,149 @@
+//! The texts themselves, as snapshots.
+
+use super::*;
+use crate::outcome::{Failure, Outcome, StuckNode};
+use crate::preview::{Flavour, Limits, State, after, comment, status, status_after};
+
+const OLD: &str = "global\n  maxconn 1000\n\nfrontend web\n  bind :80\n";
+const NEW: &str = "global\n  maxconn 2000\n\nfrontend web\n  bind :80\n";
+
+fn limits() -> Limits {
+    Limits::of(Flavour::GitHub)
+}
+
+#[test]
+fn a_change_is_told_with_roll_and_differences() {
+    let (preview, _) = changing(OLD, NEW);
+    insta::assert_snapshot!(comment(&preview, &limits()));
+}
+
+#[test]
+fn long_differences_are_folded() {
+    let (preview, _) = changing(&lines(2, "old"), &lines(40, "new"));
+    insta::assert_snapshot!(comment(&preview, &Limits::of(Flavour::GitLab)));
+}
+
+#[test]
+fn a_refusal_is_told_with_what_was_found() {
+    insta::assert_snapshot!(comment(&refused(), &Limits::of(Flavour::Gitea)));
+}
+
+#[test]
+fn other_verdicts_are_short() {
+    let why = || "no `bwrap` here".to_owned();
+    let verdicts = [
+        Verdict::Checking,
+        Verdict::NoChange,
+        Verdict::Conflicted {
+            files: vec!["sites/blog.yaml".to_owned(), "sites/`x`.yaml".to_owned()],
+        },
+        Verdict::NotRun { why: why() },
+        Verdict::Withheld { why: why() },
+        Verdict::Failed { why: why() },
+    ];
+    let tell = |verdict| {
+        let preview = Preview::new(cluster(), request(), verdict);
+        let status = status(&preview);
+        let text = comment(&preview, &limits());
+        format!("{status:?}\n{text}\n")
+    };
+    insta::assert_snapshot!(verdicts.map(tell).concat());
+}
+
+#[test]
+fn what_could_not_be_asked_is_said() {
+    let (preview, _) = changing(OLD, NEW);
+    insta::assert_snapshot!(comment(&against_base(preview), &limits()));
+}
+
+#[test]
+fn the_comment_tells_how_the_roll_went() {
+    let (preview, _) = changing(OLD, NEW);
+    let failure = Failure {
+        node: node("vps2"),
+        step: "gates".to_owned(),
+        what: "haproxy: https://blog.example.org/".to_owned(),
+        message: "503 Service Unavailable".to_owned(),
+        log: vec!["/close".to_owned(), "```".to_owned()],
+    };
+    let outcomes = [
+        Outcome::Unchanged { skipped: vec![] },
+        Outcome::RolledOut {
+            nodes: vec![node("vps1"), node("vps2")],
+            skipped: vec![skipped("home", "connection timed out")],
+        },
+        Outcome::RolledBack {
+            failure: failure.clone(),
+            nodes: vec![node("vps1"), node("vps2")],
+            kept: vec![],
+        },
+        Outcome::Refused {
+            findings: Findings::from_iter([Finding::error(WRONG_VALUE, "locked by @all")]),
+        },
+        Outcome::Stuck {
+            nodes: vec![StuckNode {
+                node: node("vps2"),
+                why: "no answer".to_owned(),
+                mend: "look at vps2".to_owned(),
+            }],
+            failure: Some(failure),
+        },
+    ];
+    let told = outcomes.map(|outcome| {
+        let status = status_after(&preview, &outcome);
+        format!("{status:?}\n{}\n", after(&preview, &outcome, &limits()))
+    });
+    insta::assert_snapshot!(told.concat());
+}
+
+#[test]
+fn five_megabytes_are_cut_at_whole_files_and_the_verdict_survives() {
+    let (mut preview, _) = changing(OLD, NEW);
+    let long = changing(
+        "",
+        &lines(
+            90_000,
+            "a line that is neither short nor long, and there are many",
+        ),
+    );
+    preview.diffs.extend(long.0.diffs);
+    preview.diffs.extend(changing(OLD, NEW).0.diffs);
+    for flavour in [Flavour::GitHub, Flavour::GitLab, Flavour::Gitea] {
+        let limits = Limits::of(flavour);
+        let text = comment(&preview, &limits);
+        assert!(text.len() < 3000, "{}", text.len());
+        assert!(text.starts_with("**Windlass on example: merging would change 2 of 3 nodes"));
+        assert!(text.contains("maxconn 2000") && text.contains("2 files more left out here"));
+        assert!(
+            text.contains(&preview.bundle.unwrap().to_string()) && text.contains("windlass hold")
+        );
+    }
+}
+
+#[test]
+fn a_status_is_one_short_line_with_the_true_outcome() {
+    let (preview, _) = changing(OLD, NEW);
+    let many: Vec<NodeName> = (0..9)
+        .map(|n| node(&format!("{}{n}", "long".repeat(10))))
+        .collect();
+    let outcome = Outcome::RolledOut {
+        nodes: many,
+        skipped: vec![],
+    };
+    let told = status_after(&preview, &outcome);
+    assert_eq!(
+        (told.state, told.description.chars().count()),
+        (State::Success, 140)
+    );
+    assert_eq!(told.context, "windlass/example");
+    assert_eq!(status(&preview).state, State::Success);
+    assert_eq!(status(&refused()).state, State::Failure);
+}
+
+#[test]
+fn a_preview_is_stored_and_read_again() {
+    for preview in [refused(), changing(OLD, NEW).0] {
+        let stored = serde_json::to_string(&preview).unwrap();
+        assert_eq!(serde_json::from_str::<Preview>(&stored).unwrap(), preview);
+    }
+}
