@@ -1,6 +1,7 @@
 //! The Windlass worker: all I/O of the program. See ARCHITECTURE.md for a walk through one push.
 
 pub mod acme;
+pub mod certificates;
 pub mod challenges;
 pub mod check;
 pub mod cli;

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
+use crate::certificates::CertificateView;
 use crate::queue::{Event, Queued};
 
 /// All schemas, each with the name of its file.
@@ -16,6 +17,8 @@ pub fn all() -> Vec<(&'static str, Value)> {
 /// An event's data is what its type says: a turn's is in `turn.json`.
 pub fn own() -> Vec<(&'static str, Value)> {
     vec![
+        ("certificate-state.json", of::<CertificateView>()),
+        ("certificates.json", of::<Vec<CertificateView>>()),
         ("event.json", of::<Event>()),
         ("events.json", of::<Vec<Queued>>()),
         ("queued-event.json", of::<Queued>()),

@@ -31,6 +31,10 @@ impl Leaf {
     pub fn read(pem: &str) -> Result<Self, String> {
         let der = CertificateDer::from_pem_slice(pem.as_bytes())
             .map_err(|error| format!("there is no certificate in it: {error}"))?;
+        Self::of(der)
+    }
+
+    pub fn of(der: CertificateDer<'static>) -> Result<Self, String> {
         let (_, leaf) = X509Certificate::from_der(&der)
             .map_err(|error| format!("the certificate is broken: {error}"))?;
         let time = |time: x509_parser::time::ASN1Time| {

@@ -4,12 +4,13 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
-use windlass_core::acme::order::{Begun, Misfit};
-use windlass_core::acme::{Entry, Failed, Failure, Known, Order, Step, Wanted, Window};
+use windlass_core::acme::order::Begun;
+use windlass_core::acme::{Entry, Known, Order, Step, Wanted, Window};
 use windlass_core::ids::ClusterName;
 use windlass_core::materials::SecretText;
 use windlass_core::model::names::Label;
 
+use super::past::{collect, entries, folded, is_limit, learn};
 use crate::store::{Store, StoreError};
 
 /// How many orders of each certificate are kept.
@@ -22,6 +23,16 @@ pub struct Suggestion {
     /// `None`: the authority has no suggestions, or could not be asked.
     pub window: Option<Window>,
     pub again: Timestamp,
+}
+
+/// What a person said of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    No = 0,
+    /// Renew it.
+    Yes = 1,
+    /// Renew it, and do not wait because of what failed before. Limits of authorities hold all the same.
+    AtOnce = 2,
 }
 
 /// An order that is not over.
@@ -39,7 +50,7 @@ pub struct Ledger {
     cluster: ClusterName,
 }
 
-/// An order's entries with their times, as they lie in the database.
+/// An order as it lies in the database: its id, its key, its entries.
 type Stored = (i64, Option<String>, Vec<(i64, String)>);
 
 impl Ledger {
@@ -238,24 +249,26 @@ impl Ledger {
                     others.push(entries(db, id)?);
                 }
                 let asked = "SELECT asked FROM acme_certificate WHERE cluster = ?1 AND certificate = ?2";
-                let asked: Option<bool> = db.query_row(asked, [&cluster, &certificate], |row| row.get(0)).optional()?;
-                Ok::<_, rusqlite::Error>((own, others, asked.unwrap_or(false)))
+                let asked: Option<i64> = db.query_row(asked, [&cluster, &certificate], |row| row.get(0)).optional()?;
+                Ok::<_, rusqlite::Error>((own, others, asked.unwrap_or(0)))
             })
             .await?;
         let mut known = Known {
-            asked,
+            asked: asked != Asked::No as i64,
             ..Known::default()
         };
         for order in &own {
             learn(&mut known, order, wanted);
         }
+        if asked == Asked::AtOnce as i64 {
+            known.failures.retain(is_limit);
+        }
         for order in &others {
             let mut other = Known::default();
             collect(&mut other, order);
-            let limits = other.failures.into_iter();
-            known.limits.extend(
-                limits.filter(|failed| matches!(failed.failure, Failure::RateLimited { .. })),
-            );
+            known
+                .limits
+                .extend(other.failures.into_iter().filter(is_limit));
         }
         Ok(known)
     }
@@ -291,8 +304,12 @@ impl Ledger {
     }
 
     /// A person wants the certificate renewed, or has got what was wanted.
-    pub async fn ask(&self, certificate: &Label, asked: bool) -> Result<(), StoreError> {
-        let row = (self.cluster.to_string(), certificate.to_string(), asked);
+    pub async fn ask(&self, certificate: &Label, asked: Asked) -> Result<(), StoreError> {
+        let row = (
+            self.cluster.to_string(),
+            certificate.to_string(),
+            asked as i64,
+        );
         let upsert =
             "INSERT INTO acme_certificate (cluster, certificate, asked) VALUES (?1, ?2, ?3)
             ON CONFLICT DO UPDATE SET asked = excluded.asked";
@@ -300,67 +317,14 @@ impl Ledger {
             .call(move |db| db.execute(upsert, row).map(drop))
             .await
     }
-}
 
-fn entries(db: &rusqlite::Connection, order: i64) -> rusqlite::Result<Vec<(i64, String)>> {
-    db.prepare_cached("SELECT at, entry FROM acme_entry WHERE order_id = ?1 ORDER BY id")?
-        .query_map([order], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
-}
-
-fn read(entries: &[(i64, String)]) -> impl Iterator<Item = (Timestamp, Entry)> {
-    entries.iter().filter_map(|(at, entry)| {
-        let at = Timestamp::from_millisecond(*at).ok()?;
-        Some((at, serde_json::from_str(entry).ok()?))
-    })
-}
-
-fn folded(entries: &[(i64, String)]) -> Option<Result<Order, Misfit>> {
-    let all: Vec<Entry> = read(entries).map(|(_, entry)| entry).collect();
-    (all.len() == entries.len()).then(|| Order::fold(&all))
-}
-
-/// Takes one order in, oldest first. What failed under other terms says nothing of these, but limits stay limits.
-fn learn(known: &mut Known, entries: &[(i64, String)], wanted: &Wanted) {
-    let Some((_, Entry::Begun(begun))) = read(entries).next() else {
-        return;
-    };
-    let same = begun.terms == wanted.terms();
-    let mut own = Known::default();
-    collect(&mut own, entries);
-    for (_, entry) in read(entries) {
-        match entry {
-            Entry::Rehearsed if same => {
-                known.rehearsed.push(begun.directory.clone());
-                known.failures.clear();
-            }
-            Entry::Stored { issued } => {
-                known.issued = Some(issued);
-                known.failures.clear();
-            }
-            _ => {}
-        }
-    }
-    let counts = |failed: &Failed| same || matches!(failed.failure, Failure::RateLimited { .. });
-    known
-        .failures
-        .extend(own.failures.into_iter().filter(counts));
-}
-
-/// The failures of one order since it last succeeded.
-fn collect(known: &mut Known, entries: &[(i64, String)]) {
-    let mut directory = String::new();
-    for (at, entry) in read(entries) {
-        match entry {
-            Entry::Begun(begun) => directory = begun.directory,
-            Entry::Failed { failure, why } => known.failures.push(Failed {
-                at,
-                directory: directory.clone(),
-                failure,
-                why,
-            }),
-            Entry::Stored { .. } | Entry::Rehearsed => known.failures.clear(),
-            _ => {}
-        }
+    /// The one try that was not to wait is being made.
+    pub(super) async fn try_now(&self, certificate: &Label) -> Result<(), StoreError> {
+        let key = (self.cluster.to_string(), certificate.to_string());
+        let update = "UPDATE acme_certificate SET asked = 1
+            WHERE cluster = ?1 AND certificate = ?2 AND asked = 2";
+        self.store
+            .call(move |db| db.execute(update, key).map(drop))
+            .await
     }
 }

@@ -4,18 +4,21 @@
 //! known to be broken, a key that is lost, or seen.
 
 mod account;
+mod by_hand;
 mod key;
 mod leaf;
 mod ledger;
 mod orderer;
+mod past;
 mod paths;
 mod shelf;
 mod steps;
 mod transport;
 mod trouble;
 
+pub use by_hand::{Reason, revoke, roll_account_key};
 pub use leaf::Leaf;
-pub use ledger::{Ledger, OpenOrder, Suggestion};
+pub use ledger::{Asked, Ledger, OpenOrder, Suggestion};
 pub use orderer::{Access, Announce, Orderer, Ran, Unannounced};
 pub use paths::Paths;
 pub use shelf::Shelf;

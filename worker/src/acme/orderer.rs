@@ -1,6 +1,8 @@
 //! Carries orders out, one step after the other, until one is over or stumbles.
 
+use std::fs::File;
 use std::future::Future;
+use std::time::Duration;
 
 use windlass_core::acme::due::{Due, directory};
 use windlass_core::acme::order::Begun;
@@ -12,12 +14,14 @@ pub use super::account::Access;
 use super::account::{self, Session};
 use super::key;
 use super::leaf::{self, Leaf};
-use super::ledger::{Ledger, OpenOrder, Suggestion};
+use super::ledger::{Asked, Ledger, OpenOrder, Suggestion};
 use super::paths::Paths;
 use super::shelf::Shelf;
 use super::trouble::Trouble;
 use crate::challenges::Challenges;
 use crate::store::StoreError;
+
+const SHORTLY: Duration = Duration::from_millis(200);
 
 /// Tells whoever rolls that there are new certificates. The same id twice is told once.
 pub trait Announce: Send + Sync {
@@ -62,6 +66,8 @@ impl<A: Announce> Orderer<A> {
         due: &Due,
         access: &Access,
     ) -> Result<Option<Ran>, StoreError> {
+        let _ours = self.claim().await;
+        self.ledger.try_now(&wanted.name).await?;
         let at = directory(wanted, due.authority, due.rehearsal);
         let fitting = |open: &OpenOrder| {
             let begun = &open.order.begun;
@@ -94,6 +100,21 @@ impl<A: Announce> Orderer<A> {
         }
     }
 
+    /// A person beside the worker may be about to replace a key: that takes seconds. A disk that takes no lock does not
+    /// keep an order from going on as far as it can.
+    async fn claim(&self) -> Option<File> {
+        loop {
+            match self.shelf.claim() {
+                Ok(Some(ours)) => return Some(ours),
+                Ok(None) => tokio::time::sleep(SHORTLY).await,
+                Err(why) => {
+                    tracing::warn!(why, "orders cannot be held against commands");
+                    return None;
+                }
+            }
+        }
+    }
+
     /// Tells of all certificates that are stored and not announced, at once: they are rolled together.
     pub async fn announce(&self) -> Result<(), Unannounced> {
         let mut orders = self.ledger.unannounced().await?;
@@ -108,7 +129,7 @@ impl<A: Announce> Orderer<A> {
             .map_err(Unannounced::Queue)?;
         for open in &mut orders {
             self.ledger
-                .ask(&open.order.begun.certificate, false)
+                .ask(&open.order.begun.certificate, Asked::No)
                 .await?;
             self.ledger.append(open, &Entry::Announced, None).await?;
         }
@@ -292,44 +313,6 @@ impl<A: Announce> Orderer<A> {
             .await
             .ok()?;
         session.suggestion(leaf).await
-    }
-
-    /// Has the authority declare the certificate void.
-    pub async fn revoke(
-        &self,
-        authority: &Authority,
-        directory: &str,
-        leaf: &Leaf,
-        access: &Access,
-    ) -> Result<(), String> {
-        let session = account::open(&self.ledger, authority, directory, access).await;
-        let revoked = match session {
-            Ok(session) => session.revoke(leaf).await,
-            Err(trouble) => Err(trouble),
-        };
-        revoked.map_err(in_words)
-    }
-
-    /// Replaces the key of the account with an authority.
-    pub async fn roll_account_key(
-        &self,
-        authority: &Authority,
-        directory: &str,
-        access: &Access,
-    ) -> Result<(), String> {
-        let rolled = match account::open(&self.ledger, authority, directory, access).await {
-            Ok(mut session) => account::roll_over(&self.ledger, directory, &mut session).await,
-            Err(trouble) => Err(trouble),
-        };
-        rolled.map_err(in_words)
-    }
-}
-
-fn in_words(trouble: Trouble) -> String {
-    match trouble {
-        Trouble::Failed { why, .. } => why,
-        Trouble::NoAccount => "the authority knows our account no more".to_owned(),
-        Trouble::Store(error) => error.to_string(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use instant_acme::{
     AuthorizationStatus, CertificateIdentifier, ChallengeStatus, ChallengeType, Error, Identifier,
-    NewOrder, OrderStatus, RetryPolicy, RevocationRequest,
+    NewOrder, OrderStatus, RetryPolicy, RevocationReason, RevocationRequest,
 };
 use jiff::{SignedDuration, Timestamp};
 use windlass_core::acme::order::Begun;
@@ -226,10 +226,14 @@ impl Session {
         })
     }
 
-    pub(super) async fn revoke(&self, leaf: &Leaf) -> Result<(), Trouble> {
+    pub(super) async fn revoke(
+        &self,
+        leaf: &Leaf,
+        reason: RevocationReason,
+    ) -> Result<(), Trouble> {
         let request = RevocationRequest {
             certificate: &leaf.der,
-            reason: None,
+            reason: Some(reason),
         };
         let revoked = self.account.revoke(&request).await;
         match revoked {

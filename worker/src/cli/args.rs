@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::cert::CertCommand;
 use crate::materials::Directories;
 
 const EXIT_CODES: &str = "Exit codes:
@@ -209,6 +210,9 @@ pub enum Command {
     /// Renders the snapshot that comes in as an archive, within the limits of this process, and keeps nothing.
     #[command(name = crate::flow::trial::COMMAND, hide = true)]
     RenderTrial,
+    /// Looks after the certificates that the worker of this machine keeps; see docs/certificates.md.
+    #[command(subcommand)]
+    Cert(CertCommand),
     /// Looks into the worker's queue: what waits, what is worked on, what was given up; see docs/queue.md.
     #[command(subcommand)]
     Event(EventCommand),

@@ -1,6 +1,7 @@
 //! The command line: one file per command, one module that prints.
 
 pub mod args;
+pub mod cert;
 mod doctor;
 mod event;
 mod explain;
@@ -89,6 +90,7 @@ fn run(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
             trial::render(std::io::stdin().lock(), &access.directories())?;
             Ok(Exit::Done)
         }
+        Command::Cert(command) => cert::run(output, command),
         Command::Event(command) => event::run(output, command),
         Command::Retry { cluster, config } => service::retry(output, &config.config, cluster),
         Command::AcceptRewind {

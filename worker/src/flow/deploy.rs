@@ -123,7 +123,8 @@ impl<F: Fleet> Deploy<F> {
             Ok(commit) => commit,
             Err(error) => return self.unreadable(of_git(error)?).await,
         };
-        if kind == EventKind::Moved && self.is_settled(&commit).await? {
+        let settled = self.is_settled(&commit).await?;
+        if kind == EventKind::Moved && settled {
             return Ok(Flowed::Nothing);
         }
         if let Err(error) = self.source.verify(&commit).await {

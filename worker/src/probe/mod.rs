@@ -3,17 +3,20 @@
 
 mod dns;
 mod http;
+mod served;
 mod tcp;
 mod tls;
 mod trust;
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use windlass_core::gate::{Gate, Probe, ProbeResult};
 
 use crate::ports::Prober;
+pub use served::Seen;
 use trust::Trust;
 
 /// One try takes at most this long; the roll tries again until the gate's deadline.
@@ -37,6 +40,11 @@ impl NetProber {
             trust: Trust::new(extra_ca)?,
             timeout: TRY,
         })
+    }
+
+    /// The certificate that is served at this address for a host, good or not.
+    pub async fn served(&self, connect: SocketAddr, host: &str) -> Result<Seen, String> {
+        served::look(connect, host, &self.trust, self.timeout).await
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{CertificateError, ClientConfig, RootCertStore};
@@ -12,6 +13,8 @@ use rustls::{CertificateError, ClientConfig, RootCertStore};
 #[derive(Debug, Clone)]
 pub(super) struct Trust {
     pub(super) verified: Arc<ClientConfig>,
+    /// `None`: there is no root to trust at all.
+    pub(super) judge: Option<Arc<WebPkiServerVerifier>>,
 }
 
 impl Trust {
@@ -31,6 +34,11 @@ impl Trust {
             }
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let judge = WebPkiServerVerifier::builder_with_provider(
+            Arc::new(roots.clone()),
+            Arc::clone(&provider),
+        );
+        let judge = judge.build().ok();
         let verified = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .context("no TLS version is usable")?
@@ -38,6 +46,7 @@ impl Trust {
             .with_no_client_auth();
         Ok(Self {
             verified: Arc::new(verified),
+            judge,
         })
     }
 }

@@ -53,13 +53,27 @@ fn open_once(path: &Path) -> Result<Connection, StoreError> {
     if sound != "ok" {
         return Err(StoreError::Sqlite(damage(sound)));
     }
+    migrate(path, &mut connection)?;
+    Ok(connection)
+}
+
+/// One process at a time: a command that is given while the worker starts must not make the same tables.
+fn migrate(path: &Path, connection: &mut Connection) -> Result<(), StoreError> {
+    let lock = sibling(path, ".lock");
+    let held = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&lock)
+        .and_then(|held| held.lock().map(|()| held));
+    let _held = held.map_err(|error| StoreError::file(&lock, &error))?;
     MIGRATIONS
-        .to_latest(&mut connection)
+        .to_latest(connection)
         .map_err(|error| match error {
             rusqlite_migration::Error::RusqliteError { err, .. } => StoreError::Sqlite(err),
             other => StoreError::Schema(other.to_string()),
-        })?;
-    Ok(connection)
+        })
 }
 
 fn damage(why: String) -> rusqlite::Error {
@@ -103,6 +117,21 @@ mod tests {
     #[test]
     fn the_schema_is_valid() {
         MIGRATIONS.validate().unwrap();
+    }
+
+    #[test]
+    fn many_open_a_new_one_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("windlass.db");
+        let opening: Vec<_> = (0..8)
+            .map(|_| {
+                let path = path.clone();
+                std::thread::spawn(move || open(&path).map(drop))
+            })
+            .collect();
+        for opened in opening {
+            opened.join().unwrap().unwrap();
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 pub mod ask;
 mod consumer;
+pub mod desk;
 pub mod events;
 mod handler;
 pub mod health;

@@ -5,18 +5,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use windlass_core::acme::due::directory;
 use windlass_core::acme::{Due, Failure, Issued, Known, Wanted, due, wanted};
-use windlass_core::ids::{ClusterName, Digest};
+use windlass_core::ids::ClusterName;
 use windlass_core::materials::{Materials, SecretText};
 use windlass_core::model;
 use windlass_core::snapshot::Snapshot;
 
 use crate::acme::{Access, Announce, Leaf, Orderer, Ran, Suggestion};
+use crate::certificates::{issued, rolled as rolled_commit};
 use crate::git::source::Source;
 use crate::materials::{self, Directories};
 use crate::queue::{Event, EventKind, EventQueue};
@@ -84,7 +84,7 @@ impl<A: Announce> Renewer<A> {
     /// Carries out what is due; when to look again.
     async fn round(&self, rolled: Option<Timestamp>) -> anyhow::Result<Timestamp> {
         let mut next = Timestamp::now() + LONGEST;
-        let Some(snapshot) = self.snapshot().await? else {
+        let Some(snapshot) = rolled_commit(&self.store, &self.source, &self.cluster).await? else {
             return Ok(next);
         };
         let reading = Arc::clone(&snapshot);
@@ -107,24 +107,6 @@ impl<A: Announce> Renewer<A> {
         }
         self.orderer.announce().await?;
         Ok(next)
-    }
-
-    /// The commit whose certificates are wanted: the one that the nodes hold; with a database that is new, the one
-    /// that was looked at.
-    async fn snapshot(&self) -> anyhow::Result<Option<Arc<Snapshot>>> {
-        let record = self.store.cluster(&self.cluster).await?;
-        let commit = match (record.rolled, record.seen) {
-            (Some(rolled), _) => rolled,
-            (None, Some(seen)) => {
-                self.source.verify(&seen).await?;
-                seen
-            }
-            (None, None) => return Ok(None),
-        };
-        let snapshot = self.source.snapshot(&commit).await;
-        let snapshot =
-            snapshot.context("the commit whose certificates are wanted cannot be read")?;
-        Ok(Some(Arc::new(snapshot)))
     }
 
     async fn look_after(
@@ -239,24 +221,6 @@ impl<A: Announce> Renewer<A> {
                 tracing::warn!(%cluster, %certificate, ?failure, why, "a certificate could not be ordered; it is tried again");
             }
         }
-    }
-}
-
-/// The certificate that lies there. One that was put there by hand is taken for what it is.
-fn issued(wanted: &Wanted, leaf: &Leaf, stored: Option<Issued>) -> Issued {
-    if let Some(stored) = stored.filter(|stored| stored.serial == leaf.serial) {
-        return stored;
-    }
-    let fits = leaf.is_for(&wanted.names) && leaf.key == Some(wanted.key);
-    Issued {
-        serial: leaf.serial.clone(),
-        lifetime: leaf.lifetime,
-        terms: if fits {
-            wanted.terms()
-        } else {
-            Digest::of(leaf.serial.as_bytes())
-        },
-        directory: String::new(),
     }
 }
 

@@ -183,7 +183,7 @@ async fn what_the_rolled_commit_wants_is_ordered_and_announced_once() {
     renewer
         .orderer
         .ledger
-        .ask(&"blog".parse().unwrap(), true)
+        .ask(&"blog".parse().unwrap(), crate::acme::Asked::Yes)
         .await
         .unwrap();
     cluster.renewer().round(None).await.unwrap();

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::ask::DATABASE;
 use super::consumer::consume;
+use super::desk;
 use super::handler::Deployer;
 use super::queues;
 use super::renewer::{Renewer, Waking};
@@ -32,15 +33,11 @@ use crate::flow::fleet::SshFleet;
 use crate::flow::newer::Newer;
 use crate::flow::trial::Trial;
 use crate::flow::turn::{Handover, UnderWay};
-use crate::git::mirror::Mirror;
-use crate::git::remote::{Access, Remote};
-use crate::git::source::Source;
 use crate::inbound::challenge;
 use crate::inbound::hook::Hook;
 use crate::inbound::server;
 use crate::inbound::signature::Secrets;
 use crate::live::Live;
-use crate::materials::Directories;
 use crate::probe::NetProber;
 use crate::queue::AnyQueue;
 use crate::store::Store;
@@ -225,35 +222,11 @@ fn deployer(
     prober: &Arc<NetProber>,
     stop: &CancellationToken,
 ) -> Deployer<SshFleet> {
-    let repository = &cluster.repository;
-    let access = match (&repository.token_file, &repository.key_file) {
-        (Some(file), _) => Access::Token {
-            user: repository.user.clone(),
-            file: file.clone(),
-        },
-        (None, Some(file)) => Access::Key {
-            file: file.clone(),
-            host_keys: repository.host_keys.clone(),
-        },
-        (None, None) => Access::Open,
-    };
-    let remote = Remote {
-        url: repository.url.value.clone(),
-        branch: repository.branch.clone(),
-        access,
-        authorities: repository.ca_file.clone(),
-        signers: repository.signed_by.clone(),
-    };
-    let shelf = Shelf::new(&config.state, &cluster.name);
-    let dir = config.state.join(format!("{}.git", cluster.name));
+    let desk = desk::of(config, cluster, &api.store);
     let deploy = Deploy {
         cluster: cluster.name.clone(),
-        source: Source::new(Mirror::new(dir, remote, repository.path.clone())),
-        materials: Directories {
-            certificates: config.certificates.clone(),
-            secrets: config.secrets.clone(),
-            ordered: config.acme.as_ref().map(|_| shelf.folder().to_path_buf()),
-        },
+        source: desk.source,
+        materials: desk.directories,
         checker: Checker::new(Sandbox::new(Limits::default())),
         memory: Arc::default(),
         trial: Some(Trial::of_this_program()),

@@ -5,11 +5,13 @@
 pub mod due;
 pub mod failure;
 pub mod order;
+pub mod served;
 pub mod wanted;
 
 pub use due::{Due, Issued, Known, Lifetime, Why, Window, due};
 pub use failure::{Failed, Failure};
 pub use order::{Entry, Order, Proof, Step};
+pub use served::{Place, Served, Sight, Stand, places};
 pub use wanted::{Wanted, wanted};
 
 #[cfg(test)]

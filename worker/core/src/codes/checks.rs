@@ -31,4 +31,8 @@ super::codes! {
         "A secret is a text in a file of the worker's `secrets` directory that is named like the secret. It must be readable by the worker, valid UTF-8, and not empty or larger than 64 KiB.";
     CERTIFICATE_CHAIN = "WL327", "a certificate comes without its chain",
         "Browsers often know the missing issuer and other clients do not, so that the site works for some people only. The PEM file must hold the certificate first, then the certificates of its issuers.";
+    CERTIFICATE_ALERT = "WL328", "a certificate in use comes to its end",
+        "It should have been renewed by now: half of the time that was there for it has passed, or `acme.alert_days` in cluster.yaml is reached. `windlass cert show NAME` says when it is tried next and what went wrong last. For a certificate that is given as a file: get a new one and put it in place, or `windlass cert import FILE`.";
+    CERTIFICATE_BEHIND = "WL329", "a node serves another certificate than the one in use",
+        "The node was away when the certificate was rolled, or its roll has not come yet. Until then clients get the certificate before it there, which may expire. The next sweep rolls it as soon as the node can be reached; where that does not help, `windlass status` and `windlass plan` say what is in the way.";
 }

@@ -29,6 +29,10 @@ pub struct Acme {
     /// The authority's word for a kind of certificate, such as `shortlived`; absent: its usual one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<Label>,
+    /// A certificate that is in force for fewer days than this is told (WL328); absent: when half of the time in which
+    /// it should have been renewed has passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert_days: Option<u32>,
 }
 
 /// A certificate authority. Its terms of service are agreed to by writing it here.

@@ -5,7 +5,7 @@ use windlass_core::model::reach::Way;
 
 use super::pebble::Options;
 use super::world::World;
-use crate::acme::Ran;
+use crate::acme::{Ran, Reason, revoke, roll_account_key};
 
 fn failed(ran: Ran) -> (Failure, String) {
     match ran {
@@ -186,8 +186,7 @@ async fn a_certificate_is_declared_void_and_an_account_gets_a_new_key() {
         .await
         .unwrap()
         .unwrap();
-    orderer
-        .roll_account_key(&authority, directory, &access)
+    roll_account_key(&orderer.ledger, &authority, directory, &access)
         .await
         .unwrap();
     let after = orderer
@@ -200,13 +199,13 @@ async fn a_certificate_is_declared_void_and_an_account_gets_a_new_key() {
 
     let leaf = orderer.shelf.leaf(&wanted.name).unwrap().unwrap();
     assert_eq!(world.pebble.status_of(&issued.serial).await, "Valid");
-    orderer
-        .revoke(&authority, directory, &leaf, &access)
+    let void = (&leaf, Reason::Superseded);
+    revoke(&orderer.ledger, &authority, directory, &access, void)
         .await
         .unwrap();
     assert_eq!(world.pebble.status_of(&issued.serial).await, "Revoked");
-    orderer
-        .revoke(&authority, directory, &leaf, &access)
+    let void = (&leaf, Reason::Superseded);
+    revoke(&orderer.ledger, &authority, directory, &access, void)
         .await
         .unwrap();
     World::issued(world.run(&wanted).await);

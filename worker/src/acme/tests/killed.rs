@@ -51,6 +51,7 @@ async fn killed_after_every_entry() {
     assert!(leaf.is_for(&wanted.names));
     assert_eq!(world.told.0.lock().unwrap().len(), 1);
     assert_eq!(world.count("acme_order").await, 1);
+    assert_eq!(world.pebble.orders(), 1);
 }
 
 /// The database refuses the n-th entry: the step was carried out, and nobody wrote it down. A full disk looks the same.

@@ -13,6 +13,8 @@ pub(super) struct Options {
     /// Share of requests whose nonce is refused, in percent.
     pub(super) nonces_refused: u8,
     pub(super) eab: bool,
+    /// Where every name leads; empty: 127.0.0.1.
+    pub(super) address: String,
 }
 
 pub(super) const EAB_KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
@@ -39,7 +41,7 @@ pub(super) fn free_port() -> u16 {
 }
 
 impl Pebble {
-    /// Asks for challenges at `http_port`; every name leads to 127.0.0.1.
+    /// Asks for challenges at `http_port`; every name leads to one address.
     pub(super) fn start(http_port: u16, options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = own_certificate(dir.path());
@@ -58,19 +60,13 @@ impl Pebble {
             "domainBlocklist": ["blocked.example.com"],
         }});
         std::fs::write(dir.path().join("pebble.json"), config.to_string()).unwrap();
+        let address = match options.address.as_str() {
+            "" => "127.0.0.1",
+            address => address,
+        };
         let dns = Command::new("pebble-challtestsrv")
-            .args([
-                "-http01",
-                "",
-                "-https01",
-                "",
-                "-tlsalpn01",
-                "",
-                "-defaultIPv4",
-                "127.0.0.1",
-                "-defaultIPv6",
-                "",
-            ])
+            .args(["-http01", "", "-https01", "", "-tlsalpn01", ""])
+            .args(["-defaultIPv4", address, "-defaultIPv6", ""])
             .args(["-dns01", &format!("127.0.0.1:{dns_port}")])
             .args(["-management", &format!("127.0.0.1:{dns_management}")])
             .stdout(Stdio::null())
@@ -113,6 +109,12 @@ impl Pebble {
     pub(crate) fn start_again(&mut self) {
         self.acme = spawn(self.dir.path(), self.dns_port, &self.options);
         self.ready();
+    }
+
+    /// How many orders were placed with it since it started.
+    pub(crate) fn orders(&self) -> usize {
+        let log = std::fs::read_to_string(self.dir.path().join("pebble.log")).unwrap();
+        log.matches("Added order ").count()
     }
 
     pub(crate) fn directory(&self) -> String {

@@ -1,5 +1,6 @@
 mod due;
 mod order;
+mod served;
 mod wanted;
 
 use std::sync::Arc;

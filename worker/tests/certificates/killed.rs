@@ -1,0 +1,23 @@
+//! SIGKILL for the worker in the middle of an order. Whoever starts next goes on with it: the authority sees one
+//! order, and the certificate is there.
+
+use super::place::Place;
+
+#[test]
+#[ignore = "lab: needs root"]
+fn killed_anywhere_an_order_is_resumed_and_not_repeated() {
+    // An order has ten entries; the last one is written after the certificate is in use.
+    for entries in 1..=9 {
+        let place = Place::new();
+        let mut worker = place.start();
+        place.wait("the order to come so far", || place.entries() >= entries);
+        assert!(worker.lives());
+        drop(worker);
+        let left = place.entries();
+        let _next = place.start();
+        place.next_serial("blog", None);
+        place.wait("the order to be over", || place.entries() >= 10);
+        assert_eq!(place.pebble.orders(), 1, "killed at {left} of 10 entries");
+        assert_eq!(place.entries(), 10, "killed at {left}");
+    }
+}
