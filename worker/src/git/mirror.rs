@@ -93,25 +93,40 @@ impl Mirror {
 
     fn fetch_once(&self) -> Result<String, GitError> {
         let repository = self.open()?;
-        let url = &self.remote.url;
-        let of_remote = |error: git2::Error| self.fetch_error(&error);
-        let mut remote = repository.remote_anonymous(url).map_err(of_remote)?;
         let wanted = format!("refs/heads/{}", self.remote.branch);
         let refspec = format!("+{wanted}:{FETCHED}");
-        remote
-            .fetch(&[&refspec], Some(&mut self.remote.options()), None)
-            .map_err(of_remote)?;
-        let heads = remote.list().map_err(of_remote)?;
-        let head = heads
-            .iter()
-            .find(|head| head.name() == wanted)
-            .map(git2::RemoteHead::oid)
-            .ok_or_else(|| GitError::NoBranch {
-                url: url.clone(),
-                branch: self.remote.branch.clone(),
-            })?;
+        let head = self.receive(&repository, &refspec, usize::MAX)?;
+        let head = head.ok_or_else(|| GitError::NoBranch {
+            url: self.remote.url.clone(),
+            branch: self.remote.branch.clone(),
+        })?;
         self.complete(&repository, head)?;
         Ok(head.to_string())
+    }
+
+    /// Fetches one reference, and says what it points at; `None` where the remote does not have it. More than `most`
+    /// bytes are not taken.
+    pub(super) fn receive(
+        &self,
+        repository: &Repository,
+        refspec: &str,
+        most: usize,
+    ) -> Result<Option<Oid>, GitError> {
+        let of_remote = |error: git2::Error| self.fetch_error(&error);
+        let remote = repository.remote_anonymous(&self.remote.url);
+        let mut remote = remote.map_err(of_remote)?;
+        let mut options = self.remote.options(most);
+        remote
+            .fetch(&[refspec], Some(&mut options), None)
+            .map_err(of_remote)?;
+        let wanted = refspec.trim_start_matches('+').split(':').next();
+        let heads = remote.list().map_err(of_remote)?;
+        let head = heads.iter().find(|head| Some(head.name()) == wanted);
+        Ok(head.map(git2::RemoteHead::oid))
+    }
+
+    pub(super) fn folder(&self) -> &str {
+        &self.folder
     }
 
     /// A fetch that found nothing new does not look at what it has: a damaged store would only show later.
@@ -139,7 +154,7 @@ impl Mirror {
         !Path::new(&self.remote.url).is_absolute() && !self.remote.url.starts_with("file:")
     }
 
-    fn open(&self) -> Result<Repository, GitError> {
+    pub(super) fn open(&self) -> Result<Repository, GitError> {
         match Repository::open_bare(&self.dir) {
             Ok(repository) => Ok(repository),
             Err(error) if error.code() == ErrorCode::NotFound && !self.dir.exists() => {
@@ -161,7 +176,7 @@ impl Mirror {
         })
     }
 
-    fn damaged(&self, error: &git2::Error) -> GitError {
+    pub(super) fn damaged(&self, error: &git2::Error) -> GitError {
         GitError::Damaged {
             dir: self.dir.display().to_string(),
             why: error.message().to_owned(),
@@ -169,7 +184,10 @@ impl Mirror {
     }
 }
 
-fn find<'repo>(repository: &'repo Repository, id: &str) -> Result<git2::Commit<'repo>, GitError> {
+pub(super) fn find<'repo>(
+    repository: &'repo Repository,
+    id: &str,
+) -> Result<git2::Commit<'repo>, GitError> {
     Oid::from_str(id)
         .and_then(|id| repository.find_commit(id))
         .map_err(|error| GitError::NoCommit {

@@ -4,6 +4,7 @@
 mod authority;
 pub mod checkout;
 pub mod limits;
+pub mod merge;
 pub mod mirror;
 pub mod remote;
 mod signature;
@@ -51,6 +52,8 @@ impl GitError {
     }
 }
 
+#[cfg(test)]
+mod merge_tests;
 #[cfg(test)]
 mod signature_tests;
 #[cfg(test)]

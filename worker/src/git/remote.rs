@@ -43,10 +43,13 @@ pub enum Access {
 }
 
 impl Remote {
-    pub(super) fn options(&self) -> FetchOptions<'_> {
+    /// A transfer of more than `most` bytes is broken off.
+    pub(super) fn options(&self, most: usize) -> FetchOptions<'_> {
+        let mut callbacks = self.callbacks();
+        callbacks.transfer_progress(move |progress| progress.received_bytes() <= most);
         let mut options = FetchOptions::new();
         options
-            .remote_callbacks(self.callbacks())
+            .remote_callbacks(callbacks)
             .download_tags(git2::AutotagOption::None)
             // A redirect could carry the token to another host.
             .follow_redirects(RemoteRedirect::None);

@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use windlass_core::snapshot::Snapshot;
 
 use super::GitError;
+use super::merge::Merged;
 use super::mirror::{Mirror, Step};
 
 const TRIES: usize = 3;
@@ -57,6 +58,18 @@ impl Source {
     pub async fn step(&self, from: &str, to: &str) -> Result<Step, GitError> {
         let (from, to) = (from.to_owned(), to.to_owned());
         self.run(move |mirror| mirror.step(&from, &to)).await
+    }
+
+    /// What a request's reference points at; the caller names it (`refs/pull/12/head`).
+    pub async fn fetch_reference(&self, reference: &str) -> Result<String, GitError> {
+        let reference = reference.to_owned();
+        self.run(move |mirror| mirror.fetch_reference(&reference))
+            .await
+    }
+
+    pub async fn merge(&self, base: &str, head: &str) -> Result<Merged, GitError> {
+        let (base, head) = (base.to_owned(), head.to_owned());
+        self.run(move |mirror| mirror.merge(&base, &head)).await
     }
 
     async fn run<T, F>(&self, work: F) -> Result<T, GitError>

@@ -10,13 +10,13 @@ use super::remote::{Access, Remote};
 use super::*;
 
 /// A repository on disk, and a mirror of its `main`.
-struct World {
-    dir: tempfile::TempDir,
-    mirror: Mirror,
+pub(super) struct World {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) mirror: Mirror,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let origin = dir.path().join("origin");
         fs::create_dir(&origin).unwrap();
@@ -26,11 +26,11 @@ impl World {
         world
     }
 
-    fn origin(&self) -> std::path::PathBuf {
+    pub(super) fn origin(&self) -> std::path::PathBuf {
         self.dir.path().join("origin")
     }
 
-    fn git(&self, args: &[&str]) -> String {
+    pub(super) fn git(&self, args: &[&str]) -> String {
         let output = Command::new("git")
             .args([
                 "-c",
@@ -50,13 +50,13 @@ impl World {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+    pub(super) fn write(&self, path: &str, content: impl AsRef<[u8]>) {
         let path = self.origin().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
 
-    fn commit(&self, subject: &str) -> String {
+    pub(super) fn commit(&self, subject: &str) -> String {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--allow-empty", "--message", subject]);
         self.git(&["rev-parse", "HEAD"])

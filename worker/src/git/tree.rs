@@ -17,11 +17,21 @@ pub fn snapshot_of(
     commit: &Commit<'_>,
     folder: &str,
 ) -> Result<Snapshot, git2::Error> {
-    let mut filling = Filling::new(commit.id().to_string(), subject(commit));
-    let Some(tree) = subtree(repository, commit.tree()?, folder)? else {
-        return Ok(filling.snapshot);
-    };
-    read(repository, &tree, "", 1, &mut filling)?;
+    let named = (commit.id().to_string(), subject(commit));
+    snapshot_of_tree(repository, commit.tree()?, named, folder)
+}
+
+/// The same of a tree that no commit holds, under the id and subject given.
+pub(super) fn snapshot_of_tree<'repo>(
+    repository: &'repo Repository,
+    tree: Tree<'repo>,
+    (commit, subject): (String, String),
+    folder: &str,
+) -> Result<Snapshot, git2::Error> {
+    let mut filling = Filling::new(commit, subject);
+    if let Some(tree) = subtree(repository, tree, folder)? {
+        read(repository, &tree, "", 1, &mut filling)?;
+    }
     Ok(filling.snapshot)
 }
 
