@@ -164,6 +164,22 @@ impl Release {
 }
 
 impl Bundle {
+    /// What was reviewed: everything that a review shows, so not what is in secret files. Equal for a request that
+    /// was rendered without the secrets and for what merging it rolls.
+    pub fn reviewed(&self) -> Digest {
+        let secret = Digest::of(b"secret");
+        let releases = self.releases.iter().map(|(node, release)| {
+            let mut files = release.meta.files.clone();
+            for file in files.values_mut().filter(|file| file.secret) {
+                file.digest = secret;
+            }
+            let digest = Release::digest_of(&files, &release.meta.components);
+            format!("{node} {digest}")
+        });
+        let parts: Vec<String> = releases.collect();
+        Digest::of_parts(parts.iter().map(String::as_bytes))
+    }
+
     pub fn new(commit: String, releases: BTreeMap<NodeName, Release>) -> Self {
         let parts: Vec<String> = releases
             .iter()

@@ -3,11 +3,13 @@
 
 mod capture;
 mod cgroup;
+mod program;
 mod remembered;
 mod runner;
 mod sandbox;
 mod tree;
 
+pub use program::{Program, ProgramError};
 pub use remembered::Remembered;
 pub use runner::{Cancelled, Checker, Progress};
 pub use sandbox::{Limits, Sandbox};

@@ -20,7 +20,7 @@ use super::capture::Capture;
 use super::cgroup::{Cage, Total, cages};
 use super::tree::{COMMAND, Candidate, SCRIPTS};
 
-const NOBODY: u32 = 65534;
+pub(super) const NOBODY: u32 = 65534;
 const PATH: &str =
     "/run/windlass/scripts:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What programs need of this machine's `/etc`; nothing in it is secret.
@@ -70,14 +70,29 @@ impl Default for Limits {
     }
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Sandbox {
     limits: Limits,
+    /// Bubblewrap, found in `PATH`.
+    pub(super) entry: &'static str,
+}
+
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
 }
 
 impl Sandbox {
     pub fn new(limits: Limits) -> Self {
-        Self { limits }
+        let entry = "bwrap";
+        Self { limits, entry }
+    }
+
+    /// By another program than `bwrap`.
+    #[must_use]
+    pub fn entered_by(self, entry: &'static str) -> Self {
+        Self { entry, ..self }
     }
 
     /// Whether all processes of a check meet a limit together; else why not.
@@ -87,8 +102,9 @@ impl Sandbox {
 
     /// Whether programs can be run here; else why not.
     pub async fn available(&self) -> Result<(), String> {
-        let mut command = Command::new("bwrap");
-        self.describe(&mut command, |_| true);
+        let mut command = Command::new(self.entry);
+        as_nobody(&mut command);
+        self.describe(&mut command, |_| true, &CAPABILITIES);
         command.args(["/bin/sh", "-c", "exec prlimit --nproc=1 true"]);
         command
             .stdin(Stdio::null())
@@ -136,7 +152,7 @@ impl Sandbox {
                 }
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Ended::NotFound("bwrap".to_owned())
+                Ended::NotFound(self.entry.to_owned())
             }
             Err(error) => Ended::Killed(error.to_string()),
         };
@@ -153,7 +169,7 @@ impl Sandbox {
         (ended, output)
     }
 
-    fn cage(&self) -> Option<Cage> {
+    pub(super) fn cage(&self) -> Option<Cage> {
         let total = Total {
             memory_bytes: self.limits.total_memory_bytes,
             // Bubblewrap itself takes two.
@@ -181,8 +197,10 @@ impl Sandbox {
         // One pipe for both streams: the order of a program's lines means something.
         let (reader, writer) = std::io::pipe()?;
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", HOLD, "sh", "bwrap"]);
-        self.describe(&mut command, |path| !candidate.has_below(path));
+        command.args(["-c", HOLD, "sh", self.entry]);
+        as_nobody(&mut command);
+        let is_shown = |path: &str| !candidate.has_below(path);
+        self.describe(&mut command, is_shown, &CAPABILITIES);
         command.args(["/bin/sh", "-c", &self.launcher(timeout)]);
         command
             .stdin(Stdio::piped())
@@ -197,12 +215,14 @@ impl Sandbox {
     }
 
     /// Adds bubblewrap's arguments: the sandbox without what runs in it.
-    fn describe(&self, command: &mut Command, is_shown: impl Fn(&str) -> bool) {
+    pub(super) fn describe(
+        &self,
+        command: &mut Command,
+        is_shown: impl Fn(&str) -> bool,
+        capabilities: &[&str],
+    ) {
         let disk = self.limits.disk_bytes.to_string();
         command.env_clear().env("PATH", PATH).current_dir("/");
-        if is_root() {
-            command.uid(NOBODY).gid(NOBODY);
-        }
         command.args([
             "--unshare-all",
             "--unshare-user",
@@ -231,7 +251,7 @@ impl Sandbox {
         }
         command.args(["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]);
         command.args(["--cap-drop", "ALL"]);
-        for capability in CAPABILITIES {
+        for capability in capabilities {
             command.args(["--cap-add", capability]);
         }
     }
@@ -284,6 +304,12 @@ async fn talk(
         Some(code) => Ended::Exit(code),
         None => Ended::Killed(status.to_string()),
     })
+}
+
+fn as_nobody(command: &mut Command) {
+    if is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
 }
 
 pub(super) fn is_root() -> bool {

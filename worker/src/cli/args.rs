@@ -213,6 +213,9 @@ pub enum Command {
     /// Looks after the certificates that the worker of this machine keeps; see docs/certificates.md.
     #[command(subcommand)]
     Cert(CertCommand),
+    /// Renders a stranger's snapshot inside of the sandbox, and writes what it came to.
+    #[command(name = crate::flow::preview::inside::COMMAND, hide = true)]
+    RenderRequest,
     /// Looks into the worker's queue: what waits, what is worked on, what was given up; see docs/queue.md.
     #[command(subcommand)]
     Event(EventCommand),

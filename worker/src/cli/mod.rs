@@ -19,6 +19,7 @@ mod session;
 use clap::{CommandFactory as _, Parser as _};
 use std::process::ExitCode;
 
+use crate::flow::preview::inside;
 use crate::flow::trial;
 use args::{Cli, Command};
 use output::Output;
@@ -91,6 +92,10 @@ fn run(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         Command::Cert(command) => cert::run(output, command),
+        Command::RenderRequest => {
+            inside::run(std::io::stdin().lock(), std::io::stdout().lock())?;
+            Ok(Exit::Done)
+        }
         Command::Event(command) => event::run(output, command),
         Command::Retry { cluster, config } => service::retry(output, &config.config, cluster),
         Command::AcceptRewind {

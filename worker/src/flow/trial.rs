@@ -14,6 +14,7 @@ use windlass_core::component;
 use windlass_core::finding::{Finding, Location};
 use windlass_core::snapshot::{Entry, Snapshot};
 
+use super::packed;
 use super::prepare::{self, Memory};
 use crate::materials::Directories;
 
@@ -131,8 +132,7 @@ fn with_only(snapshot: &Snapshot, name: &str) -> Snapshot {
     alone
 }
 
-/// The paths, then one member after the other in their order: an archive would refuse some paths as its members'
-/// names. Only files: a tree with anything else is refused before it is rendered.
+/// Only files: a tree with anything else is refused before it is rendered.
 fn write(snapshot: &Snapshot, pipe: impl Write) -> std::io::Result<()> {
     let entries = snapshot.entries.iter();
     let files = entries.filter_map(|(path, entry)| match entry {
@@ -140,15 +140,7 @@ fn write(snapshot: &Snapshot, pipe: impl Write) -> std::io::Result<()> {
         _ => None,
     });
     let (paths, contents): (Vec<&String>, Vec<&[u8]>) = files.unzip();
-    let mut archive = tar::Builder::new(pipe);
-    let paths = serde_json::to_vec(&paths)?;
-    for bytes in std::iter::once(paths.as_slice()).chain(contents) {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o600);
-        archive.append_data(&mut header, "file", bytes)?;
-    }
-    archive.into_inner()?.flush()
+    packed::write(pipe, &paths, contents)
 }
 
 fn read(input: impl Read) -> std::io::Result<Snapshot> {
@@ -156,18 +148,12 @@ fn read(input: impl Read) -> std::io::Result<Snapshot> {
         commit: "trial".to_owned(),
         ..Snapshot::default()
     };
-    let mut contents = Vec::new();
-    for entry in tar::Archive::new(input).entries()? {
-        let mut bytes = Vec::new();
-        entry?.read_to_end(&mut bytes)?;
-        contents.push(bytes);
-    }
-    let mut contents = contents.into_iter();
-    let paths: Vec<String> = serde_json::from_slice(&contents.next().unwrap_or_default())?;
+    let (paths, contents): (Vec<String>, _) = packed::read(input)?;
     if paths.len() != contents.len() {
         return Err(std::io::ErrorKind::UnexpectedEof.into());
     }
-    let files = contents.map(|bytes| Entry::File(Arc::from(bytes)));
+    let files = contents.into_iter();
+    let files = files.map(|bytes| Entry::File(Arc::from(bytes)));
     snapshot.entries = paths.into_iter().zip(files).collect();
     Ok(snapshot)
 }

@@ -21,4 +21,6 @@ super::codes! {
         "`hook.secret_files` names one file with the secret that the sender signs with, or two while it is being replaced, and `listen` says where the hook is served.";
     CONFIG_ACME = "WL615", "the worker cannot order certificates",
         "To order certificates the worker must be reached by the edge nodes at `listen` or at `acme.listen`, and keep its orders in its own state directory. Several workers at one broker do not share those, so each would order the same certificates again: use the embedded queue, or give certificates as files.";
+    CONFLICT = "WL641", "a request cannot be merged into its branch",
+        "The request and the watched branch both changed the named files since they parted, in a way that Git cannot put together. Nothing was rendered, because nobody knows yet what merging would give. Merge the branch into the request, or rebase the request onto it, and solve the conflict there; the preview follows by itself.";
 }

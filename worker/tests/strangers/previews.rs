@@ -1,0 +1,146 @@
+//! What a request that means well is told.
+
+use std::path::PathBuf;
+
+use tokio_util::sync::CancellationToken;
+use windlass::check::Sandbox;
+use windlass::flow::preview::{Stranger, Superseded};
+use windlass_core::preview::{Against, Flavour, Limits, Preview, Verdict, comment};
+
+use crate::world::{SECRET, World, with};
+
+const SITE: &str = "sites/www.yaml";
+
+fn paths(preview: &Preview) -> Vec<String> {
+    let files = preview.diffs.iter();
+    let mut paths: Vec<String> = files.map(|shared| shared.file.path.to_string()).collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+fn text(world: &World) {
+    world.edit(SITE, "This page will be", "We will be");
+}
+
+#[tokio::test]
+async fn a_change_is_planned_against_what_the_nodes_hold_and_merging_rolls_that_bundle() {
+    let world = World::new();
+    let asked = world.request(12, text);
+    let preview = world.look(&asked).await;
+    assert!(
+        matches!(preview.verdict, Verdict::WouldChange { .. }),
+        "{preview:#?}"
+    );
+    assert_eq!(preview.against, Against::Nodes);
+    // The secret files of all name servers are left alone, though nobody showed the secret to what rendered them.
+    assert_eq!(
+        paths(&preview),
+        ["/etc/haproxy/errors/site-www.html"],
+        "{preview:#?}"
+    );
+    assert_eq!(preview.diffs.len(), 1, "equal differences are told once");
+    assert!(!serde_json::to_string(&preview).unwrap().contains(SECRET));
+
+    world.git(&["merge", "--quiet", "--no-edit", "request"]);
+    let rolled = world.bundle("main");
+    assert!(preview.reviewed(&rolled.reviewed()));
+    let told = comment(&preview, &Limits::of(Flavour::GitHub));
+    assert!(told.contains(&rolled.reviewed().to_string()), "{told}");
+}
+
+#[tokio::test]
+async fn what_changes_nothing_a_conflict_and_a_broken_request_are_told_as_such() {
+    let world = World::new();
+    let asked = world.request(1, |world| world.write("README.md", "Read me.\n"));
+    assert_eq!(world.look(&asked).await.verdict, Verdict::NoChange);
+
+    let asked = world.request(2, |world| world.edit(SITE, "hosts:", "hostz:"));
+    let refused = world.look(&asked).await;
+    assert_eq!(refused.verdict, Verdict::Refused, "{refused:#?}");
+    assert!(refused.findings[0].text.contains("hostz"), "{refused:#?}");
+
+    let asked = world.request(3, |world| {
+        let path = "components/haproxy/haproxy.cfg.tera";
+        world.edit(path, "timeout connect", "timeout conect");
+    });
+    let refused = world.look(&asked).await;
+    assert_eq!(refused.verdict, Verdict::Refused, "{refused:#?}");
+    let mut findings = refused.findings.iter();
+    assert!(
+        findings.any(|shown| shown.text.contains("timeout conect")),
+        "{refused:#?}"
+    );
+
+    let asked = world.request(4, |world| world.write(SITE, "mine\n"));
+    world.write(SITE, "theirs\n");
+    world.commit("Meanwhile");
+    let conflicted = world.look(&asked).await;
+    let files = vec![SITE.to_owned()];
+    assert_eq!(conflicted.verdict, Verdict::Conflicted { files });
+    assert_eq!(conflicted.findings[0].finding.code.as_str(), "WL641");
+}
+
+#[tokio::test]
+async fn nodes_that_are_away_are_named_and_the_difference_to_the_base_is_shown() {
+    let world = World::new();
+    world.nodes.away.lock().unwrap().insert("vps1".to_owned());
+    let preview = world.look(&world.request(1, text)).await;
+    assert_eq!(preview.against, Against::Base);
+    assert_eq!(paths(&preview), ["/etc/haproxy/errors/site-www.html"]);
+    let skipped = preview.roll.unwrap().skipped;
+    assert!(
+        skipped.iter().any(|one| one.node.as_str() == "vps1"),
+        "{skipped:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_newer_look_ends_the_older_and_others_go_on() {
+    let world = World::new();
+    let (one, two) = (world.request(1, text), world.request(2, text));
+    let stop = CancellationToken::new();
+    let (older, newer, other) = tokio::join!(
+        world.previews.look(&one, &stop),
+        async {
+            tokio::task::yield_now().await;
+            world.previews.look(&one, &stop).await
+        },
+        world.previews.look(&two, &stop),
+    );
+    assert_eq!(older, Err(Superseded));
+    for preview in [newer, other] {
+        assert!(matches!(
+            preview.unwrap().verdict,
+            Verdict::WouldChange { .. }
+        ));
+    }
+}
+
+#[tokio::test]
+async fn without_a_sandbox_nothing_is_run_and_the_verdict_says_so() {
+    let world = World::new();
+    let sandbox = Sandbox::default().entered_by("bwrap-that-is-not-there");
+    let stranger = Stranger::with(PathBuf::from("/bin/false"), sandbox);
+    let previews = with(world.dir.path(), world.nodes.clone(), stranger);
+    let asked = world.request(1, text);
+    let preview = previews
+        .look(&asked, &CancellationToken::new())
+        .await
+        .unwrap();
+    let why = "bubblewrap is not installed".to_owned();
+    assert_eq!(preview.verdict, Verdict::NotRun { why });
+    assert!(preview.roll.is_none() && preview.diffs.is_empty());
+}
+
+#[tokio::test]
+async fn a_remote_that_is_away_is_a_failure_that_says_so() {
+    let world = World::new();
+    let mut asked = world.request(1, text);
+    asked.reference = "refs/pull/99/head".to_owned();
+    let preview = world.look(&asked).await;
+    assert!(
+        matches!(preview.verdict, Verdict::Failed { .. }),
+        "{preview:#?}"
+    );
+}
