@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use crate::certificates::CertificateView;
+use crate::certificates::{CertificateView, Sighted};
+use crate::cli::Status;
 use crate::queue::{Event, Queued};
 
 /// All schemas, each with the name of its file.
@@ -19,6 +20,8 @@ pub fn own() -> Vec<(&'static str, Value)> {
     vec![
         ("certificate-state.json", of::<CertificateView>()),
         ("certificates.json", of::<Vec<CertificateView>>()),
+        ("certificates-seen.json", of::<Sighted>()),
+        ("status.json", of::<Status>()),
         ("event.json", of::<Event>()),
         ("events.json", of::<Vec<Queued>>()),
         ("queued-event.json", of::<Queued>()),

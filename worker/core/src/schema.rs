@@ -13,7 +13,7 @@ use crate::component::format::Component;
 use crate::finding::Findings;
 use crate::ids::NodeName;
 use crate::model::{Certificate, Cluster, Forward, Node, Site, Zone};
-use crate::observed::{Drifted, NodeState, Observed};
+use crate::observed::{Drifted, NodeState};
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::preview::Preview;
@@ -37,7 +37,6 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("turn.json", of::<TurnMessage>()),
         ("outcome.json", of::<Outcome>()),
         ("node-state.json", of::<NodeState>()),
-        ("status.json", of::<Observed>()),
         ("drift.json", of::<Vec<Drifted>>()),
         ("diff.json", of::<BTreeMap<NodeName, Vec<FileDiff>>>()),
         ("doctor.json", of::<Vec<Examined>>()),

@@ -1,6 +1,7 @@
 //! What is wanted, what is there, and what is due, read from where the worker keeps it. Nothing is ordered here.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
@@ -38,6 +39,66 @@ pub struct Picture {
     pub snapshot: Arc<Snapshot>,
     pub model: Arc<Model>,
     pub wanted: BTreeMap<Label, Wanted>,
+}
+
+impl Picture {
+    /// What the cluster says of WL328.
+    pub fn alert_days(&self) -> Option<u32> {
+        alert_days(&self.model)
+    }
+}
+
+pub(super) fn alert_days(model: &Model) -> Option<u32> {
+    model.cluster.acme.as_ref().and_then(|acme| acme.alert_days)
+}
+
+/// What a checkout alone tells of the certificates that its sites are served with: who serves them is for others to
+/// see.
+pub(super) fn of_model(
+    model: &Model,
+    given: Option<&Path>,
+    now: Timestamp,
+) -> Vec<CertificateView> {
+    let ordered = wanted(model);
+    let mut views = Vec::new();
+    for name in model.certificates.keys() {
+        let wanted = ordered.iter().find(|wanted| wanted.name == *name);
+        let shelf = given.map(Shelf::at).filter(|_| wanted.is_none());
+        let leaf = shelf.and_then(|shelf| shelf.leaf(name).ok().flatten());
+        let mut view = bare(model, name, wanted);
+        view.in_use = leaf.map(|leaf| in_use(&leaf, now));
+        views.push(view);
+    }
+    views.retain(|view| !view.sites.is_empty());
+    views
+}
+
+/// What the definitions say of a certificate.
+fn bare(model: &Model, name: &Label, wanted: Option<&Wanted>) -> CertificateView {
+    let definition = model.certificates.get(name);
+    let names = definition.map(|own| own.names.iter().map(|at| at.value.to_string()).collect());
+    let sites = model.sites.iter().filter(|(_, site)| {
+        let own = site.certificate();
+        own.is_some_and(|own| own.value == *name)
+    });
+    let authority = wanted.and_then(|wanted| wanted.authorities.first());
+    CertificateView {
+        name: name.clone(),
+        names: names.unwrap_or_default(),
+        sites: sites.map(|(site, _)| site.clone()).collect(),
+        origin: match wanted {
+            Some(_) => Origin::Ordered,
+            None => Origin::File,
+        },
+        authority: authority.map(|first| first.name.clone()),
+        in_use: None,
+        due: None,
+        order: None,
+        failure: None,
+        unusable: None,
+        served: Vec::new(),
+        findings: Findings::default(),
+    }
 }
 
 /// The commit whose certificates are wanted: the one that the nodes hold; with a database that is new, the one that
@@ -150,13 +211,6 @@ impl Desk {
         name: &Label,
         now: Timestamp,
     ) -> anyhow::Result<CertificateView> {
-        let definition = picture.model.certificates.get(name);
-        let names = definition.map(|own| own.names.iter().map(|at| at.value.to_string()).collect());
-        let sites = picture.model.sites.iter();
-        let sites = sites.filter(|(_, site)| {
-            let own = site.certificate();
-            own.is_some_and(|own| own.value == *name)
-        });
         let wanted = picture.wanted.get(name);
         let (pem, unusable) = match self.pem(picture, name) {
             Ok(pem) => (pem, None),
@@ -164,26 +218,10 @@ impl Desk {
         };
         let leaf = pem.as_ref().map(|pem| Leaf::read(pem.reveal()));
         let leaf = leaf.transpose().ok().flatten();
-        let mut view = CertificateView {
-            name: name.clone(),
-            names: names.unwrap_or_default(),
-            sites: sites.map(|(site, _)| site.clone()).collect(),
-            origin: if wanted.is_some() {
-                Origin::Ordered
-            } else {
-                Origin::File
-            },
-            authority: None,
-            in_use: leaf.as_ref().map(|leaf| in_use(leaf, now)),
-            due: None,
-            order: None,
-            failure: None,
-            unusable,
-            served: Vec::new(),
-            findings: Findings::default(),
-        };
+        let mut view = bare(&picture.model, name, wanted);
+        view.in_use = leaf.as_ref().map(|leaf| in_use(leaf, now));
+        view.unusable = unusable;
         if let Some(wanted) = wanted {
-            view.authority = wanted.authorities.first().map(|first| first.name.clone());
             self.add_orders(&mut view, wanted, now).await?;
         }
         Ok(view)

@@ -4,12 +4,14 @@
 
 mod change;
 mod desk;
+mod sightings;
 mod survey;
 mod text;
 mod view;
 
 pub use change::{Imported, Trouble};
 pub use desk::{Desk, Picture, issued, rolled};
-pub use survey::{Seen, judged, survey};
-pub use text::{table, whole};
+pub use sightings::{Sighted, Sightings};
+pub use survey::{Seen, judged, seen_from_outside, survey};
+pub use text::{outside, table, whole};
 pub use view::{CertificateView, DueView, InUse, Origin};

@@ -1,15 +1,18 @@
 //! Asks all nodes at once what they serve. A node that says nothing costs one time-out, not one for each certificate.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use windlass_core::acme::Lifetime;
 use windlass_core::acme::served::{self, Place, Served, Sight};
+use windlass_core::acme::{Lifetime, places};
+use windlass_core::model::Model;
 use windlass_core::model::names::Label;
 
+use super::desk::{alert_days, of_model};
 use super::view::CertificateView;
 use crate::acme::Leaf;
 use crate::probe::NetProber;
@@ -49,6 +52,19 @@ async fn look(prober: &NetProber, place: &Place) -> Result<Sight, String> {
         lifetime: leaf.lifetime,
         problem: seen.problem,
     })
+}
+
+/// As far as a checkout tells, and the nodes show.
+pub async fn seen_from_outside(
+    prober: &NetProber,
+    model: &Model,
+    given: Option<&Path>,
+) -> Vec<CertificateView> {
+    let seen = survey(prober, places(model)).await;
+    let now = Timestamp::now();
+    let mut views = of_model(model, given, now);
+    judged(&mut views, &seen, alert_days(model), now);
+    views
 }
 
 /// Adds to each certificate what the nodes serve of it, and what is worth a person's look.

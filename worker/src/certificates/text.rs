@@ -28,6 +28,33 @@ pub fn table(views: &[CertificateView]) -> String {
     text
 }
 
+/// What the nodes serve alone, where nothing else can be known.
+pub fn outside(views: &[CertificateView]) -> String {
+    let mut text = String::from("\n");
+    let width = views.iter().map(|view| view.name.as_str().len()).max();
+    let width = width.unwrap_or(0).max("CERTIFICATE".len());
+    _ = writeln!(
+        text,
+        "{:<width$}  {:<16}  DAYS  SERVED",
+        "CERTIFICATE", "UNTIL"
+    );
+    for view in views {
+        let newest = view.served.iter().filter(|own| own.stand == Stand::Current);
+        let newest = newest.filter_map(|own| own.until.zip(own.days_left)).next();
+        let (until, days) = newest.map_or_else(
+            || ("-".to_owned(), "-".to_owned()),
+            |(until, days)| (minute(until), days.to_string()),
+        );
+        _ = writeln!(
+            text,
+            "{:<width$}  {until:<16}  {days:<4}  {}",
+            view.name,
+            served(&view.served)
+        );
+    }
+    text
+}
+
 fn row(view: &CertificateView) -> [String; 6] {
     let nothing = || "-".to_owned();
     let from = match (view.origin, &view.authority) {

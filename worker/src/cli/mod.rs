@@ -16,6 +16,8 @@ mod schema;
 mod service;
 mod session;
 
+pub(crate) use nodes::Status;
+
 use clap::{CommandFactory as _, Parser as _};
 use std::process::ExitCode;
 

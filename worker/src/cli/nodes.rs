@@ -2,11 +2,23 @@
 
 use std::fmt::Write as _;
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use windlass_core::observed::{AttemptPhase, DriftKind, Drifted, NodeState, Observed, Seen};
 
 use super::Exit;
+use super::cert::told;
 use super::session::Session;
+use crate::certificates::{self, CertificateView};
 use crate::roll::observe;
+
+/// What the nodes hold, and what they serve.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Status {
+    #[serde(flatten)]
+    observed: Observed,
+    certificates: Vec<CertificateView>,
+}
 
 /// Asks every node of the working tree's definitions; `None` where those are broken.
 async fn observe(session: &Session<'_>) -> anyhow::Result<Option<Observed>> {
@@ -20,17 +32,38 @@ async fn observe(session: &Session<'_>) -> anyhow::Result<Option<Observed>> {
 }
 
 pub(super) async fn status(session: &Session<'_>) -> anyhow::Result<Exit> {
-    let Some(observed) = observe(session).await? else {
+    let Some(model) = session.model()? else {
         return Ok(Exit::Findings);
     };
-    session.output.result(&observed, || table(&observed))?;
+    let (nodes, prober) = (session.nodes(&model)?, session.prober()?);
+    let given = session.given();
+    let (observed, certificates) = tokio::join!(
+        observe::all(&nodes, model.nodes.keys().cloned()),
+        certificates::seen_from_outside(&prober, &model, given),
+    );
+    let status = Status {
+        observed,
+        certificates,
+    };
+    session.output.result(&status, || {
+        let mut text = table(&status.observed);
+        if !status.certificates.is_empty() {
+            text.push_str(&certificates::outside(&status.certificates));
+        }
+        text
+    })?;
+    let observed = &status.observed;
+    let served = told(
+        session.output,
+        status.certificates.iter().map(|view| &view.findings),
+    );
     let states = || observed.nodes.values().filter_map(state_of);
     if states().any(|state| phase(state) == Some(AttemptPhase::Stuck)) {
         return Ok(Exit::Stuck);
     }
     let fine =
         states().count() == observed.nodes.len() && states().all(|state| state.drift.is_empty());
-    Ok(if fine { Exit::Done } else { Exit::Findings })
+    Ok(if fine { served } else { Exit::Findings })
 }
 
 /// What a node said, where it answered.

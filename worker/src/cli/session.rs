@@ -130,6 +130,11 @@ impl<'a> Session<'a> {
         Ok(Arc::new(nodes))
     }
 
+    /// The directory with certificates by file.
+    pub(super) fn given(&self) -> Option<&Path> {
+        self.global.access.certificates.as_deref()
+    }
+
     pub(super) fn prober(&self) -> anyhow::Result<NetProber> {
         NetProber::new(self.global.access.ca_file.as_deref())
     }

@@ -13,7 +13,7 @@ use super::hook::{self, Hook};
 use crate::challenges::Challenges;
 use crate::queue::EventQueue;
 use crate::web::api::{self, Api};
-use crate::web::metrics;
+use crate::web::{certificates, metrics};
 
 /// How long requests that are being answered may still take when the worker stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
@@ -29,6 +29,10 @@ pub fn router<Q: EventQueue + 'static>(
         .route("/metrics", get(metrics::metrics::<Q>))
         .route("/api/v1/clusters", get(api::clusters::<Q>))
         .route("/api/v1/clusters/{cluster}", get(api::cluster::<Q>))
+        .route(
+            "/api/v1/clusters/{cluster}/certificates",
+            get(certificates::of_cluster::<Q>),
+        )
         .route("/api/v1/rolls", get(api::rolls::<Q>))
         .route("/api/v1/rolls/{id}", get(api::roll::<Q>))
         .route("/api/v1/events", get(api::events::<Q>))

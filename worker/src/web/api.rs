@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use windlass_core::ids::ClusterName;
 
+use crate::certificates::Sightings;
 use crate::live::{Live, LiveRoll};
 use crate::queue::EventQueue;
 use crate::store::Store;
@@ -28,6 +29,7 @@ pub struct Api<Q> {
     pub queue: Q,
     pub clusters: BTreeSet<ClusterName>,
     pub live: Live,
+    pub sightings: Sightings,
     /// Set when rolls that were under way at the last stop have been finished.
     pub ready: AtomicBool,
 }
@@ -141,7 +143,7 @@ fn answer<T: Serialize, E: std::fmt::Display>(found: Result<Option<T>, E>) -> Re
     }
 }
 
-fn missing(why: &str) -> Response {
+pub(super) fn missing(why: &str) -> Response {
     let error = why.to_owned();
     (StatusCode::NOT_FOUND, Json(Problem { error })).into_response()
 }

@@ -9,6 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::api::Api;
+use super::certificates;
 use crate::queue::{BrokerFigures, EventQueue};
 use crate::store::{Store, StoreError};
 
@@ -77,6 +78,7 @@ const METRICS: [Metric; 6] = [
 pub async fn metrics<Q: EventQueue>(State(api): State<Arc<Api<Q>>>) -> Response {
     match text(&api.store).await {
         Ok(mut text) => {
+            certificates::metrics(&mut text, &api.sightings);
             if let Some(figures) = api.queue.broker().await {
                 of_broker(&mut text, &figures);
             }

@@ -1,4 +1,5 @@
 //! What people and programs can read of the worker over HTTP.
 
 pub mod api;
+pub mod certificates;
 pub mod metrics;

@@ -20,15 +20,18 @@ pub(super) struct Deployer<F> {
     pub(super) behind: Arc<Notify>,
     /// Told when the flow has come to an end, however it ended.
     pub(super) rolled: Arc<Notify>,
+    /// The same for whoever looks at what the nodes serve.
+    pub(super) changed: Arc<Notify>,
 }
 
 impl<F: Fleet> Deployer<F> {
     pub(super) fn new(deploy: Deploy<F>) -> Self {
-        let [behind, rolled] = [(); 2].map(|()| Arc::new(Notify::new()));
+        let [behind, rolled, changed] = [(); 3].map(|()| Arc::new(Notify::new()));
         Self {
             deploy,
             behind,
             rolled,
+            changed,
         }
     }
 
@@ -54,6 +57,7 @@ impl<F: Fleet> Handler for Deployer<F> {
                 ..
             }) => {
                 self.rolled.notify_one();
+                self.changed.notify_one();
                 if leaves_behind(&report.outcome) {
                     self.behind.notify_one();
                 }

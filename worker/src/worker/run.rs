@@ -20,11 +20,13 @@ use super::ask::DATABASE;
 use super::consumer::consume;
 use super::desk;
 use super::handler::Deployer;
+use super::lookout::Lookout;
 use super::queues;
 use super::renewer::{Renewer, Waking};
 use super::systemd::{tell, watchdog};
 use super::watcher::{Pace, Watcher};
 use crate::acme::{Ledger, Orderer, Paths, Shelf};
+use crate::certificates::Sightings;
 use crate::challenges::Challenges;
 use crate::check::{Checker, Limits, Sandbox};
 use crate::config::{ClusterConfig, Config};
@@ -85,6 +87,13 @@ async fn work(config: Config, store: Store, queue: &AnyQueue) -> anyhow::Result<
             let renewer = renewer(&config, queue, &challenges, &deployer);
             tasks.spawn(end(renewer.run(stop.clone())));
         }
+        let lookout = Lookout {
+            desk: desk::of(&config, cluster, &api.store),
+            prober: Arc::clone(&prober),
+            sightings: api.sightings.clone(),
+            rolled: Arc::clone(&deployer.changed),
+        };
+        tasks.spawn(end(lookout.run(stop.clone())));
         let name = cluster.name.clone();
         tasks.spawn(end(consume(queue.clone(), deployer, name, stop.clone())));
     }
@@ -162,6 +171,7 @@ fn api(config: &Config, store: &Store, queue: &AnyQueue) -> Api<AnyQueue> {
         queue: queue.clone(),
         clusters,
         live: Live::default(),
+        sightings: Sightings::default(),
         ready: AtomicBool::new(false),
     }
 }

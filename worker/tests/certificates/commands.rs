@@ -85,7 +85,28 @@ fn renewed(place: &Place, first: &str) -> String {
     let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
     fits("certificates", &listed);
     assert_eq!(listed[0]["served"][0]["stand"], "behind");
+    told(place, &second);
     second
+}
+
+/// API and metrics tell it by themselves; from outside only what is served can be seen.
+fn told(place: &Place, serial: &str) {
+    let metric =
+        "windlass_certificate_behind{cluster=\"example\",certificate=\"blog\",node=\"vps1\"} 1";
+    let metrics = || place.get("/metrics").unwrap_or_default();
+    place.wait("the metric", || metrics().contains(metric));
+    let seen = place.get("/api/v1/clusters/example/certificates").unwrap();
+    let seen: Value = serde_json::from_str(&seen).unwrap();
+    fits("certificates-seen", &seen);
+    assert_eq!(seen["certificates"][0]["in_use"]["serial"], serial);
+    assert!(
+        place.log().contains("vps1 serves another certificate"),
+        "{}",
+        place.log()
+    );
+    let status = place.status();
+    fits("status", &status);
+    assert_eq!(status["certificates"][0]["served"][0]["stand"], "current");
 }
 
 fn revoked(place: &Place, first: &str, second: &str) {

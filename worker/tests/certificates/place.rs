@@ -1,6 +1,7 @@
 //! A repository, a pebble, and an address of this test's own below 127.0.0.0/8.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -227,6 +228,29 @@ clusters:
             assert!(Instant::now() < end, "waited in vain for {what}\n{}", log());
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// `GET` of the worker's own address.
+    pub(super) fn get(&self, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: worker\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        head.contains(" 200 ").then(|| body.to_owned())
+    }
+
+    /// `windlass status` on the repository.
+    pub(super) fn status(&self) -> Value {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
+        command.arg("-C").arg(self.path("origin"));
+        let output = command
+            .args(["status", "--format", "json"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{said}"))
     }
 
     /// What the node would serve from now on, to every client.

@@ -4,4 +4,4 @@ mod args;
 mod run;
 
 pub use args::CertCommand;
-pub(super) use run::run;
+pub(super) use run::{run, told};

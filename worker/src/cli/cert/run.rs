@@ -46,7 +46,7 @@ impl Counter<'_> {
             CertCommand::List { look, .. } => {
                 let views = self.views(!look.no_probe).await?;
                 self.output.result(&views, || certificates::table(&views))?;
-                Ok(self.told(views.iter().map(|view| &view.findings)))
+                Ok(told(self.output, views.iter().map(|view| &view.findings)))
             }
             CertCommand::Show { name, look, .. } => {
                 let name = self.named(name)?;
@@ -54,7 +54,7 @@ impl Counter<'_> {
                 views.retain(|view| view.name == name);
                 let view = views.pop().context("it is gone")?;
                 self.output.result(&view, || certificates::whole(&view))?;
-                Ok(self.told([&view.findings]))
+                Ok(told(self.output, [&view.findings]))
             }
             CertCommand::Plan { .. } => self.plan().await,
             CertCommand::Renew { name, force, .. } => {
@@ -103,24 +103,8 @@ impl Counter<'_> {
         } else {
             Default::default()
         };
-        let acme = self.picture.model.cluster.acme.as_ref();
-        let days = acme.and_then(|acme| acme.alert_days);
-        certificates::judged(&mut views, &seen, days, now);
+        certificates::judged(&mut views, &seen, self.picture.alert_days(), now);
         Ok(views)
-    }
-
-    /// Says what is worth a look.
-    fn told<'f>(&self, all: impl IntoIterator<Item = &'f Findings>) -> Exit {
-        let mut exit = Exit::Done;
-        for finding in all.into_iter().flatten() {
-            self.output
-                .error(&format!("{} [{}]", finding.message, finding.code));
-            if let Some(hint) = &finding.hint {
-                self.output.error(&format!("  {hint}"));
-            }
-            exit = Exit::Findings;
-        }
-        exit
     }
 
     async fn plan(&self) -> anyhow::Result<Exit> {
@@ -167,7 +151,7 @@ impl Counter<'_> {
         let name = self.named(name)?;
         match self.desk.import(self.picture, &name, file).await {
             Ok(imported) => {
-                self.told([&imported.findings]);
+                told(self.output, [&imported.findings]);
                 self.wake(&name).await?;
                 let mut said = format!(
                     "{name} is now serial {}, in force for {} more days; it is rolled\n",
@@ -180,7 +164,7 @@ impl Counter<'_> {
                 Ok(Exit::Done)
             }
             Err(Trouble::Refused(findings)) => {
-                self.told([&findings]);
+                told(self.output, [&findings]);
                 Ok(Exit::Findings)
             }
             Err(Trouble::Failed(error)) => Err(error),
@@ -198,6 +182,22 @@ impl Counter<'_> {
         }
         Ok(Exit::Done)
     }
+}
+
+/// Says what is worth a look.
+pub(in crate::cli) fn told<'f>(
+    output: &Output,
+    all: impl IntoIterator<Item = &'f Findings>,
+) -> Exit {
+    let mut exit = Exit::Done;
+    for finding in all.into_iter().flatten() {
+        output.error(&format!("{} [{}]", finding.message, finding.code));
+        if let Some(hint) = &finding.hint {
+            output.error(&format!("  {hint}"));
+        }
+        exit = Exit::Findings;
+    }
+    exit
 }
 
 fn planned(views: &[CertificateView]) -> String {
