@@ -2,18 +2,22 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, bail};
 use tempfile::TempDir;
 
+use super::authority::Authority;
 use super::keys::{Keys, private};
 use super::worker::Worker;
 use crate::broker::{Broker, PASSWORD, USER};
 use crate::lab::Lab;
 
 pub const DOMAIN: &str = "example.org";
+/// At the lab's own address, so that it is free.
+const ANSWERS: u16 = 8402;
 
 /// How long the nodes wait for a new connection before they go back: short, because a lab's network is.
 const POLICY: &str = "policy:
@@ -29,6 +33,8 @@ pub struct Cluster {
     keys: Keys,
     windlass: PathBuf,
     ssh_key: PathBuf,
+    /// Where the worker answers an authority's questions, if it is to order certificates.
+    answers: Option<SocketAddr>,
 }
 
 impl Cluster {
@@ -43,6 +49,7 @@ impl Cluster {
             keys,
             windlass: program()?,
             ssh_key: lab.ssh_key(),
+            answers: None,
             dir,
         };
         run(Command::new(&cluster.windlass)
@@ -142,6 +149,40 @@ impl Cluster {
                  tls: {{ certificate: wildcard }}\n"
             ),
         )
+    }
+
+    /// A site whose certificate the worker orders.
+    pub fn write_ordered_site(&self, name: &str, port: u16) -> anyhow::Result<()> {
+        self.write_site(name, port)?;
+        let path = format!("sites/{name}.yaml");
+        self.replace(&path, "tls: { certificate: wildcard }", "tls: {}")
+    }
+
+    /// From now on certificates can be ordered: the repository names the authority, HAProxy sends its questions to the
+    /// worker, and whoever trusts `ca` trusts what the authority issues. Before the worker is started.
+    pub fn order_from(&mut self, authority: &Authority, lab: &Lab) -> anyhow::Result<()> {
+        let answers = SocketAddr::from((lab.host_ip(), ANSWERS));
+        self.answers = Some(answers);
+        self.write("ca/pebble.pem", &fs::read_to_string(authority.own_root())?)?;
+        self.append(
+            "cluster.yaml",
+            &format!(
+                "acme:\n  authorities: [{{ name: pebble, directory: \"{}\", root: ca/pebble.pem }}]\n",
+                authority.directory()
+            ),
+        )?;
+        self.replace(
+            "components/haproxy/component.yaml",
+            "acme_server: \"\"",
+            &format!("acme_server: \"{answers}\""),
+        )?;
+        let roots = fs::read_to_string(self.ca())? + &fs::read_to_string(authority.root())?;
+        fs::write(self.ca(), roots)?;
+        self.commit("Order certificates").map(drop)
+    }
+
+    pub(super) fn answers(&self) -> Option<SocketAddr> {
+        self.answers
     }
 
     pub fn checkout(&self) -> PathBuf {

@@ -1,13 +1,18 @@
 //! A cluster for tests and the demo: the starter repository of `windlass init` with the lab's addresses and
-//! keys, a bare repository to push to, certificates and secrets, and a real worker that watches it.
+//! keys, a bare repository to push to, certificates and secrets, a real worker that watches it, and a real
+//! certificate authority that the worker may order from.
 
+mod authority;
 mod client;
 mod fixture;
+mod kept;
 mod keys;
 mod said;
 mod worker;
 
+pub use authority::Authority;
 pub use client::Client;
 pub use fixture::{Cluster, program};
+pub use kept::Kept;
 pub use said::{Said, UnderWay};
 pub use worker::{Report, Worker};

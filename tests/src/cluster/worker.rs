@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::fixture::{Cluster, run};
 use super::keys::private;
+use super::said::Said;
 use crate::lab::wait_until;
 
 pub struct Worker {
@@ -49,8 +50,11 @@ impl Worker {
             )?;
         }
         let config = cluster.dir().join("worker.yaml");
+        let acme = cluster.answers().map_or_else(String::new, |address| {
+            format!("acme: {{ listen: \"{address}\" }}\n")
+        });
         let text = format!(
-            "state: state\nlisten: {listen}\n{queue}hook: {{ secret_files: [hook-secret] }}\n\
+            "state: state\nlisten: {listen}\n{queue}{acme}hook: {{ secret_files: [hook-secret] }}\n\
              ssh: {{ identity_file: {key} }}\ncertificates: {certificates}\nsecrets: {secrets}\nca_file: {ca}\n\
              sweep: 60s\nclusters:\n  - name: demo\n    poll: 1s\n    repository: {{ url: {bare}, branch: main }}\n",
             key = cluster.ssh_key().display(),
@@ -81,6 +85,12 @@ impl Worker {
             anyhow::bail!("the worker did not start:\n{}", self.log_tail(30));
         }
         Ok(())
+    }
+
+    /// `windlass ARGUMENTS --config worker.yaml`, run to its end.
+    pub fn says(&self, arguments: &[&str]) -> anyhow::Result<Said> {
+        let mut command = Command::new(&self.program);
+        Said::of(command.args(arguments).arg("--config").arg(&self.config))
     }
 
     /// kill -9, as a crash would.

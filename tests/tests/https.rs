@@ -1,0 +1,6 @@
+//! HTTPS for sites, end to end: real machines, a real worker, a real certificate authority.
+
+#[path = "https/new_site.rs"]
+mod new_site;
+#[path = "https/place.rs"]
+mod place;

@@ -1,0 +1,105 @@
+//! A lab whose worker orders certificates, and how its VPSs look from outside.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use windlass_tests::cluster::{Authority, Cluster, Report, Worker};
+use windlass_tests::lab::{Lab, LabSpec, wait_until};
+
+pub const VPSS: [&str; 3] = ["vps1", "vps2", "vps3"];
+pub const PATIENCE: Duration = Duration::from_secs(240);
+
+/// The worker goes first, the machines last.
+pub struct Place {
+    pub worker: Worker,
+    pub authority: Authority,
+    pub cluster: Cluster,
+    pub lab: Lab,
+}
+
+impl Place {
+    /// One site with a certificate by file is rolled out.
+    pub fn set() -> Result<Self> {
+        let lab = Lab::boot(&LabSpec::default())?;
+        let mut cluster = Cluster::make(&lab)?;
+        let authority = Authority::start(&lab, "vps1")?;
+        cluster.order_from(&authority, &lab)?;
+        let worker = cluster.worker()?;
+        let place = Self {
+            worker,
+            authority,
+            cluster,
+            lab,
+        };
+        place.rolled(&place.cluster.head()?)?;
+        Ok(place)
+    }
+
+    /// Pushes what was written and waits until it is rolled out.
+    pub fn push(&self, message: &str) -> Result<Report> {
+        let commit = self.cluster.commit(message)?;
+        self.rolled(&commit)
+    }
+
+    fn rolled(&self, commit: &str) -> Result<Report> {
+        self.cluster.push()?;
+        let mut report = None;
+        self.until("the commit has an outcome", || {
+            report = self.worker.report(commit).ok().flatten();
+            report.is_some()
+        })?;
+        let report = report.context("there is one")?;
+        let good = ["rolled-out", "unchanged"].contains(&report.outcome.as_str());
+        ensure!(good, "{}\n{}", report.text, self.worker.log_tail(30));
+        Ok(report)
+    }
+
+    /// What was expected and did not come is told with the worker's and the authority's last words.
+    pub fn until(&self, what: &str, condition: impl FnMut() -> bool) -> Result<()> {
+        wait_until(PATIENCE, condition).with_context(|| {
+            let log = self.authority.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let asked = lines[lines.len().saturating_sub(15)..].join("\n");
+            format!("{what}\n{}\n--- {asked}", self.worker.log_tail(40))
+        })
+    }
+
+    /// What curl says with these arguments, when the host leads to the node; its exit code tells what TLS is like.
+    pub fn curl(&self, node: &str, url: &str, more: &[&str]) -> Result<(Option<i32>, String)> {
+        let (_, rest) = url.split_once("://").context("a URL")?;
+        let host = rest.split('/').next().context("a host")?;
+        let ip = self.lab.node(node).ip();
+        let output = self
+            .lab
+            .run_in_net("curl")
+            .args(["--silent", "--max-time", "5", "--cacert"])
+            .arg(self.root())
+            .args(["--resolve", &format!("{host}:443:{ip}")])
+            .args(["--resolve", &format!("{host}:80:{ip}")])
+            .args(more)
+            .arg(url)
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok((output.status.code(), said))
+    }
+
+    /// Status and where to, of a plain answer.
+    pub fn answer(&self, node: &str, url: &str) -> Result<String> {
+        let shown = "%{http_code} %{redirect_url}";
+        let (_, said) = self.curl(node, url, &["--output", "/dev/null", "--write-out", shown])?;
+        Ok(said.trim().to_owned())
+    }
+
+    /// Whether a host is served over TLS that holds against the authority's root, with a page of that site.
+    pub fn is_secure(&self, node: &str, site: &str) -> bool {
+        let url = format!("https://{site}.example.org/");
+        self.curl(node, &url, &[])
+            .is_ok_and(|(code, body)| code == Some(0) && body.contains(&format!("{site} on")))
+    }
+
+    /// What the authority's certificates end in, and nothing else.
+    pub fn root(&self) -> PathBuf {
+        self.authority.root()
+    }
+}
