@@ -62,7 +62,11 @@ fn a_new_site_gets_its_certificate_and_is_served_by_every_vps() -> Result<()> {
         !told.contains("vps1 (") && !told.contains("vps2 ("),
         "{told}"
     );
-    ensure!(place.authority.orders() == 0, "{told}\n{}", place.authority.log());
+    ensure!(
+        place.authority.orders() == 0,
+        "{told}\n{}",
+        place.authority.log()
+    );
 
     nft(&place.lab, "delete table bridge way")?;
     place.push("Nothing new: look again")?;

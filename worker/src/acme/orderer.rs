@@ -9,6 +9,7 @@ use windlass_core::acme::order::Begun;
 use windlass_core::acme::{Entry, Failure, Issued, Step, Wanted};
 use windlass_core::materials::SecretText;
 use windlass_core::model::Authority;
+use windlass_core::model::names::CertName;
 
 pub use super::account::Access;
 use super::account::{self, Session};
@@ -203,10 +204,15 @@ impl<A: Announce> Orderer<A> {
                 let key = key::make(begun.key).await.map_err(Trouble::local)?;
                 return Ok((Entry::Keyed, Some(key)));
             }
+            // An order alone counts against the authority's limits: it is not placed where it could not end well.
+            Step::Place => {
+                self.probe(wanted, begun.names.iter()).await?;
+                let session = self.session(session, begun, wanted, access).await?;
+                self.ask_authority(Step::Place, open, session).await?
+            }
             Step::Probe => {
                 let names = open.order.proofs.iter().map(|proof| &proof.name);
-                let probed = self.paths.probe(wanted, names, &self.challenges).await;
-                probed.map_err(|why| Trouble::new(Failure::PathBroken, why))?;
+                self.probe(wanted, names).await?;
                 Entry::Probed
             }
             Step::Store => self.store(open)?,
@@ -219,6 +225,15 @@ impl<A: Announce> Orderer<A> {
             }
         };
         Ok((entry, None))
+    }
+
+    async fn probe(
+        &self,
+        wanted: &Wanted,
+        names: impl Iterator<Item = &CertName>,
+    ) -> Result<(), Trouble> {
+        let probed = self.paths.probe(wanted, names, &self.challenges).await;
+        probed.map_err(|why| Trouble::new(Failure::PathBroken, why))
     }
 
     async fn ask_authority(
