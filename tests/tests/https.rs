@@ -4,3 +4,5 @@
 mod new_site;
 #[path = "https/place.rs"]
 mod place;
+#[path = "https/renewal.rs"]
+mod renewal;

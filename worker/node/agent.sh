@@ -35,6 +35,7 @@
 # What it keeps, in /var/lib/windlass (readable by root only):
 #   releases/DIGEST/        manifest, files/, release.json      current, previous   links into releases/
 #   attempts/TOKEN/         turn (what to do), script/, log, phase, reason, armed (the timer's unit);
+#                           changed: the paths that change, for the steps, as $WINDLASS_CHANGED
 #                           keep.tar: the files as they were. By hand: tar -C / -xpf keep.tar
 #                           came: the connection that activated; met: the worker came back over another one
 #                           reserve: space for going back on a disk that has become full meanwhile
@@ -419,7 +420,7 @@ steps() { # steps KIND: runs the turn's commands of this kind in order; says in 
 		[ "$key" = step ] && [ "$kind" = "$1" ] || continue
 		say "$kind $number: $label"
 		# `timeout` holds the lock as long as the step runs, even if this shell is killed; the step does not.
-		timeout -k 5 "$limit" sh -c 'exec 9>&-; exec sh -eu "$1"' step "$at/script/$kind-$number" \
+		WINDLASS_CHANGED=$at/changed timeout -k 5 "$limit" sh -c 'exec 9>&-; exec sh -eu "$1"' step "$at/script/$kind-$number" \
 			</dev/null >>"$at/log" 2>&1
 		code=$?
 		[ "$code" != 0 ] || continue
@@ -775,7 +776,7 @@ prepare() { # all that may fail for want of space or rights, before anything has
 }
 
 prepare_files() {
-	keep && bind_new && bring "$root/releases/$target/files" "$scratch/plain" || return 1
+	cp "$scratch/change" "$at/changed" && keep && bind_new && bring "$root/releases/$target/files" "$scratch/plain" || return 1
 	sed 's,^,.,' "$scratch/zones" >"$scratch/list"
 	bring "$at/bound" "$scratch/list" && reserve && to_disk
 }

@@ -58,7 +58,8 @@ impl Kept {
         }
         let mut body = vec![0; length];
         self.answers.read_exact(&mut body)?;
-        ensure!(head.starts_with("HTTP/1.1 200"), "{head}");
+        let status = head.lines().next().unwrap_or_default();
+        ensure!(status.contains(" 200"), "{head}");
         ensure!(
             !head.to_ascii_lowercase().contains("connection: close"),
             "the server lets go of the connection: {head}"

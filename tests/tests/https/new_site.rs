@@ -7,23 +7,13 @@ use windlass_tests::lab::Lab;
 use super::place::{Place, VPSS};
 
 /// Packets from vps3 to the place where questions are answered are lost from now on.
-fn lose_questions(lab: &Lab) -> Result<()> {
-    let from = lab.node("vps3").ip();
-    nft(lab, "add table bridge way")?;
-    nft(
-        lab,
-        "add chain bridge way lost { type filter hook forward priority 0; }",
-    )?;
-    nft(
-        lab,
-        &format!("add rule bridge way lost ip saddr {from} tcp dport 8402 drop"),
-    )
-}
-
-fn nft(lab: &Lab, line: &str) -> Result<()> {
-    let done = lab.run_in_net("nft").arg(line).output()?;
-    ensure!(done.status.success(), "nft {line}: {done:?}");
-    Ok(())
+fn lose_questions(place: &Place) -> Result<()> {
+    let from = place.lab.node("vps3").ip();
+    place.nft("add table bridge way")?;
+    place.nft("add chain bridge way lost { type filter hook forward priority 0; }")?;
+    place.nft(&format!(
+        "add rule bridge way lost ip saddr {from} tcp dport 8402 drop"
+    ))
 }
 
 /// As after a crash or a power cut.
@@ -38,7 +28,7 @@ fn kill_and_start_haproxy(lab: &Lab, node: &str) -> Result<()> {
 #[ignore = "lab: needs root"]
 fn a_new_site_gets_its_certificate_and_is_served_by_every_vps() -> Result<()> {
     let place = Place::set()?;
-    lose_questions(&place.lab)?;
+    lose_questions(&place)?;
     place.cluster.write_ordered_site("blog", 8082)?;
     let report = place.push("Add the blog")?;
     ensure!(report.outcome == "rolled-out", "{}", report.text);
@@ -68,15 +58,13 @@ fn a_new_site_gets_its_certificate_and_is_served_by_every_vps() -> Result<()> {
         place.authority.log()
     );
 
-    nft(&place.lab, "delete table bridge way")?;
+    place.nft("delete table bridge way")?;
     place.push("Nothing new: look again")?;
     place.until("every VPS serves the blog over HTTPS", || {
         VPSS.iter().all(|vps| place.is_secure(vps, "blog"))
     })?;
     ensure!(place.authority.orders() == 1, "{}", place.authority.log());
-    place.until("the roll has ended", || {
-        place.worker.live().is_ok_and(|live| live.is_empty())
-    })?;
+    place.at_rest()?;
     for vps in VPSS {
         let answer = place.answer(vps, "http://blog.example.org/page")?;
         ensure!(

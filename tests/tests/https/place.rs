@@ -1,5 +1,6 @@
 //! A lab whose worker orders certificates, and how its VPSs look from outside.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +9,10 @@ use windlass_tests::cluster::{Authority, Cluster, Report, Worker};
 use windlass_tests::lab::{Lab, LabSpec, wait_until};
 
 pub const VPSS: [&str; 3] = ["vps1", "vps2", "vps3"];
+const ASK_SERIAL: &str = "openssl s_client -servername \"$1\" -connect \"$2\" </dev/null 2>/dev/null \
+     | openssl x509 -noout -serial";
+const ASK_WORKER: &str = "echo 'show proc' | socat -t 5 stdio /run/haproxy-master.sock \
+     | awk '$2 == \"worker\" && $3 == 0 { print $1 }'";
 pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The worker goes first, the machines last.
@@ -96,6 +101,41 @@ impl Place {
         let url = format!("https://{site}.example.org/");
         self.curl(node, &url, &[])
             .is_ok_and(|(code, body)| code == Some(0) && body.contains(&format!("{site} on")))
+    }
+
+    /// Which certificate each VPS serves for a host.
+    pub fn serials(&self, host: &str) -> Result<BTreeMap<&'static str, String>> {
+        let serial = |vps: &'static str| {
+            let ip = self.lab.node(vps).ip();
+            let said = self
+                .lab
+                .run_in_net("sh")
+                .args(["-ec", ASK_SERIAL, "sh", host, &format!("{ip}:443")])
+                .output()?;
+            ensure!(said.status.success(), "{vps}: {said:?}");
+            Ok((vps, String::from_utf8_lossy(&said.stdout).trim().to_owned()))
+        };
+        VPSS.into_iter().map(serial).collect()
+    }
+
+    /// HAProxy's processes that serve; another one after every reload.
+    pub fn haproxies(&self) -> Result<BTreeMap<&'static str, String>> {
+        let worker = |vps: &'static str| Ok((vps, self.lab.node(vps).sh(ASK_WORKER)?));
+        VPSS.into_iter().map(worker).collect()
+    }
+
+    /// No roll is under way.
+    pub fn at_rest(&self) -> Result<()> {
+        self.until("the roll has ended", || {
+            self.worker.live().is_ok_and(|live| live.is_empty())
+        })
+    }
+
+    /// In the lab's network.
+    pub fn nft(&self, line: &str) -> Result<()> {
+        let done = self.lab.run_in_net("nft").arg(line).output()?;
+        ensure!(done.status.success(), "nft {line}: {done:?}");
+        Ok(())
     }
 
     /// What the authority's certificates end in, and nothing else.

@@ -85,6 +85,9 @@ pub enum CheckOn {
 pub struct Apply {
     /// Glob patterns over node paths (`**` crosses slashes); empty: any file of the component.
     pub when: Vec<String>,
+    /// Due only where nothing else of the component has changed, and then its only action.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
     /// The shell text already holds the action and its `verify`.
     pub command: Command,
 }

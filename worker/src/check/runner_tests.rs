@@ -166,6 +166,12 @@ async fn sshd_and_iptables_run_for_real() {
     .await;
 }
 
+/// openssl.cnf is a file of the package and one of those that every sandbox has.
+#[tokio::test]
+async fn a_package_may_ship_what_the_sandbox_has_already() {
+    assert_accepts(&["openssl"], "test -e /etc/ssl/openssl.cnf", &[]).await;
+}
+
 #[tokio::test]
 async fn identical_files_are_checked_once_and_remembered() {
     let node = |name, content| {

@@ -18,23 +18,11 @@ use windlass_core::check::Ended;
 
 use super::capture::Capture;
 use super::cgroup::{Cage, Total, cages};
-use super::tree::{COMMAND, Candidate, SCRIPTS};
+use super::tree::{COMMAND, Candidate, SCRIPTS, SYSTEM_FILES};
 
 pub(super) const NOBODY: u32 = 65534;
 const PATH: &str =
     "/run/windlass/scripts:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// What programs need of this machine's `/etc`; nothing in it is secret.
-const SYSTEM_FILES: [&str; 9] = [
-    "/etc/alternatives",
-    "/etc/ld.so.cache",
-    "/etc/ld.so.conf",
-    "/etc/ld.so.conf.d",
-    "/etc/localtime",
-    "/etc/protocols",
-    "/etc/services",
-    "/etc/ssl/certs",
-    "/etc/ssl/openssl.cnf",
-];
 /// Enough to load a firewall or bind a port in the sandbox's own network; nothing that reaches out of it.
 const CAPABILITIES: [&str; 3] = ["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_NET_BIND_SERVICE"];
 /// Waits for a line before anything of the sandbox begins: by then the process is in its cgroup.

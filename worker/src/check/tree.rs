@@ -22,6 +22,19 @@ const NOT_OURS: [&str; 8] = [
     "/bin/", "/dev/", "/lib", "/proc/", "/sbin/", "/sys/", "/usr/", "/boot/",
 ];
 
+/// What programs need of this machine's `/etc`; nothing in it is secret.
+pub(super) const SYSTEM_FILES: [&str; 9] = [
+    "/etc/alternatives",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/localtime",
+    "/etc/protocols",
+    "/etc/services",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+];
+
 #[derive(Debug, Clone)]
 struct Seen {
     content: Arc<[u8]>,
@@ -203,9 +216,13 @@ impl Archive {
             let outside = ["/etc/", "/var/", "/run/"]
                 .iter()
                 .any(|top| path.starts_with(top));
+            // A package that ships one of those is no reason to put a file where one is mounted.
+            let mounted = SYSTEM_FILES
+                .iter()
+                .any(|own| Path::new(path).starts_with(own));
             let parsed = path.parse::<NodePath>();
             let Ok(parsed) = parsed else { continue };
-            if !outside || candidate.files.contains_key(&parsed) {
+            if !outside || mounted || candidate.files.contains_key(&parsed) {
                 continue;
             }
             self.shipped(&parsed)?;

@@ -44,6 +44,10 @@ pub struct Action {
     /// Only in `apply`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<At<OneOrMany<String>>>,
+    /// Due only where nothing but paths that `when` matches has changed, and then the only action of the component that
+    /// is: what is enough for these files alone. Only in `apply`.
+    #[serde(default = "not_alone")]
+    pub alone: At<bool>,
     /// Enables the unit, and reloads it if it runs, else starts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload: Option<At<String>>,
@@ -72,6 +76,10 @@ pub struct Action {
 
 fn half_a_minute() -> At<Seconds> {
     At::nowhere(Seconds::new(30))
+}
+
+fn not_alone() -> At<bool> {
+    At::nowhere(false)
 }
 
 fn a_minute() -> At<Seconds> {

@@ -119,6 +119,20 @@ fn values_that_would_fail_on_the_node_are_refused_here() {
 }
 
 #[test]
+fn an_action_that_is_enough_alone_says_for_which_files() {
+    for bad in [
+        "apply:\n  - reload: web\n    alone: true\n",
+        "drain:\n  - run: echo\n    alone: true\n",
+    ] {
+        let told = of(bad);
+        assert!(told[0].starts_with("WL205"), "{bad}: {told:?}");
+        assert!(told[0].contains("`alone`"), "{bad}: {told:?}");
+    }
+    let good = of("apply:\n  - when: /etc/web/*.pem\n    alone: true\n    reload: web\n");
+    assert!(good.is_empty(), "{good:?}");
+}
+
+#[test]
 fn actions_and_gates_choose_one_thing() {
     for bad in [
         "apply:\n  - reload: web\n    restart: web\n",

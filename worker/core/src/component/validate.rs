@@ -62,6 +62,13 @@ pub(super) fn folder(folder: &Folder) -> Findings {
                 "remove it",
             );
         }
+        if action.alone.value {
+            view.bad(
+                &action.alone,
+                "`alone` has a meaning only in `apply`".to_owned(),
+                "remove it",
+            );
+        }
     }
     own.before
         .iter()
@@ -166,6 +173,13 @@ impl View<'_> {
             &choices,
             "an action does exactly one of `reload`, `restart`, `start`, `stop` and `run`",
         );
+        if action.alone.value && action.when.is_none() {
+            self.bad(
+                &action.alone,
+                "`alone` needs `when`: without it, it would stand for every file".to_owned(),
+                "name the files below `when`, or remove `alone`",
+            );
+        }
         if let Some(when) = &action.when {
             for glob in &when.value {
                 if let Err(error) = GlobBuilder::new(glob).literal_separator(true).build() {

@@ -69,14 +69,47 @@ fn one_way(
     let mut commands: Vec<Command> = leaving.flat_map(|c| c.remove.iter().cloned()).collect();
     for component in to {
         let is_new = find(from, &component.name).is_none();
-        for apply in &component.apply {
-            let wanted = is_new || touches(component, apply, changes)?;
-            if wanted && !commands.contains(&apply.command) {
+        let due = due(component, is_new, changes)?;
+        for apply in due {
+            if !commands.contains(&apply.command) {
                 commands.push(apply.command.clone());
             }
         }
     }
     Ok(commands)
+}
+
+/// What a component does about changes: all that they touch, or the one thing that is enough for them.
+fn due<'a>(
+    component: &'a ReleaseComponent,
+    is_new: bool,
+    changes: &[FileChange],
+) -> Result<Vec<&'a Apply>, BadGlob> {
+    let (enough, usual): (Vec<&Apply>, Vec<&Apply>) =
+        component.apply.iter().partition(|apply| apply.alone);
+    if is_new {
+        return Ok(usual);
+    }
+    let mut due = Vec::new();
+    let mut touching = BTreeSet::new();
+    for apply in usual {
+        let touched = touched(component, apply, changes)?;
+        if !touched.is_empty() {
+            due.push(apply);
+            touching.extend(touched);
+        }
+    }
+    let own = changes
+        .iter()
+        .filter(|change| change.component == component.name);
+    touching.extend(own.map(|change| change.path.as_str()));
+    for apply in enough {
+        let touched = touched(component, apply, changes)?;
+        if !touched.is_empty() && touching.is_subset(&touched) {
+            return Ok(vec![apply]);
+        }
+    }
+    Ok(due)
 }
 
 fn find<'a>(
@@ -87,20 +120,19 @@ fn find<'a>(
 }
 
 /// Patterns may match files of other components too (a certificate that haproxy serves).
-fn touches(
+fn touched<'a>(
     component: &ReleaseComponent,
     apply: &Apply,
-    changes: &[FileChange],
-) -> Result<bool, BadGlob> {
-    if apply.when.is_empty() {
-        return Ok(changes
-            .iter()
-            .any(|change| change.component == component.name));
-    }
+    changes: &'a [FileChange],
+) -> Result<BTreeSet<&'a str>, BadGlob> {
     let globs = globs(&component.name, &apply.when)?;
-    Ok(changes
-        .iter()
-        .any(|change| globs.is_match(change.path.as_str())))
+    let any = apply.when.is_empty();
+    let touches = |change: &&FileChange| {
+        let own = change.component == component.name;
+        (any && own) || globs.is_match(change.path.as_str())
+    };
+    let touched = changes.iter().filter(touches);
+    Ok(touched.map(|change| change.path.as_str()).collect())
 }
 
 fn globs(component: &ComponentName, patterns: &[String]) -> Result<GlobSet, BadGlob> {

@@ -40,6 +40,7 @@ pub(crate) fn component(name: &str, when: &[&str]) -> ReleaseComponent {
         packages: vec![format!("{name}-package")],
         checks: Vec::new(),
         apply: vec![Apply {
+            alone: false,
             when: when.iter().map(|glob| (*glob).to_owned()).collect(),
             command: command(&name, &format!("reload {name}")),
         }],

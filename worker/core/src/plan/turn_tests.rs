@@ -77,3 +77,42 @@ fn another_mode_alone_is_put_right_without_a_new_text() {
         (ChangeKind::Attributes, &path(CFG))
     );
 }
+
+#[test]
+fn an_action_that_is_enough_alone_stands_for_the_others_both_ways() {
+    const PEM: &str = "/etc/haproxy/certs/a.pem";
+    let with = |cfg: &str, pem: &str, zone: &str| {
+        let mut haproxy = component("haproxy", &["/etc/haproxy/**", "/etc/bind/*.key"]);
+        let mut enough = haproxy.apply[0].clone();
+        "change certificates".clone_into(&mut enough.command.label);
+        enough.when = vec!["/etc/haproxy/certs/*".to_owned()];
+        enough.alone = true;
+        haproxy.apply.push(enough);
+        let mut files = vec![(CFG, "haproxy", cfg), (ZONE, "bind", zone)];
+        if !pem.is_empty() {
+            files.push((PEM, "haproxy", pem));
+        }
+        let parts = vec![haproxy, component("bind", &["/etc/**/*.zone"])];
+        release("a", "c", &files, parts, Vec::new())
+    };
+    let both_ways = |old: Option<Release>, new: Release| {
+        let old = old
+            .as_ref()
+            .map_or_else(|| state(None), |old| state(Some(old)));
+        let plan = World::new(bundle("new", vec![new]), vec![("a", old)]).plan();
+        let turn = &plan.turns[&node("a")];
+        [&turn.forward, &turn.backward].map(|way| labels(way).join(", "))
+    };
+    let alone = "change certificates";
+    let old = || Some(with("c", "p", "z"));
+    assert_eq!(both_ways(old(), with("c", "p2", "z")), [alone, alone]);
+    assert_eq!(both_ways(old(), with("c", "", "z")), [alone, alone]);
+    let reload = "reload haproxy";
+    assert_eq!(both_ways(old(), with("c2", "p2", "z")), [reload, reload]);
+    // Another component's files do not matter, but where one of the component's actions looks at them.
+    let both = format!("{alone}, reload bind");
+    assert_eq!(both_ways(old(), with("c", "p2", "z2")), [&*both, &*both]);
+    // A component that is new has everything to do.
+    let [come, _] = both_ways(None, with("c", "p", "z"));
+    assert_eq!(come, "reload haproxy, reload bind");
+}

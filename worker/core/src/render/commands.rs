@@ -69,11 +69,13 @@ impl<'a> Commands<'a> {
                 .when
                 .as_ref()
                 .map(|at| at.value.iter().cloned().collect());
-            globs.unwrap_or_default()
+            (globs.unwrap_or_default(), action.alone.value)
         });
-        let apply = when
-            .zip(commands)
-            .map(|(when, command)| Apply { when, command });
+        let apply = when.zip(commands).map(|((when, alone), command)| Apply {
+            when,
+            alone,
+            command,
+        });
         Ok(ReleaseComponent {
             name: own.name.value.clone(),
             packages: plain(&own.packages),
