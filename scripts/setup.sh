@@ -15,6 +15,7 @@ fi
 declare -A needs=(
     ["to build"]="gcc make pkg-config libssl-dev git"
     ["to check configurations as the worker does"]="bubblewrap haproxy bind9 bind9-utils iptables openssh-server procps"
+    ["to decrypt the secrets of a repository"]="age"
     ["to boot the lab's machines"]="mmdebstrap systemd-container iproute2 nftables util-linux openssh-client"
     ["to test against a message broker"]="rabbitmq-server"
     ["to test against a certificate authority"]="pebble"

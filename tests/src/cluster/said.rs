@@ -44,6 +44,14 @@ impl Said {
         self
     }
 
+    /// This stands nowhere in what it said.
+    #[track_caller]
+    pub fn hides(self, word: &str) -> Self {
+        let shown = self.out.contains(word) || self.err.contains(word);
+        assert!(!shown, "it says {word:?}:\n{self}");
+        self
+    }
+
     pub fn json(&self) -> anyhow::Result<serde_json::Value> {
         serde_json::from_str(&self.out).with_context(|| format!("no JSON: {self}"))
     }

@@ -2,7 +2,7 @@
 //! returns. Data flows one way, and a module uses only those above it:
 //!
 //! ```text
-//! ids ─ fence ─ finding ─ snapshot ─ model ─ (acme) ─ component ─ render ─► release ─ check ─ observed ─ plan ─ roll ─ report ─ preview
+//! ids ─ fence ─ finding ─ snapshot ─ (sealed) ─ model ─ (acme) ─ component ─ render ─► release ─ check ─ observed ─ plan ─ roll ─ report ─ preview
 //! ```
 
 pub mod acme;
@@ -24,5 +24,6 @@ pub mod render;
 pub mod report;
 pub mod roll;
 pub mod schema;
+pub mod sealed;
 pub mod snapshot;
 pub mod yaml;

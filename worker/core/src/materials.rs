@@ -34,6 +34,8 @@ pub struct Materials {
     /// Certificate's name → PEM: chain and key.
     pub certificates: BTreeMap<String, SecretText>,
     pub secrets: BTreeMap<String, SecretText>,
+    /// Secrets that the repository has, encrypted for someone else than us.
+    pub sealed: BTreeSet<String>,
     /// Certificate's name → its serial in hexadecimal digits, so that a gate can tell the new one from the old.
     pub serials: BTreeMap<String, String>,
     /// Certificates that are being ordered: until they are there, their sites are served without TLS.
@@ -50,6 +52,7 @@ impl Materials {
         Self {
             certificates: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            sealed: BTreeSet::new(),
             serials: BTreeMap::new(),
             pending: BTreeSet::new(),
             stand_in_certificate,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::cert::CertCommand;
+use super::secret::SecretCommand;
 use crate::materials::Directories;
 
 const EXIT_CODES: &str = "Exit codes:
@@ -61,6 +62,14 @@ pub struct Access {
     /// Directory with one file for every secret that templates name.
     #[arg(long, value_name = "DIR", env = "WINDLASS_SECRETS", global = true)]
     pub secrets: Option<PathBuf>,
+    /// File with identities of age, for the encrypted secrets of the repository; may be given again.
+    #[arg(
+        long = "age-identity",
+        value_name = "FILE",
+        env = "WINDLASS_AGE_IDENTITY",
+        global = true
+    )]
+    pub age_identities: Vec<PathBuf>,
     /// PEM file of further trust roots for HTTPS and TLS gates.
     #[arg(long, value_name = "FILE", env = "WINDLASS_CA_FILE", global = true)]
     pub ca_file: Option<PathBuf>,
@@ -74,6 +83,7 @@ impl Access {
         Directories {
             certificates: self.certificates.clone(),
             secrets: self.secrets.clone(),
+            age_identities: self.age_identities.clone(),
             ordered: None,
         }
     }
@@ -170,6 +180,9 @@ pub enum Command {
         #[arg(short, long)]
         yes: bool,
     },
+    /// Writes and looks after the encrypted secrets of the repository (`secrets/*.age`).
+    #[command(subcommand)]
+    Secret(SecretCommand),
     /// Prints or writes the JSON Schemas of definitions, components and results.
     Schema {
         /// Write all schemas to this folder.

@@ -13,6 +13,7 @@ mod progress;
 mod roll;
 mod rollback;
 mod schema;
+mod secret;
 mod service;
 mod session;
 
@@ -127,6 +128,7 @@ async fn on_checkout(command: &Command, session: &Session<'_>) -> anyhow::Result
         Command::Status => nodes::status(session).await,
         Command::Drift => nodes::drift(session).await,
         Command::Adopt { node, paths, yes } => roll::adopt(session, node, paths, *yes).await,
+        Command::Secret(command) => secret::run(session, command).await,
         Command::Doctor { nodes } => doctor::run(session, *nodes).await,
         other => anyhow::bail!("{other:?} does not work on a checkout"),
     }

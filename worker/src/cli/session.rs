@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
+use windlass_core::finding::Findings;
 use windlass_core::model::{self, Model};
 use windlass_core::plan::Inventory;
 use windlass_core::report::findings::{self, Style};
@@ -17,6 +18,7 @@ use crate::check::{Checker, Limits, Sandbox};
 use crate::flow::prepare::{self, Memory, Prepared, Rendered};
 use crate::flow::trial::Trial;
 use crate::git::checkout;
+use crate::materials::Directories;
 use crate::node::{Login, Nodes, Target};
 use crate::probe::NetProber;
 
@@ -49,7 +51,7 @@ impl<'a> Session<'a> {
 
     /// Loads, cross-checks and renders.
     pub(super) fn render(&self, rev: Option<&str>) -> anyhow::Result<Prepared> {
-        let directories = self.global.access.directories();
+        let directories = self.directories();
         let trial = Trial::of_this_program();
         prepare::render_tried(
             self.snapshot(rev)?,
@@ -109,7 +111,23 @@ impl<'a> Session<'a> {
     }
 
     pub(super) fn findings(&self, prepared: &Prepared) -> String {
-        findings::text(&prepared.findings, &prepared.snapshot, self.style())
+        self.findings_text(&prepared.findings, &prepared.snapshot)
+    }
+
+    pub(super) fn findings_text(&self, findings: &Findings, snapshot: &Snapshot) -> String {
+        findings::text(findings, snapshot, self.style())
+    }
+
+    pub(super) fn repo(&self) -> &Path {
+        &self.global.repo
+    }
+
+    pub(super) fn directories(&self) -> Directories {
+        self.global.access.directories()
+    }
+
+    pub(super) fn age_identities(&self) -> &[PathBuf] {
+        &self.global.access.age_identities
     }
 
     fn style(&self) -> Style {

@@ -30,6 +30,9 @@ impl Bases<'_> {
         for path in options.into_iter().flatten() {
             self.path(path)?;
         }
+        for path in &mut config.age_identities {
+            self.path(path)?;
+        }
         if let Some(hook) = &mut config.hook {
             for path in &mut hook.value.secret_files {
                 self.path(path)?;

@@ -28,6 +28,9 @@ pub struct Config {
     pub certificates: Option<PathBuf>,
     /// Folder with one file for each secret that templates name.
     pub secrets: Option<PathBuf>,
+    /// Files with identities of age: who the worker is among the recipients of the repository's encrypted secrets.
+    #[serde(default)]
+    pub age_identities: Vec<PathBuf>,
     /// Certificates are ordered as the clusters' `acme` says; absent: they are given as files alone.
     pub acme: Option<At<AcmeConfig>>,
     /// PEM file with further authorities that https and tls gates trust.

@@ -14,6 +14,7 @@ use windlass_core::snapshot::Snapshot;
 
 use super::trial::Trial;
 use crate::check::{Cancelled, Checker, Progress, Remembered};
+use crate::materials::sealed::{self, Opened};
 use crate::materials::{self, Directories};
 
 /// What one preparation leaves for the next, so that a small change costs little.
@@ -22,6 +23,7 @@ pub struct Memory {
     model: model::Cache,
     render: Mutex<render::Cache>,
     checks: Remembered,
+    opened: Opened,
     /// The commit that was rendered to its end last.
     ended: Mutex<Option<String>>,
 }
@@ -55,6 +57,12 @@ pub fn render(
     findings.extend(wrong);
     let mut rendered = None;
     if let Some(model) = loaded.model.filter(|_| !findings.has_errors()) {
+        findings.extend(sealed::add(
+            &snapshot,
+            &directories.age_identities,
+            &memory.opened,
+            &mut materials,
+        ));
         findings.extend(materials::ordered(directories, &model, &mut materials));
         findings.extend(materials::examine(&model, &materials, Timestamp::now()));
         let inputs = render::Inputs {

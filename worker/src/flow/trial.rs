@@ -81,6 +81,9 @@ impl Trial {
                 command.arg(flag).arg(dir);
             }
         }
+        for file in &directories.age_identities {
+            command.arg("--age-identity").arg(file);
+        }
         command.stdin(Stdio::piped());
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command

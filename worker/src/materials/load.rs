@@ -21,6 +21,8 @@ const MAX_BYTES: u64 = 64 * 1024;
 pub struct Directories {
     pub certificates: Option<PathBuf>,
     pub secrets: Option<PathBuf>,
+    /// Files with identities of age, for the secrets that the repository holds.
+    pub age_identities: Vec<PathBuf>,
     /// Where the worker keeps the certificates that it orders; absent: nothing is ordered here.
     pub ordered: Option<PathBuf>,
 }

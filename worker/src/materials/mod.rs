@@ -1,9 +1,11 @@
-//! Certificates and secrets: given to the worker in two directories, never kept in Git. What is wrong with them is
-//! told before anything is rendered, because HAProxy takes an expired certificate, or one for other names,
+//! Certificates and secrets: given to the worker in two directories, or kept in Git encrypted with age. What is wrong
+//! with them is told before anything is rendered, because HAProxy takes an expired certificate, or one for other names,
 //! without a word.
 
+pub mod age;
 mod certificate;
 mod load;
+pub mod sealed;
 mod stand_in;
 
 pub use certificate::{examine, usable};

@@ -51,6 +51,7 @@ pub(super) fn of(config: &Config, cluster: &ClusterConfig, store: &Store) -> Des
         directories: Directories {
             certificates: config.certificates.clone(),
             secrets: config.secrets.clone(),
+            age_identities: config.age_identities.clone(),
             ordered: config.acme.as_ref().map(|_| shelf.folder().to_path_buf()),
         },
         shelf,

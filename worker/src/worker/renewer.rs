@@ -1,7 +1,6 @@
 //! Orders one cluster's certificates: looks what the commit that was rolled out wants, carries out what is due, and
 //! wakes the flow with what is new. What is rolled is not its business.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use windlass_core::snapshot::Snapshot;
 use crate::acme::{Access, Announce, Leaf, Orderer, Ran, Suggestion};
 use crate::certificates::{issued, rolled as rolled_commit};
 use crate::git::source::Source;
+use crate::materials::sealed::{self, Opened};
 use crate::materials::{self, Directories};
 use crate::queue::{Event, EventKind, EventQueue};
 use crate::store::Store;
@@ -51,7 +51,9 @@ pub(super) struct Renewer<A> {
     pub(super) store: Store,
     pub(super) orderer: Orderer<A>,
     /// For keys of external account bindings.
-    pub(super) secrets: Option<PathBuf>,
+    /// The worker's directory of secrets, and who it is for those of the repository.
+    pub(super) given: Directories,
+    pub(super) opened: Opened,
     /// Told when a roll has ended: a way that was missing may be there now.
     pub(super) rolled: Arc<Notify>,
 }
@@ -95,10 +97,10 @@ impl<A: Announce> Renewer<A> {
         else {
             return Ok(next);
         };
-        let (materials, _) = materials::load(&Directories {
-            secrets: self.secrets.clone(),
-            ..Directories::default()
-        })?;
+        let (mut materials, _) = materials::load(&self.given)?;
+        let identities = &self.given.age_identities;
+        // What cannot be decrypted is told where the commit is rendered.
+        sealed::add(&snapshot, identities, &self.opened, &mut materials);
         for wanted in wanted(&model) {
             let again = self
                 .look_after(&wanted, &snapshot, &materials, rolled)

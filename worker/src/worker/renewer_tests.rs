@@ -118,7 +118,8 @@ impl Cluster {
                 },
             },
             store,
-            secrets: None,
+            given: Directories::default(),
+            opened: Opened::default(),
             rolled: Arc::default(),
             cluster,
         }

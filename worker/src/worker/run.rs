@@ -40,6 +40,8 @@ use crate::inbound::hook::Hook;
 use crate::inbound::server;
 use crate::inbound::signature::Secrets;
 use crate::live::Live;
+use crate::materials::Directories;
+use crate::materials::sealed::Opened;
 use crate::probe::NetProber;
 use crate::queue::AnyQueue;
 use crate::store::Store;
@@ -281,7 +283,12 @@ fn renewer(
                 queue: queue.clone(),
             },
         },
-        secrets: config.secrets.clone(),
+        given: Directories {
+            secrets: config.secrets.clone(),
+            age_identities: config.age_identities.clone(),
+            ..Directories::default()
+        },
+        opened: Opened::default(),
         rolled: Arc::clone(&deployer.rolled),
         cluster,
     }

@@ -29,6 +29,8 @@ super::codes! {
         "Files in the worker's `certificates` and `secrets` directories should have mode 0600 or 0640.";
     SECRET_UNREADABLE = "WL326", "a secret file cannot be used",
         "A secret is a text in a file of the worker's `secrets` directory that is named like the secret. It must be readable by the worker, valid UTF-8, and not empty or larger than 64 KiB.";
+    SECRET_TWICE = "WL335", "a secret that is given twice",
+        "The repository has it encrypted, and the worker's directory of secrets has a file of the same name. The file is used, so a change in the repository would have no effect. Delete one of them.";
     CERTIFICATE_CHAIN = "WL327", "a certificate comes without its chain",
         "Browsers often know the missing issuer and other clients do not, so that the site works for some people only. The PEM file must hold the certificate first, then the certificates of its issuers.";
     CERTIFICATE_ALERT = "WL328", "a certificate in use comes to its end",

@@ -103,4 +103,10 @@ super::codes! {
         "An authority needs a name, the https URL of its ACME directory and, if its own certificate does not come from a root that the worker's machine trusts, a PEM file of this repository with that root.";
     LATE_PRIMARY = "WL157", "a zone's primary has its turn after a secondary",
         "A secondary of BIND that cannot reach its primary does not ask it again for ten minutes. In a new cluster a secondary that starts first has no zone when its gate looks, so the roll goes back. Put the (hidden) primary first in `order`; a new record is then there to be fetched when the secondaries have their turns.";
+    SECRET_IN_CLEAR = "WL170", "a secret that is not encrypted",
+        "Files of `secrets/` are encrypted with age and named `<name>.age`; `README.md` and hidden files may lie beside them. Whatever was pushed in the clear can be read by everyone who has the repository, also after it was deleted: replace the secret itself.";
+    SECRET_FORM = "WL171", "an encrypted secret that cannot be used",
+        "A secret stands in `secrets/<name>.age`, armored (text, as `age --armor` and `windlass secret set` write it). Templates name it as `secrets.<name>`, so the name has letters, digits and `_`.";
+    RECIPIENT = "WL172", "a secret that is not encrypted for the recipients",
+        "`secrets.recipients` in `cluster.yaml` says who can read the secrets: the worker, and the people who change them. After a change there, `windlass secret rotate` encrypts all of them anew. Whoever was a recipient before can still read the old files in Git's history: replace the secrets themselves where that matters.";
 }

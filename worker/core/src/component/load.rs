@@ -48,7 +48,7 @@ impl Folder {
         &self.definition.name
     }
 
-    pub(crate) fn place<T>(&self, value: &At<T>) -> Location {
+    pub fn place<T>(&self, value: &At<T>) -> Location {
         value.location(&self.file)
     }
 

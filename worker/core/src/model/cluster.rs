@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use super::acme::Acme;
 use super::freeze::Freeze;
 use super::names::{DomainName, Label};
+use super::recipient::Recipient;
 use super::scalars::{OneOrMany, Percent, Seconds};
 use crate::ids::{ClusterName, ComponentName, NodeName};
 use crate::yaml::At;
@@ -37,9 +38,20 @@ pub struct Cluster {
     /// Certificates that the worker orders by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acme: Option<Acme>,
+    /// Who can read the encrypted secrets of `secrets/`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<Secrets>,
     /// Overrides of components' variables for the whole cluster.
     #[serde(default)]
     pub components: BTreeMap<ComponentName, ComponentOverride>,
+}
+
+/// The encrypted secrets of the repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Secrets {
+    /// Public keys of age, as `age-keygen -y` prints them: the worker's, and those of the people who change secrets.
+    pub recipients: Vec<At<Recipient>>,
 }
 
 /// The nodes whose addresses sites' names resolve to.

@@ -3,6 +3,7 @@
 
 use crate::codes::definitions as codes;
 use crate::finding::{Finding, Findings, Location};
+use crate::sealed;
 use crate::snapshot::{Entry, Snapshot};
 use crate::yaml::{did_you_mean, nearest};
 
@@ -25,6 +26,7 @@ pub(super) fn survey(snapshot: &Snapshot, findings: &mut Findings) {
             .hint("keep only what describes the cluster in this repository"),
         );
     }
+    findings.extend(sealed::survey(snapshot));
     let mut told_folder = None;
     for (path, entry) in &snapshot.entries {
         match entry {

@@ -24,6 +24,7 @@ mod own;
 mod place;
 pub(crate) mod rdata;
 pub mod reach;
+pub mod recipient;
 pub mod scalars;
 pub mod zone;
 
@@ -32,6 +33,7 @@ pub use cache::Cache;
 pub use cluster::{Cluster, Drift, OnFailure, Policy, Unreachable, Wave};
 pub use definitions::{Backend, Certificate, Forward, Maintenance, Node, Placement, Site, Target};
 pub use load::{Loaded, load, load_cached};
+pub use recipient::Recipient;
 pub use zone::{Record, RecordType, Zone};
 
 use crate::finding::Location;

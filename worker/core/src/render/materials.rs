@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::node::Inputs;
 use crate::codes::components as codes;
 use crate::finding::Finding;
+use crate::materials::Materials;
 use crate::release::Bundle;
+use crate::sealed;
 
 /// What is being ordered. The bundle is rolled without it: the way for the authority's question must be there first.
 pub(super) fn pending(inputs: &Inputs<'_>) -> Vec<Finding> {
@@ -69,18 +71,29 @@ pub(super) fn missing(inputs: &Inputs<'_>, bundle: &Bundle) -> Vec<Finding> {
     {
         for secret in &folder.definition.secrets {
             if !materials.secrets.contains_key(secret.as_str()) {
-                let message = format!("the worker was not given the secret `{secret}`");
+                let (message, hint) = unknown(secret, materials);
                 let finding = Finding::warning(codes::MATERIAL_MISSING, message);
-                missing.push(
-                    finding
-                        .at(folder.place(secret))
-                        .of(folder.name())
-                        .hint(format!(
-                            "put it as a file named {secret} into the worker's directory of secrets"
-                        )),
-                );
+                let finding = finding.at(folder.place(secret)).of(folder.name());
+                missing.push(finding.hint(hint));
             }
         }
     }
     missing
+}
+
+fn unknown(secret: &str, materials: &Materials) -> (String, String) {
+    let path = sealed::path_of(secret);
+    if materials.sealed.contains(secret) {
+        (
+            format!("{path} cannot be decrypted here"),
+            "give an identity of one of `secrets.recipients` in cluster.yaml: `--age-identity FILE`, or `age_identities` of the worker".to_owned(),
+        )
+    } else {
+        (
+            format!("the worker was not given the secret `{secret}`"),
+            format!(
+                "`windlass secret set {secret}` puts it into the repository as {path}, encrypted; or give it to the worker as a file named {secret} in its directory of secrets"
+            ),
+        )
+    }
 }
