@@ -1,6 +1,6 @@
 //! kill -9 of the program all through a roll, on real machines: whatever it was doing, the next roll finishes it or
-//! goes back, and every node holds one whole release. Every fourth line of progress stands for the steps between;
-//! the driver's own tests kill it at every single write of its journal, on a fleet in memory.
+//! goes back, and every node holds one whole release. It is killed after each line of its progress, in four tests that
+//! take every fourth; the driver's own tests kill it at every single write of its journal, on a fleet in memory.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -52,7 +52,30 @@ fn assert_whole(lab: &Lab, cluster: &Cluster, when: &str) {
 
 #[test]
 #[ignore = "lab: needs root"]
-fn a_roll_killed_on_its_way_is_finished_or_taken_back_by_the_next() -> anyhow::Result<()> {
+fn a_roll_killed_after_lines_1_5_9_is_finished_or_taken_back_by_the_next() -> anyhow::Result<()> {
+    killed_from(1)
+}
+
+#[test]
+#[ignore = "lab: needs root"]
+fn a_roll_killed_after_lines_2_6_10_is_finished_or_taken_back_by_the_next() -> anyhow::Result<()> {
+    killed_from(2)
+}
+
+#[test]
+#[ignore = "lab: needs root"]
+fn a_roll_killed_after_lines_3_7_11_is_finished_or_taken_back_by_the_next() -> anyhow::Result<()> {
+    killed_from(3)
+}
+
+#[test]
+#[ignore = "lab: needs root"]
+fn a_roll_killed_after_lines_4_8_12_is_finished_or_taken_back_by_the_next() -> anyhow::Result<()> {
+    killed_from(4)
+}
+
+/// Kills one roll after another, each four lines later than the one before, until one comes to its end.
+fn killed_from(first: usize) -> anyhow::Result<()> {
     let lab = Lab::boot(&LabSpec::only(&["vps1", "homelab"]))?;
     let cluster = Cluster::make(&lab)?;
     // Each roll is killed and rolled again; what only takes time would be multiplied by the steps.
@@ -63,15 +86,15 @@ fn a_roll_killed_on_its_way_is_finished_or_taken_back_by_the_next() -> anyhow::R
     )?;
     cluster.replace("components/haproxy/component.yaml", "    hold: 3s\n", "")?;
     cluster.commit("Hold nothing")?;
-    let first = cluster.windlass(&["roll", "--yes"]).output()?;
+    let whole = cluster.windlass(&["roll", "--yes"]).output()?;
     assert!(
-        first.status.success(),
+        whole.status.success(),
         "{}",
-        String::from_utf8_lossy(&first.stderr)
+        String::from_utf8_lossy(&whole.stderr)
     );
 
     let mut killed = 0;
-    for lines in (1..).step_by(4) {
+    for lines in (first..).step_by(4) {
         assert!(lines < 200, "the roll never ended");
         cluster.write_site(&format!("site{lines}"), u16::try_from(8100 + lines)?)?;
         cluster.commit(&format!("Add site {lines}"))?;

@@ -52,7 +52,7 @@ pub(super) async fn run(session: &Session<'_>, ask_nodes: bool) -> anyhow::Resul
             );
         }
         let materials = if !rendered.bundle.incomplete.is_empty() {
-            Err("some are missing: stand-ins are used, and nothing can be rolled; see --certificates and --secrets".to_owned())
+            Err("some are missing: stand-ins are used, and nothing can be rolled; see --certificates, --secrets and --age-identity".to_owned())
         } else {
             Ok("all there".to_owned())
         };

@@ -123,6 +123,13 @@ clusters:
     fn mistakes_are_told_with_their_line_and_what_mends_them() {
         let cases = [
             ("listen: 127.0.0.1:8320\n", "", ":2:", "hook"),
+            (
+                "[$CREDENTIALS_DIRECTORY/hook, /etc/windlass/old-hook]",
+                "[]",
+                ":3:",
+                "needs one secret",
+            ),
+            ("old-hook]", "old-hook, third]", ":3:", "needs one secret"),
             ("name: home", "name: example", "worker.yaml:7:", "twice"),
             ("https://git", "https://me:pw@git", ":6:", "password"),
             ("https://git", "http://git", ":6:", "http"),

@@ -23,6 +23,7 @@ impl Given {
         let directories = Directories {
             certificates: Some(directory.path().join("certificates")),
             secrets: Some(directory.path().join("secrets")),
+            age_identities: Vec::new(),
             ordered: Some(directory.path().join("ordered")),
         };
         for path in [
@@ -161,10 +162,28 @@ fn what_cannot_be_used_is_left_out_and_told_without_its_content() {
 }
 
 #[test]
+fn a_secret_has_64_kib_at_most() {
+    let given = Given::new();
+    given.put("secrets/key", &"x".repeat(64 * 1024));
+    let (materials, findings) = given.load();
+    assert!(findings.is_empty(), "{findings:?}");
+    assert_eq!(materials.secrets["key"].reveal().len(), 64 * 1024);
+    given.put("secrets/key", &"x".repeat(64 * 1024 + 1));
+    let (materials, findings) = given.load();
+    assert!(materials.secrets.is_empty());
+    let finding = findings.iter().next().unwrap();
+    assert_eq!(finding.code, checks::SECRET_UNREADABLE);
+    assert!(finding.message.contains("larger than 64 KiB"));
+}
+
+#[test]
 fn a_file_that_everyone_can_read_is_a_warning() {
     let given = Given::new();
     given.put("secrets/xfer_key", "c2VjcmV0");
     let path = given.directory.path().join("secrets/xfer_key");
+    // The group may: a service's own user is often a member of it.
+    std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+    assert!(given.load().1.is_empty());
     std::fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
     let (materials, findings) = given.load();
     assert_eq!(materials.secrets.len(), 1);
