@@ -194,9 +194,8 @@ impl World {
 
 fn directories(dir: &Path) -> Directories {
     Directories {
-        certificates: None,
         secrets: Some(dir.join("secrets")),
-        ordered: None,
+        ..Directories::default()
     }
 }
 

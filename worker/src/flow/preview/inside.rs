@@ -21,7 +21,7 @@ pub fn run(input: impl Read, output: impl Write) -> anyhow::Result<()> {
     let (components, wrong) = component::load(&snapshot);
     answer.findings.extend(wrong);
     if let Some(model) = loaded.model.filter(|_| !answer.findings.has_errors()) {
-        let materials = stubs.materials(&model);
+        let materials = stubs.materials(&model, &snapshot);
         let inputs = render::Inputs {
             snapshot: &snapshot,
             model: &model,

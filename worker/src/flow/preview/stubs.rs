@@ -4,9 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use windlass_core::materials::{Materials, STAND_IN_SECRET, SecretText};
 use windlass_core::model::Model;
+use windlass_core::sealed;
+use windlass_core::snapshot::Snapshot;
 
 use crate::materials::{self, Directories};
 
@@ -16,6 +21,8 @@ pub(super) struct Stubs {
     stand_in: String,
     certificates: BTreeSet<String>,
     secrets: BTreeSet<String>,
+    /// Whether the worker decrypts those of the repository.
+    decrypts: bool,
     /// Certificates that the worker ordered; absent where it orders none.
     ordered: Option<BTreeSet<String>>,
 }
@@ -35,11 +42,12 @@ impl Stubs {
             stand_in: materials.stand_in_certificate.reveal().to_owned(),
             certificates: materials.certificates.into_keys().collect(),
             secrets: materials.secrets.into_keys().collect(),
+            decrypts: !directories.age_identities.is_empty(),
             ordered,
         })
     }
 
-    pub(super) fn materials(&self, model: &Model) -> Materials {
+    pub(super) fn materials(&self, model: &Model, snapshot: &Snapshot) -> Materials {
         let stand_in = SecretText::new(&self.stand_in);
         let mut materials = Materials::none(stand_in.clone());
         let named = |names: &BTreeSet<String>, text: &SecretText| -> BTreeMap<String, SecretText> {
@@ -48,6 +56,17 @@ impl Stubs {
         };
         materials.certificates = named(&self.certificates, &stand_in);
         materials.secrets = named(&self.secrets, &SecretText::new(STAND_IN_SECRET));
+        for sealed in sealed::all(snapshot) {
+            let name = sealed.name.to_owned();
+            if !self.decrypts {
+                materials.sealed.insert(name);
+            } else {
+                // Another one for another text, so that a secret that the request replaces is seen to change.
+                let stub = STANDARD.encode(Sha256::digest(sealed.armored));
+                let stub = SecretText::new(&stub);
+                materials.secrets.entry(name).or_insert(stub);
+            }
+        }
         let Some(ordered) = &self.ordered else {
             return materials;
         };
@@ -64,5 +83,43 @@ impl Stubs {
             }
         }
         materials
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use windlass_core::model;
+
+    use super::*;
+
+    const CLUSTER: &str = "name: example\ndomain: example.org\nnetworks: { public: 10.80.0.0/24 }\norder: [vps1]\nedge: { role: edge, network: public }\n";
+    const NODE: &str = "roles: [edge]\naddresses: { public: 10.80.0.1 }\nssh:\n  network: public\n  host_keys:\n    - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n";
+
+    /// What the templates see of `secrets/key.age` with this body.
+    fn seen(body: &str, decrypts: bool) -> Materials {
+        let armored = format!(
+            "-----BEGIN AGE ENCRYPTED FILE-----\n{body}\n-----END AGE ENCRYPTED FILE-----\n"
+        );
+        let files = [
+            ("cluster.yaml", CLUSTER),
+            ("nodes/vps1.yaml", NODE),
+            ("secrets/key.age", armored.as_str()),
+        ];
+        let snapshot = Snapshot::of_texts("c", files);
+        let model = model::load(&snapshot).model.unwrap();
+        let mut stubs = Stubs::of(&Directories::default()).unwrap();
+        stubs.decrypts = decrypts;
+        stubs.materials(&model, &snapshot)
+    }
+
+    #[test]
+    fn an_encrypted_secret_that_a_request_replaces_is_seen_to_change() {
+        let key = |materials: Materials| materials.secrets["key"].reveal().to_owned();
+        let (one, another) = (key(seen("YWdl", true)), key(seen("Ymdl", true)));
+        assert_ne!(one, another);
+        assert_eq!(one, key(seen("YWdl", true)));
+        assert_eq!(STANDARD.decode(one).unwrap().len(), 32);
+        let without = seen("YWdl", false);
+        assert!(without.secrets.is_empty() && without.sealed.contains("key"));
     }
 }
