@@ -20,6 +20,7 @@ declare -A needs=(
     ["to test against a message broker"]="rabbitmq-server"
     ["to test against a certificate authority"]="pebble"
     ["to look at the lab from outside"]="curl bind9-dnsutils socat openssl"
+    ["to look at the page of a preview"]="chromium-headless-shell"
     ["to check the scripts"]="shellcheck"
 )
 if [ "${1:-}" = bench ]; then needs["to run pyinfra and Ansible"]="python3-venv"; fi

@@ -36,7 +36,7 @@ pub struct Global {
         global = true
     )]
     pub repo: PathBuf,
-    /// How results are printed; JSON has schemas (`windlass schema`).
+    /// How results are printed; JSON has schemas (`windlass schema`), the last three are of findings.
     #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
     pub format: Format,
     /// Colour: by default only on a terminal.
@@ -93,6 +93,12 @@ impl Access {
 pub enum Format {
     Text,
     Json,
+    /// Findings for code scanning (SARIF 2.1.0); `check` and `diff` only.
+    Sarif,
+    /// Findings as a test report; `check` and `diff` only.
+    Junit,
+    /// Findings as annotations of a GitHub Actions run; `check` and `diff` only.
+    Github,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

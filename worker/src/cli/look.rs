@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use windlass_core::finding::Findings;
 use windlass_core::ids::NodeName;
+use windlass_core::preview::Verdict;
 use windlass_core::release::Release;
 use windlass_core::report::diff::{self, Fingerprints};
 
@@ -18,6 +20,13 @@ const MARK: &str = ".windlass-render";
 
 pub(super) async fn check(session: &Session<'_>, rev: Option<&str>) -> anyhow::Result<Exit> {
     let prepared = session.check(rev).await?;
+    let verdict = match &prepared.rendered {
+        Some(rendered) if !prepared.findings.has_errors() => fine(rendered),
+        _ => Verdict::Refused.words(&prepared.findings),
+    };
+    if session.output.annotated(&prepared.findings, &verdict)? {
+        return Ok(exit(&prepared.findings));
+    }
     session.output.result(&prepared.findings, || {
         let text = session.findings(&prepared);
         match &prepared.rendered {
@@ -27,11 +36,15 @@ pub(super) async fn check(session: &Session<'_>, rev: Option<&str>) -> anyhow::R
             _ => text,
         }
     })?;
-    Ok(if prepared.findings.has_errors() {
+    Ok(exit(&prepared.findings))
+}
+
+fn exit(findings: &Findings) -> Exit {
+    if findings.has_errors() {
         Exit::Findings
     } else {
         Exit::Done
-    })
+    }
 }
 
 fn fine(rendered: &Rendered) -> String {
@@ -133,37 +146,47 @@ fn write_release(dir: &Path, release: &Release, with_secrets: bool) -> anyhow::R
     Ok(left_out)
 }
 
-pub(super) fn diff(
+/// Asks the real programs as well, so that the verdict is the one that a request would get.
+pub(super) async fn diff(
     session: &Session<'_>,
     base: Option<&str>,
     head: Option<&str>,
 ) -> anyhow::Result<Exit> {
     let old = session.render(Some(base.unwrap_or("HEAD")))?;
-    let new = session.render(head)?;
+    let new = session.check(head).await?;
+    let sound = new.rendered.as_ref();
+    let Some(rendered) = sound.filter(|_| !new.findings.has_errors()) else {
+        let verdict = Verdict::Refused.words(&new.findings);
+        if !session.output.annotated(&new.findings, &verdict)? {
+            session.show(&new);
+            session.output.error(&verdict);
+        }
+        return Ok(Exit::Findings);
+    };
     let Some(old) = session.accept(&old) else {
         return Ok(Exit::Findings);
     };
-    let Some(new) = session.accept(&new) else {
-        return Ok(Exit::Findings);
-    };
+    let (old, bundle) = (&old.bundle.releases, &rendered.bundle.releases);
     // New for every run: a fingerprint says whether two contents are the same in one output, and nothing more.
     let key = uuid::Uuid::new_v4().into_bytes();
-    let nodes: BTreeMap<NodeName, Vec<diff::FileDiff>> = new
-        .bundle
-        .releases
+    let nodes: BTreeMap<NodeName, Vec<diff::FileDiff>> = bundle
         .keys()
-        .chain(old.bundle.releases.keys())
+        .chain(old.keys())
         .map(|node| {
-            let (before, after) = (old.bundle.releases.get(node), new.bundle.releases.get(node));
-            (
-                node.clone(),
-                diff::releases(before, after, &Fingerprints(&key)),
-            )
+            let (before, after) = (old.get(node), bundle.get(node));
+            let files = diff::releases(before, after, &Fingerprints(&key));
+            (node.clone(), files)
         })
         .filter(|(_, files)| !files.is_empty())
         .collect();
-    session
-        .output
-        .result(&nodes, || diff::text(&nodes, session.output.colours()))?;
+    let verdict = Verdict::of_nodes(&nodes, bundle.len()).words(&new.findings);
+    if session.output.annotated(&new.findings, &verdict)? {
+        return Ok(Exit::Done);
+    }
+    session.show(&new);
+    session.output.result(&nodes, || {
+        let text = diff::text(&nodes, session.output.colours());
+        format!("{text}{verdict}\n")
+    })?;
     Ok(Exit::Done)
 }

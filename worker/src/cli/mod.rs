@@ -121,7 +121,7 @@ async fn on_checkout(command: &Command, session: &Session<'_>) -> anyhow::Result
             with_secrets,
             rev,
         } => look::render(session, out, node.as_deref(), *with_secrets, rev.as_deref()),
-        Command::Diff { base, head } => look::diff(session, base.as_deref(), head.as_deref()),
+        Command::Diff { base, head } => look::diff(session, base.as_deref(), head.as_deref()).await,
         Command::Plan { what, diff } => roll::plan(session, what, *diff).await,
         Command::Roll { what, yes } => roll::roll(session, what, *yes).await,
         Command::Rollback { nodes, yes } => rollback::run(session, nodes, *yes).await,

@@ -7,6 +7,9 @@ use anstream::{AutoStream, ColorChoice};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use windlass_core::finding::Findings;
+use windlass_core::report::machine::{github, junit, sarif};
+
 use super::args::{Colour, Format, Global};
 
 #[derive(Debug, Clone)]
@@ -56,9 +59,27 @@ impl Output {
         let text = match self.format {
             Format::Json => format!("{}\n", serde_json::to_string_pretty(value)?),
             Format::Text => text(),
+            Format::Sarif | Format::Junit | Format::Github => {
+                anyhow::bail!("sarif, junit and github are formats of `check` and `diff`")
+            }
         };
         self.text(&text);
         Ok(())
+    }
+
+    /// What was found, for programs that show it beside the lines; whether that is the format that was asked for.
+    pub(super) fn annotated(&self, findings: &Findings, verdict: &str) -> anyhow::Result<bool> {
+        let text = match self.format {
+            Format::Text | Format::Json => return Ok(false),
+            Format::Sarif => {
+                let value = sarif::value(findings, verdict);
+                format!("{}\n", serde_json::to_string_pretty(&value)?)
+            }
+            Format::Junit => junit::text(findings, verdict)?,
+            Format::Github => github::text(findings, verdict),
+        };
+        self.text(&text);
+        Ok(true)
     }
 
     /// A result that is text in every format.

@@ -13,7 +13,7 @@ use super::hook::{self, Hook};
 use crate::challenges::Challenges;
 use crate::queue::EventQueue;
 use crate::web::api::{self, Api};
-use crate::web::{certificates, metrics};
+use crate::web::{certificates, metrics, previews};
 
 /// How long requests that are being answered may still take when the worker stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
@@ -23,6 +23,7 @@ pub fn router<Q: EventQueue + 'static>(
     hook: Option<Arc<Hook<Q>>>,
     challenges: Challenges,
 ) -> Router {
+    let previews = previews::router(api.store.clone());
     let reading = Router::new()
         .route("/healthz", get(api::healthz))
         .route("/readyz", get(api::readyz::<Q>))
@@ -38,6 +39,7 @@ pub fn router<Q: EventQueue + 'static>(
         .route("/api/v1/events", get(api::events::<Q>))
         .route("/api/v1/events/{id}", get(api::event::<Q>))
         .with_state(api)
+        .merge(previews)
         .merge(challenge::router(challenges));
     match hook {
         Some(hook) => {

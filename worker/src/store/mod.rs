@@ -5,6 +5,7 @@
 pub mod clusters;
 pub mod handle;
 mod open;
+mod previews;
 pub mod reports;
 
 pub use handle::{Store, StoreError};

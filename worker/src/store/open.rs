@@ -15,6 +15,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../roll/schema.sql")),
     M::up(include_str!("../queue/amqp/schema.sql")),
     M::up(include_str!("../acme/schema.sql")),
+    M::up(include_str!("previews.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -3,3 +3,4 @@
 pub mod api;
 pub mod certificates;
 pub mod metrics;
+pub mod previews;

@@ -56,6 +56,9 @@ pub struct Preview {
     /// What the differences below are against.
     pub against: Against,
     pub diffs: Vec<Shared>,
+    /// Files whose difference was not kept.
+    #[serde(default)]
+    pub left_out: usize,
     /// Address of the full preview; the worker's own, never of the request.
     pub page: Option<String>,
 }
@@ -162,6 +165,7 @@ impl Preview {
             roll: None,
             against: Against::default(),
             diffs: Vec::new(),
+            left_out: 0,
             page: None,
         }
     }

@@ -55,7 +55,7 @@ fn roll(roll: &Roll) -> Part {
         let why = code(&skipped.why);
         items.push(format!("- **{}** is skipped: {why}\n", skipped.node));
     }
-    items.push(format!("\n{}\n\n", radius(roll)));
+    items.push(format!("\n{}\n\n", roll.radius.words()));
     Part {
         title: "#### The roll\n\n",
         items,
@@ -92,29 +92,6 @@ fn turn(number: usize, turn: &TurnWords, beside: bool) -> String {
         _ = write!(text, "; replaces what was changed by hand: {paths}");
     }
     text.push('\n');
-    text
-}
-
-fn radius(roll: &Roll) -> String {
-    let radius = &roll.radius;
-    let mut text = format!(
-        "Blast radius: {} of {}; {} new, {} changed, {} removed",
-        radius.nodes,
-        counted(radius.of_nodes, "node"),
-        counted(radius.files_created, "file"),
-        radius.files_changed,
-        radius.files_removed
-    );
-    let shares = [
-        ("DNS records", radius.dns_records),
-        ("backends", radius.backends),
-    ];
-    for (what, share) in shares {
-        if let Some((gone, of)) = share {
-            _ = write!(text, "; {gone} of {of} {what} removed");
-        }
-    }
-    text.push('.');
     text
 }
 

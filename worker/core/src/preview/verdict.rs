@@ -1,39 +1,61 @@
 //! The verdict in a few words, the same in comment, status and page. None of them are of the request.
 
+use std::collections::BTreeMap;
+
 use super::{Preview, Verdict};
 use crate::finding::Findings;
+use crate::ids::NodeName;
+use crate::report::diff::FileDiff;
 use crate::report::findings::summary;
 
-impl Preview {
+impl Verdict {
+    /// Of what would change on nodes; those without a change may be there or not.
+    pub fn of_nodes(diffs: &BTreeMap<NodeName, Vec<FileDiff>>, of: usize) -> Self {
+        let nodes = diffs.values().filter(|files| !files.is_empty()).count();
+        let files = diffs.values().map(Vec::len).sum();
+        match nodes {
+            0 => Self::NoChange,
+            _ => Self::WouldChange { nodes, of, files },
+        }
+    }
+
     /// "merging would change 2 of 3 nodes (4 files)".
-    pub fn headline(&self) -> String {
-        match &self.verdict {
-            Verdict::Checking => "checking what merging would do".to_owned(),
-            Verdict::NoChange => "merging changes no node".to_owned(),
-            Verdict::WouldChange { nodes, of, files } => format!(
+    pub fn words(&self, findings: &Findings) -> String {
+        match self {
+            Self::Checking => "checking what merging would do".to_owned(),
+            Self::NoChange => "merging changes no node".to_owned(),
+            Self::WouldChange { nodes, of, files } => format!(
                 "merging would change {nodes} of {} ({})",
                 counted(*of, "node"),
                 counted(*files, "file")
             ),
-            Verdict::Refused => format!("merging would be refused: {}", self.count()),
-            Verdict::Conflicted { files } => {
-                format!(
-                    "cannot be merged: {} in conflict",
-                    counted(files.len(), "file")
-                )
+            Self::Refused => format!("merging would be refused: {}", summary(findings)),
+            Self::Conflicted { files } => {
+                let files = counted(files.len(), "file");
+                format!("cannot be merged: {files} in conflict")
             }
-            Verdict::NotRun { .. } => {
+            Self::NotRun { .. } => {
                 "not looked at: this worker has no working sandbox for requests".to_owned()
             }
-            Verdict::Withheld { .. } => "not looked at until someone asks".to_owned(),
-            Verdict::Failed { .. } => "could not be looked at; it is tried again".to_owned(),
+            Self::Withheld { .. } => "not looked at until someone asks".to_owned(),
+            Self::Failed { .. } => "could not be looked at; it is tried again".to_owned(),
         }
+    }
+}
+
+impl Preview {
+    pub fn headline(&self) -> String {
+        self.verdict.words(&self.plain_findings())
     }
 
     /// "2 errors, 1 warning".
     pub fn count(&self) -> String {
-        let findings = self.findings.iter().map(|shown| shown.finding.clone());
-        summary(&findings.collect::<Findings>())
+        summary(&self.plain_findings())
+    }
+
+    fn plain_findings(&self) -> Findings {
+        let findings = self.findings.iter();
+        findings.map(|shown| shown.finding.clone()).collect()
     }
 }
 

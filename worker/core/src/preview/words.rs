@@ -1,7 +1,9 @@
 //! A plan in words.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
+use super::verdict::counted;
 use super::{Radius, Roll, TurnWords};
 use crate::plan::{ChangeKind, Inventory, Plan, Turn};
 use crate::release::Command;
@@ -53,6 +55,29 @@ fn labels(commands: &[Command]) -> Vec<String> {
 }
 
 impl Radius {
+    /// "Blast radius: 2 of 3 nodes; 1 file new, 2 changed, 0 removed."
+    pub fn words(&self) -> String {
+        let mut text = format!(
+            "Blast radius: {} of {}; {} new, {} changed, {} removed",
+            self.nodes,
+            counted(self.of_nodes, "node"),
+            counted(self.files_created, "file"),
+            self.files_changed,
+            self.files_removed
+        );
+        let shares = [
+            ("DNS records", self.dns_records),
+            ("backends", self.backends),
+        ];
+        for (what, share) in shares {
+            if let Some((gone, of)) = share {
+                _ = write!(text, "; {gone} of {of} {what} removed");
+            }
+        }
+        text.push('.');
+        text
+    }
+
     fn of(plan: &Plan, base: Option<&Inventory>, target: &Inventory) -> Self {
         let changes = || plan.turns.values().flat_map(|turn| &turn.changes);
         let count = |kinds: &[ChangeKind]| changes().filter(|c| kinds.contains(&c.kind)).count();

@@ -4,10 +4,11 @@
 pub mod diff;
 pub mod doctor;
 pub mod findings;
+pub mod machine;
 pub mod plan;
 pub mod roll;
 pub mod step;
-pub(crate) mod visible;
+pub mod visible;
 
 #[cfg(test)]
 mod tests;

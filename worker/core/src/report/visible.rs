@@ -2,7 +2,7 @@
 //! cursors, others turn the direction of a line or take no room at all. Wherever text of a repository is shown,
 //! they are written out.
 
-pub(crate) fn is_hidden(c: char) -> bool {
+pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -12,7 +12,7 @@ pub(crate) fn is_hidden(c: char) -> bool {
 }
 
 /// Text with every hidden character written out.
-pub(crate) fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if is_hidden(c) {

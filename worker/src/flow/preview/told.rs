@@ -70,17 +70,15 @@ pub(super) fn planned(
     if matches!(preview.verdict, Verdict::Refused) {
         return;
     }
-    let (nodes, files) = match against {
-        Against::Nodes => {
-            let changes = plan.turns.values().map(|turn| turn.changes.len());
-            (plan.turns.len(), changes.sum())
-        }
-        Against::Base => (diffs.len(), diffs.values().map(Vec::len).sum()),
-    };
     let of = plan.turns.len() + plan.unchanged.len() + plan.skipped.len();
-    preview.verdict = if nodes == 0 {
-        Verdict::NoChange
-    } else {
-        Verdict::WouldChange { nodes, of, files }
+    preview.verdict = match against {
+        Against::Base => Verdict::of_nodes(diffs, of),
+        // A turn without a file installs packages.
+        Against::Nodes if plan.turns.is_empty() => Verdict::NoChange,
+        Against::Nodes => Verdict::WouldChange {
+            nodes: plan.turns.len(),
+            of,
+            files: plan.turns.values().map(|turn| turn.changes.len()).sum(),
+        },
     };
 }

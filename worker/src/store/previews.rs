@@ -1,0 +1,95 @@
+//! Previews, so that a comment can link to all of one, and so that a merge finds what was reviewed. Kept for a while
+//! and only so many: they are made again whenever someone asks.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, params};
+use uuid::Uuid;
+use windlass_core::ids::ClusterName;
+use windlass_core::preview::Preview;
+
+use super::{Store, StoreError};
+
+/// Of each cluster.
+const KEPT: i64 = 500;
+const KEPT_MS: i64 = 30 * 24 * 60 * 60 * 1000;
+/// Of one preview; what is longer loses files from its end.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+impl Store {
+    /// Stores a preview under an id that cannot be guessed. With the address that people reach this worker at, it gets
+    /// the address of its page.
+    pub async fn add_preview(
+        &self,
+        mut preview: Preview,
+        address: Option<&str>,
+    ) -> Result<Preview, StoreError> {
+        let id = Uuid::new_v4().simple().to_string();
+        let page = |address: &str| format!("{}/previews/{id}", address.trim_end_matches('/'));
+        preview.page = address.map(page);
+        let mut kept = preview.clone();
+        let body = loop {
+            let body = serde_json::to_string(&kept)?;
+            if body.len() <= MOST_BYTES || kept.diffs.is_empty() {
+                break body;
+            }
+            let half = kept.diffs.len() / 2;
+            kept.left_out += kept.diffs.len() - half;
+            kept.diffs.truncate(half);
+        };
+        let now = Timestamp::now().as_millisecond();
+        self.call(move |connection| -> Result<Preview, StoreError> {
+            let transaction = connection.transaction()?;
+            let cluster = preview.cluster.as_str();
+            transaction.execute(
+                "INSERT INTO preview (id, cluster, request, stored, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![id, cluster, preview.request.number.cast_signed(), now, body],
+            )?;
+            transaction.execute(
+                "DELETE FROM preview WHERE stored < ?1",
+                [now - KEPT_MS],
+            )?;
+            transaction.execute(
+                "DELETE FROM preview WHERE cluster = ?1 AND id NOT IN
+                 (SELECT id FROM preview WHERE cluster = ?1 ORDER BY stored DESC, rowid DESC LIMIT ?2)",
+                params![cluster, KEPT],
+            )?;
+            transaction.commit()?;
+            Ok(preview)
+        })
+        .await
+    }
+
+    pub async fn preview(&self, id: &str) -> Result<Option<Preview>, StoreError> {
+        let id = id.to_owned();
+        self.call(move |connection| -> Result<Option<Preview>, StoreError> {
+            let body: Option<String> = connection
+                .query_row("SELECT body FROM preview WHERE id = ?1", [id], |row| {
+                    row.get(0)
+                })
+                .optional()?;
+            Ok(body.map(|body| serde_json::from_str(&body)).transpose()?)
+        })
+        .await
+    }
+
+    /// What a request was told last.
+    pub async fn latest_preview(
+        &self,
+        cluster: &ClusterName,
+        request: u64,
+    ) -> Result<Option<Preview>, StoreError> {
+        let cluster = cluster.to_string();
+        self.call(move |connection| -> Result<Option<Preview>, StoreError> {
+            let body: Option<String> = connection
+                .query_row(
+                    "SELECT body FROM preview WHERE cluster = ?1 AND request = ?2
+                     ORDER BY stored DESC, rowid DESC LIMIT 1",
+                    params![cluster, request.cast_signed()],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            Ok(body.map(|body| serde_json::from_str(&body)).transpose()?)
+        })
+        .await
+    }
+}
