@@ -129,7 +129,7 @@ async fn a_browser_shows_it_in_light_and_dark_and_runs_nothing_of_it() {
         let _ = fs::remove_file(&picture);
         let arguments = vec![
             format!("--screenshot={}", picture.display()),
-            format!("--blink-settings=preferredColorScheme={scheme},scriptEnabled=false"),
+            format!("--blink-settings=preferredColorScheme={scheme}"),
         ];
         let (_, said) = browse(url.clone(), home.clone(), arguments).await;
         let bytes = fs::read(&picture).unwrap_or_else(|error| panic!("{error}: {said}"));

@@ -86,7 +86,14 @@ impl Sandbox {
             program.processes,
             program.argument
         );
-        command.args(["--remount-ro", "/", "/bin/sh", "-c", &limits]);
+        command.args([
+            "--disable-userns",
+            "--remount-ro",
+            "/",
+            "/bin/sh",
+            "-c",
+            &limits,
+        ]);
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 use windlass::check::Sandbox;
 use windlass::flow::preview::{Stranger, Superseded};
+use windlass::store::Store;
 use windlass_core::preview::{Against, Flavour, Limits, Preview, Verdict, comment};
 
 use crate::world::{SECRET, World, with};
@@ -131,6 +132,29 @@ async fn without_a_sandbox_nothing_is_run_and_the_verdict_says_so() {
     let why = "bubblewrap is not installed".to_owned();
     assert_eq!(preview.verdict, Verdict::NotRun { why });
     assert!(preview.roll.is_none() && preview.diffs.is_empty());
+}
+
+#[tokio::test]
+async fn a_preview_is_kept_and_names_its_page() {
+    let world = World::new();
+    let store = Store::open(&world.dir.path().join("windlass.db")).unwrap();
+    let stranger = Stranger::with(
+        PathBuf::from(env!("CARGO_BIN_EXE_windlass")),
+        Sandbox::default(),
+    );
+    let address = Some("https://windlass.example.org".to_owned());
+    let previews = with(world.dir.path(), world.nodes.clone(), stranger);
+    let previews = previews.with_pages(store.clone(), address);
+    let asked = world.request(1, text);
+    let preview = previews
+        .look(&asked, &CancellationToken::new())
+        .await
+        .unwrap();
+    let page = preview.page.clone().unwrap();
+    let id = page
+        .strip_prefix("https://windlass.example.org/previews/")
+        .unwrap();
+    assert_eq!(store.preview(id).await.unwrap(), Some(preview));
 }
 
 #[tokio::test]

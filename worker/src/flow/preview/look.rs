@@ -29,6 +29,7 @@ use crate::git::merge::Merged;
 use crate::git::source::Source;
 use crate::materials::{self, Directories};
 use crate::roll::observe;
+use crate::store::Store;
 
 /// All checks of one request together.
 const LONGEST_CHECKS: Duration = Duration::from_secs(300);
@@ -57,6 +58,14 @@ pub struct Previews<R> {
     /// Makes fingerprints of what is secret.
     key: [u8; 16],
     running: Running,
+    pages: Option<Pages>,
+}
+
+/// Where previews are kept for people to look at.
+struct Pages {
+    store: Store,
+    /// At which people reach this worker.
+    address: Option<String>,
 }
 
 /// What the base renders to, kept until it moves.
@@ -91,7 +100,15 @@ impl<R: Readers> Previews<R> {
             base: Mutex::default(),
             key: uuid::Uuid::new_v4().into_bytes(),
             running: Running::new(side_by_side),
+            pages: None,
         }
+    }
+
+    /// Keeps each preview; with the address at which people reach this worker, each names its page.
+    #[must_use]
+    pub fn with_pages(mut self, store: Store, address: Option<String>) -> Self {
+        self.pages = Some(Pages { store, address });
+        self
     }
 
     /// What merging would do now. Another look at the same request ends this one.
@@ -107,7 +124,21 @@ impl<R: Readers> Previews<R> {
             looked = self.through(asked, &look) => looked,
         };
         look.cancel();
-        Ok(looked)
+        Ok(self.keep(looked).await)
+    }
+
+    /// A preview that cannot be kept is told all the same, without its page.
+    async fn keep(&self, preview: Preview) -> Preview {
+        let Some(Pages { store, address }) = &self.pages else {
+            return preview;
+        };
+        match store.add_preview(preview.clone(), address.as_deref()).await {
+            Ok(kept) => kept,
+            Err(error) => {
+                tracing::warn!(%error, "a preview could not be kept");
+                preview
+            }
+        }
     }
 
     async fn through(&self, asked: &Asked, look: &CancellationToken) -> Preview {

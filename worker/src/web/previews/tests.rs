@@ -136,7 +136,8 @@ async fn nothing_of_a_request_becomes_a_tag() {
     };
     for trick in TRICKS {
         let (_dir, store, path) = stored(preview(trick)).await;
-        let page = get(&store, &path).await.2;
+        let (status, _, page) = get(&store, &path).await;
+        assert_eq!(status, StatusCode::OK);
         assert_eq!(
             page.matches('<').count(),
             plain.matches('<').count(),
