@@ -24,6 +24,7 @@
 #   run SECONDS             runs the shell text on stdin (a probe) and says how it ended
 #   logs UNIT LINES         the last lines of a unit's journal
 #   read                    the stored files whose paths come on stdin, without secret ones
+#   read-secret             the secret ones alone: a worker that lost its disk takes certificates back with it
 #   forget                  removes what Windlass keeps here, but none of the files it manages
 #   deadman TOKEN UNIT      called by the dead-man's timer; recover: called at boot. Both go back
 #
@@ -930,9 +931,9 @@ verb_logs() { # verb_logs UNIT LINES
 	end ok
 }
 
-verb_read() {
+verb_read() { # verb_read '!p'|p: secret files are left out (!p), or nothing else is taken (p)
 	sort -u >"$scratch/paths"
-	expected "$root/current/manifest" | sed "/${tab}[^$tab]*secret[^$tab]*\$/d" |
+	expected "$root/current/manifest" | sed -n "/${tab}[^$tab]*secret[^$tab]*\$/$1" |
 		join -t "$tab" -o 0 "$scratch/paths" - | sed 's,^,.,' >"$scratch/list"
 	[ ! -s "$scratch/list" ] ||
 		printf 'tar\t%s\n' "$(tar -C "$root/current/files" -czf - --no-recursion -T "$scratch/list" | base64 -w 0)"
@@ -963,7 +964,9 @@ main() {
 	scratch=$(mktemp -d /run/windlass.XXXXXX) || end failed "cannot write to /run"
 	trap 'rm -rf "$scratch"' EXIT
 	case $verb in
-	status | claim | read | forget | recover) "verb_$verb" ;;
+	status | claim | forget | recover) "verb_$verb" ;;
+	read) verb_read '!p' ;;
+	read-secret) verb_read p ;;
 	stage | check | confirm | inside | run) "verb_$verb" "${1-}" ;;
 	drain | undrain) verb_drain "$verb" "${1-}" ;;
 	activate | extend | rollback | deadman | logs) "verb_$verb" "${1-}" "${2-}" ;;

@@ -86,6 +86,13 @@ pub trait NodeReader: Send + Sync {
 }
 
 pub trait NodeWriter: NodeReader {
+    /// The stored contents of these files of the current release, secret ones alone. Not for readers: a preview is
+    /// never handed something that can see a secret.
+    fn read_secrets(
+        &self,
+        node: &NodeName,
+        paths: &[NodePath],
+    ) -> impl Future<Output = Result<BTreeMap<NodePath, Vec<u8>>, NodeError>> + Send;
     /// Makes the node refuse everyone with a smaller fence, and says what it held before.
     fn claim(
         &self,

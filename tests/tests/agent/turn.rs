@@ -49,6 +49,26 @@ async fn a_turn_creates_replaces_and_removes_and_then_holds() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "lab: needs root"]
+async fn secret_files_are_read_by_who_may_write_and_nothing_else_with_them() {
+    let bench = Bench::boot();
+    let mut one = release(&[(OLD, "old\n"), (NEW, "key\n")]);
+    one.meta.files.get_mut(&path(NEW)).unwrap().secret = true;
+    bench.roll("1-a", &turn(None, &one), &one).await;
+    let both = [path(OLD), path(NEW), path("/etc/shadow")];
+    let read = bench.nodes.read_files(&bench.name, &both).await.unwrap();
+    assert_eq!(
+        read.into_iter().collect::<Vec<_>>(),
+        [(path(OLD), b"old\n".to_vec())]
+    );
+    let read = bench.nodes.read_secrets(&bench.name, &both).await.unwrap();
+    assert_eq!(
+        read.into_iter().collect::<Vec<_>>(),
+        [(path(NEW), b"key\n".to_vec())]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "lab: needs root"]
 async fn status_tells_drift_by_kind() {
     let bench = Bench::boot();
     let one = release(&[(OLD, "a\n"), (NEW, "b\n"), ("/etc/demo/mode.conf", "c\n")]);

@@ -20,9 +20,11 @@ use super::fleet::Fleet;
 use super::heard::Heard;
 use super::newer::Newer;
 use super::prepare::{self, Memory, Prepared, Rendered};
+use super::take_back;
 use super::trial::Trial;
 use super::trouble::{Trouble, of_git};
 use super::turn::{Handover, UnderWay};
+use crate::acme::Shelf;
 use crate::check::Checker;
 use crate::git::mirror::Step;
 use crate::git::source::Source;
@@ -130,8 +132,8 @@ impl<F: Fleet> Deploy<F> {
         if let Err(error) = self.source.verify(&commit).await {
             return self.unreadable(of_git(error)?).await;
         }
-        let prepared = self.prepare(&commit).await?;
-        let Some(rendered) = sound(&prepared) else {
+        let mut prepared = self.prepare(&commit).await?;
+        let Some(mut rendered) = sound(&prepared) else {
             let findings = prepared.findings.clone();
             return Ok(Flowed::Ended(refused(&prepared, None, findings)));
         };
@@ -142,6 +144,15 @@ impl<F: Fleet> Deploy<F> {
         );
         let observed = observe::all(&nodes, rendered.model.nodes.keys().cloned()).await;
         self.holds_up(&observed, kind)?;
+        let shelf = self.materials.ordered.as_deref().map(Shelf::at);
+        if take_back::take_back(nodes.as_ref(), &observed, rendered, shelf.as_ref()).await {
+            prepared = self.prepare(&commit).await?;
+            let Some(whole) = sound(&prepared) else {
+                let findings = prepared.findings.clone();
+                return Ok(Flowed::Ended(refused(&prepared, None, findings)));
+            };
+            rendered = whole;
+        }
         let mut plan = self.plan(&prepared, rendered, &observed, kind).await?;
         plan.findings
             .extend(self.rewound(&commit, &observed).await?);

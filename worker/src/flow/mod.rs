@@ -10,6 +10,7 @@ pub mod prepare;
 pub mod preview;
 mod remember;
 mod resume;
+mod take_back;
 pub mod trial;
 pub mod trouble;
 pub mod turn;

@@ -12,7 +12,7 @@ use windlass_core::observed::NodeState;
 use windlass_core::plan::Turn;
 use windlass_core::release::Release;
 
-use super::answer::{Answer, End, bytes_of, text_of};
+use super::answer::{Answer, End, bytes_of, exit_of, text_of};
 use super::login::{Login, Target};
 use super::pool::Pool;
 use super::session::Lost;
@@ -206,9 +206,21 @@ fn misread(node: &NodeName, why: impl Into<String>) -> NodeError {
     }
 }
 
-/// "timeout" or a number.
-fn exit_of(value: &str) -> Option<i32> {
-    value.parse().ok()
+impl Nodes {
+    async fn stored(
+        &self,
+        node: &NodeName,
+        verb: &str,
+        paths: &[NodePath],
+    ) -> Result<BTreeMap<NodePath, Vec<u8>>, NodeError> {
+        let wanted: String = paths.iter().map(|path| format!("{path}\n")).collect();
+        let answer = self.look(node, verb, &[], wanted.as_bytes()).await?;
+        let Some(packed) = answer.one("tar") else {
+            return Ok(BTreeMap::new());
+        };
+        let packed = bytes_of(packed).ok_or_else(|| misread(node, "files are not base64"))?;
+        archive::unpack(&packed).map_err(|error| misread(node, error.to_string()))
+    }
 }
 
 impl NodeReader for Nodes {
@@ -222,13 +234,7 @@ impl NodeReader for Nodes {
         node: &NodeName,
         paths: &[NodePath],
     ) -> Result<BTreeMap<NodePath, Vec<u8>>, NodeError> {
-        let wanted: String = paths.iter().map(|path| format!("{path}\n")).collect();
-        let answer = self.look(node, "read", &[], wanted.as_bytes()).await?;
-        let Some(packed) = answer.one("tar") else {
-            return Ok(BTreeMap::new());
-        };
-        let packed = bytes_of(packed).ok_or_else(|| misread(node, "files are not base64"))?;
-        archive::unpack(&packed).map_err(|error| misread(node, error.to_string()))
+        self.stored(node, "read", paths).await
     }
 
     async fn logs(
@@ -245,6 +251,14 @@ impl NodeReader for Nodes {
 }
 
 impl NodeWriter for Nodes {
+    async fn read_secrets(
+        &self,
+        node: &NodeName,
+        paths: &[NodePath],
+    ) -> Result<BTreeMap<NodePath, Vec<u8>>, NodeError> {
+        self.stored(node, "read-secret", paths).await
+    }
+
     async fn claim(&self, fence: &Fence, node: &NodeName) -> Result<Claimed, NodeError> {
         let answer = self.change(node, fence, "claim", &[]).await?;
         let before = state::before(&answer).ok_or_else(|| misread(node, "who held it before"))?;

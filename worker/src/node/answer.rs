@@ -110,6 +110,11 @@ pub(super) fn bytes_of(value: &str) -> Option<Vec<u8>> {
     }
 }
 
+/// "timeout" or a number.
+pub(super) fn exit_of(value: &str) -> Option<i32> {
+    value.parse().ok()
+}
+
 pub(super) fn text_of(value: &str) -> Option<String> {
     bytes_of(value).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }

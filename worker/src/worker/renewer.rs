@@ -25,6 +25,8 @@ use crate::store::Store;
 /// Clocks jump and files are changed by hand: nothing is slept on for longer.
 const LONGEST: SignedDuration = SignedDuration::from_hours(1);
 const SHORTEST: SignedDuration = SignedDuration::from_secs(1);
+/// For so long at most a worker that starts waits for the flow to have come to an end once.
+const FIRST: Duration = Duration::from_secs(60);
 /// When a round came to nothing, for reasons that are not an order's.
 const AFTER_TROUBLE: SignedDuration = SignedDuration::from_mins(1);
 /// An authority without suggestions is asked again after this.
@@ -61,6 +63,12 @@ pub(super) struct Renewer<A> {
 impl<A: Announce> Renewer<A> {
     pub(super) async fn run(self, stop: CancellationToken) {
         let mut rolled = None;
+        // The flow comes first: it takes back what the nodes hold, which need not be ordered then.
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = self.rolled.notified() => rolled = Some(Timestamp::now()),
+            () = tokio::time::sleep(FIRST) => {}
+        }
         loop {
             let next = tokio::select! {
                 // An order that is left in the middle is taken up again.

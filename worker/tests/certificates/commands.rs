@@ -127,6 +127,31 @@ fn revoked(place: &Place, first: &str, second: &str) {
     assert_ne!(third, first);
 }
 
+/// `acme_server` is not set: the edge has no way to the worker, which is told with what mends it, and costs nothing.
+#[test]
+#[ignore = "lab: needs root"]
+fn a_way_that_is_broken_is_a_finding_that_names_the_node() {
+    let place = Place::new();
+    place.answer_at_port(81);
+    let _worker = place.start();
+    let failed = || {
+        place
+            .show("blog")
+            .is_some_and(|view| !view["failure"].is_null())
+    };
+    place.wait("the failure", failed);
+    let said = place.said(1, &["list", "--no-probe"]);
+    for word in ["WL330", "vps1", "acme_server"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    assert!(
+        place
+            .said(1, &["show", "blog", "--no-probe"])
+            .contains("put off")
+    );
+    assert_eq!(place.pebble.orders(), 1, "placed, and not repeated");
+}
+
 /// Chain and key for one name, signed by itself.
 fn made(name: &str) -> String {
     let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();

@@ -67,25 +67,25 @@ impl Place {
             address,
         };
         drop(free);
-        place.configure("");
+        place.answer_at_port(80);
         fs::create_dir(place.path("pem")).unwrap();
         place.define(&place.pebble.directory());
         place
     }
 
-    /// `worker.yaml`, with more at its end.
-    pub(super) fn configure(&self, more: &str) {
+    /// `worker.yaml`; authorities ask at port 80.
+    pub(super) fn answer_at_port(&self, port: u16) {
         let config = format!(
             "state: state
 listen: 127.0.0.1:{}
-acme: {{ listen: \"{}:80\" }}
+acme: {{ listen: \"{}:{port}\" }}
 certificates: pem
 sweep: 1h
 clusters:
   - name: example
     poll: 1h
     repository: {{ url: {} }}
-{more}",
+",
             self.port,
             self.address,
             self.path("origin").display()

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::due::Lifetime;
+use super::failure::{Failed, Failure};
 use crate::codes::checks as codes;
 use crate::finding::{Finding, Findings};
 use crate::ids::NodeName;
@@ -200,4 +201,16 @@ pub fn findings(
         findings.push(finding.on(&own.node));
     }
     findings
+}
+
+/// That the last try to order a certificate failed.
+pub fn unordered(certificate: &Label, failed: &Failed) -> Finding {
+    let message = format!("{certificate} cannot be ordered: {}", failed.why);
+    let hint = match failed.failure {
+        Failure::PathBroken => {
+            "say in cluster.yaml where the worker answers authorities, as the nodes reach it: components: { haproxy: { vars: { acme_server: \"ADDRESS:PORT\" } } }".to_owned()
+        }
+        _ => format!("`windlass cert show {certificate}` says when it is tried again"),
+    };
+    Finding::warning(codes::CERTIFICATE_ORDER, message).hint(hint)
 }

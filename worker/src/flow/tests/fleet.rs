@@ -23,6 +23,7 @@ struct Node {
     target: Option<ReleaseMeta>,
     attempt: Option<Attempt>,
     rolled_back: Vec<Digest>,
+    contents: BTreeMap<Digest, BTreeMap<NodePath, Arc<[u8]>>>,
 }
 
 #[derive(Default)]
@@ -135,6 +136,23 @@ impl NodeReader for Memory {
 }
 
 impl NodeWriter for Memory {
+    async fn read_secrets(
+        &self,
+        name: &NodeName,
+        paths: &[NodePath],
+    ) -> Result<BTreeMap<NodePath, Vec<u8>>, NodeError> {
+        self.on(name, |node| {
+            let Some(current) = &node.current else {
+                return BTreeMap::new();
+            };
+            let held = node.contents.get(&current.digest).into_iter().flatten();
+            let secret = |path: &NodePath| current.files[path].secret && paths.contains(path);
+            let held = held.filter(|(path, _)| secret(path));
+            held.map(|(path, content)| (path.clone(), content.to_vec()))
+                .collect()
+        })
+    }
+
     async fn claim(&self, fence: &Fence, name: &NodeName) -> Result<Claimed, NodeError> {
         let before = self.status(name).await?;
         self.guard(name, fence)?;
@@ -163,6 +181,8 @@ impl NodeWriter for Memory {
         self.on(&turn.node, |node| {
             node.base = node.current.clone();
             node.target = Some(release.meta.clone());
+            let contents = release.contents.clone();
+            node.contents.insert(release.meta.digest, contents);
             node.attempt = Some(attempt);
         })?;
         self.enter(&turn.node, fence, AttemptPhase::Staged)

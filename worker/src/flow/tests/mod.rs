@@ -3,4 +3,5 @@
 mod deploying;
 mod fleet;
 mod relayed;
+mod taking;
 mod world;

@@ -205,6 +205,14 @@ impl NodeReader for Fleet {
 }
 
 impl NodeWriter for Fleet {
+    async fn read_secrets(
+        &self,
+        _: &NodeName,
+        _: &[NodePath],
+    ) -> Result<BTreeMap<NodePath, Vec<u8>>, NodeError> {
+        Ok(BTreeMap::new())
+    }
+
     async fn claim(&self, fence: &Fence, name: &NodeName) -> Result<Claimed, NodeError> {
         let held = |nodes: &BTreeMap<NodeName, Node>| nodes[name].state.clone();
         let before = self.look(held);

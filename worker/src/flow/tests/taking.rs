@@ -1,0 +1,107 @@
+//! Certificates that the worker lost and the nodes hold.
+
+use std::fs;
+use std::path::PathBuf;
+
+use windlass_core::outcome::Outcome;
+
+use super::world::{CLUSTER, World};
+use crate::queue::EventKind;
+
+const ACME: &str = "acme:
+  authorities: [{ name: away, directory: https://127.0.0.1:1/dir }]
+";
+const ZONE: &str = "contact: hostmaster@example.org
+primary: { nodes: [one] }
+secondaries: { nodes: [two] }
+nameservers: [two.example.org]
+";
+const COMPONENT: &str = "name: app
+description: What the test rolls.
+on: all
+files:
+  - each: certificate in certificates
+    path: /etc/app/{{ certificate.name }}.pem
+    content: \"{{ certificate.pem }}\"
+    mode: \"0600\"
+    secret: true
+gates:
+  - tls: { certificate: every }
+";
+
+/// A site whose certificate is given as a file, on the nodes.
+async fn by_file() -> (World, PathBuf, String) {
+    let mut world = World::new();
+    let (given, ordered) = (
+        world.dir.path().join("given"),
+        world.dir.path().join("ordered"),
+    );
+    fs::create_dir(&given).unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["blog.example.org".to_owned()]).unwrap();
+    let pem = format!("{}{}", made.cert.pem(), made.signing_key.serialize_pem());
+    fs::write(given.join("blog.pem"), &pem).unwrap();
+    world.deploy.materials.certificates = Some(given);
+    world.deploy.materials.ordered = Some(ordered.clone());
+    world.write("cluster.yaml", &format!("{CLUSTER}{ACME}"));
+    world.write("zones/example.org.yaml", ZONE);
+    world.write("components/app/component.yaml", COMPONENT);
+    world.write("certificates/blog.yaml", "names: [blog.example.org]\n");
+    site(&world, "{ certificate: blog }");
+    world.commit("By file");
+    let report = world.run(EventKind::Moved).await.unwrap();
+    assert!(
+        matches!(report.outcome, Outcome::RolledOut { .. }),
+        "{:#?}",
+        report.outcome
+    );
+    (world, ordered.join("blog.pem"), pem)
+}
+
+fn site(world: &World, tls: &str) {
+    let text = format!("hosts: [blog.example.org]\non: {{ role: web }}\nport: 8080\ntls: {tls}\n");
+    world.write("sites/blog.yaml", &text);
+}
+
+#[tokio::test]
+async fn a_file_that_goes_while_the_site_moves_to_orders_is_had_from_the_nodes() {
+    let (world, taken, pem) = by_file().await;
+    fs::remove_file(world.dir.path().join("given/blog.pem")).unwrap();
+    world.git(&["rm", "--quiet", "certificates/blog.yaml"]);
+    site(&world, "{}");
+    world.commit("Ordered from now on");
+    let report = world.run(EventKind::Moved).await.unwrap();
+    assert!(
+        !matches!(report.outcome, Outcome::Refused { .. }),
+        "{:#?}",
+        report.outcome
+    );
+    assert_eq!(fs::read_to_string(&taken).unwrap(), pem);
+
+    // The worker's disk is lost as well.
+    fs::remove_file(&taken).unwrap();
+    let report = world.run(EventKind::Sweep).await.unwrap();
+    assert!(
+        matches!(report.outcome, Outcome::Unchanged { .. }),
+        "{:#?}",
+        report.outcome
+    );
+    assert_eq!(fs::read_to_string(&taken).unwrap(), pem);
+}
+
+#[tokio::test]
+async fn what_does_not_cover_the_names_is_not_taken() {
+    let (world, taken, _) = by_file().await;
+    fs::remove_file(world.dir.path().join("given/blog.pem")).unwrap();
+    world.git(&["rm", "--quiet", "certificates/blog.yaml"]);
+    site(&world, "{}");
+    let hosts = "hosts: [blog.example.org, www.example.org]";
+    let more = fs::read_to_string(world.dir.path().join("origin/sites/blog.yaml")).unwrap();
+    world.write(
+        "sites/blog.yaml",
+        &more.replace("hosts: [blog.example.org]", hosts),
+    );
+    world.commit("Another name");
+    let report = world.run(EventKind::Moved).await.unwrap();
+    assert_eq!(World::refusal(&report), ["WL418"].into());
+    assert!(!taken.exists());
+}
