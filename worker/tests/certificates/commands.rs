@@ -149,7 +149,7 @@ fn a_way_that_is_broken_is_a_finding_that_names_the_node() {
             .said(1, &["show", "blog", "--no-probe"])
             .contains("put off")
     );
-    assert_eq!(place.pebble.orders(), 1, "placed, and not repeated");
+    assert_eq!(place.pebble.orders(), 0, "no authority was asked");
 }
 
 /// Chain and key for one name, signed by itself.
