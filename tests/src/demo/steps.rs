@@ -1,5 +1,7 @@
 //! The steps of the story, each with the claims that it must make good.
 
+mod site;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -7,7 +9,7 @@ use anyhow::{Context, bail};
 
 use super::screen::Screen;
 use crate::broker::Broker;
-use crate::cluster::{Client, Cluster, Report, Worker};
+use crate::cluster::{Authority, Client, Cluster, Report, Worker};
 use crate::lab::{Lab, wait_until};
 
 const VPSS: [&str; 3] = ["vps1", "vps2", "vps3"];
@@ -22,6 +24,8 @@ pub(super) struct Stage<'a> {
     worker: Worker,
     /// After the worker, so that it goes after it.
     broker: Option<Broker>,
+    /// With the embedded queue.
+    authority: Option<Authority>,
     client: Option<Client>,
 }
 
@@ -31,7 +35,7 @@ impl<'a> Stage<'a> {
         broker: Option<Broker>,
         screen: &mut Screen,
     ) -> anyhow::Result<Self> {
-        let cluster = Cluster::make(lab)?;
+        let mut cluster = Cluster::make(lab)?;
         for node in lab.nodes() {
             screen.say(&format!(
                 "{:<9} {} is up; it runs nothing but sshd",
@@ -39,6 +43,11 @@ impl<'a> Stage<'a> {
                 node.ip()
             ));
         }
+        let authority = match &broker {
+            // Workers that share a broker do not order yet.
+            Some(_) => None,
+            None => Some(Self::authority(lab, &mut cluster, screen)?),
+        };
         screen.command("windlass init cluster   # then: the machines' addresses and host keys, one site, one zone");
         let queue = match &broker {
             Some(broker) => {
@@ -60,6 +69,7 @@ impl<'a> Stage<'a> {
             cluster,
             worker,
             broker,
+            authority,
             client: None,
         })
     }
@@ -98,36 +108,6 @@ impl<'a> Stage<'a> {
         ));
         screen.say("From now on a client requests https://www.example.org/ through all VPSs, without a pause.");
         Ok(())
-    }
-
-    pub(super) fn new_site(&mut self, screen: &mut Screen) -> anyhow::Result<()> {
-        screen.chapter("One new file, seven systems: a site is added");
-        self.cluster.write_site("blog", 8082)?;
-        let text = std::fs::read_to_string(self.cluster.checkout().join("sites/blog.yaml"))?;
-        screen.command("cat sites/blog.yaml");
-        screen.say(&text);
-        let report = self.commit_and_push(screen, "Add the blog")?;
-        screen.claim(
-            report.outcome == "rolled-out",
-            "rolled out, one node after the other",
-        )?;
-        for vps in VPSS {
-            let body = self.curl(vps, "blog", "https")?;
-            screen.claim(
-                body.contains("blog on"),
-                &format!("https://blog.example.org/ through {vps}: {}", body.trim()),
-            )?;
-            let answer = self.dig(vps, "blog.example.org", "A")?;
-            screen.claim(
-                answer.lines().count() == 3,
-                &format!("dig @{vps} blog.example.org: {}", one_line(&answer)),
-            )?;
-        }
-        let redirect = self.curl_status("vps2", "blog", "http")?;
-        screen.claim(
-            redirect.starts_with("30"),
-            &format!("http://blog.example.org/ redirects ({redirect})"),
-        )
     }
 
     pub(super) fn refused_config(&mut self, screen: &mut Screen) -> anyhow::Result<()> {

@@ -73,6 +73,7 @@ fn boot(spec: &LabSpec, queue: Queue, keep: bool) -> anyhow::Result<(Lab, Option
 fn tell(stage: &mut Stage<'_>, screen: &mut Screen) -> anyhow::Result<()> {
     stage.first_push(screen)?;
     stage.new_site(screen)?;
+    stage.certificate(screen)?;
     stage.refused_config(screen)?;
     stage.broken_site(screen)?;
     stage.locked_out(screen)?;
