@@ -74,6 +74,9 @@ pub(super) fn words(error: &rustls::Error) -> String {
             "the certificate's chain is incomplete, or ends in a root that is not trusted"
                 .to_owned()
         }
+        CertificateError::BadSignature => {
+            "a signature is wrong: the server's key is not the certificate's, or the chain is another's".to_owned()
+        }
         CertificateError::Revoked => "the certificate is revoked".to_owned(),
         other => format!("the certificate is not valid: {other}"),
     }

@@ -32,17 +32,21 @@ impl Authority {
 
     /// Certificate, chain if complete, key.
     fn leaf(&self, names: &[&str], until: i32, complete: bool) -> String {
-        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let mut params = CertificateParams::new(names).unwrap();
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(until, 1, 1);
-        let key = KeyPair::generate().unwrap();
-        let leaf = params.signed_by(&key, &self.middle).unwrap();
+        let (leaf, key) = self.signed(names, 2020, until);
         let chain = match complete {
             true => self.middle.pem(),
             false => String::new(),
         };
         format!("{}{chain}{}", leaf.pem(), key.serialize_pem())
+    }
+
+    fn signed(&self, names: &[&str], from: i32, until: i32) -> (rcgen::Certificate, KeyPair) {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_before = date_time_ymd(from, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        (params.signed_by(&key, &self.middle).unwrap(), key)
     }
 }
 
@@ -279,4 +283,96 @@ async fn tls_judges_the_served_certificate() {
         .tls(silent.local_addr().unwrap(), "blog.example.org", 14)
         .await;
     assert_seen(&silent, false, "no answer");
+}
+
+/// `openssl s_server` with a certificate and chain and a key, each a PEM text.
+async fn openssl(
+    authority: &Authority,
+    leaf: &rcgen::Certificate,
+    key: &KeyPair,
+) -> (Server, SocketAddr) {
+    let directory = TempDir::new().unwrap();
+    let put = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    put("leaf.pem", &leaf.pem());
+    put("chain.pem", &authority.middle.pem());
+    put("key.pem", &key.serialize_pem());
+    let address = local(free_port());
+    let at = address.to_string();
+    let arguments = [
+        "s_server",
+        "-quiet",
+        "-accept",
+        &at,
+        "-cert",
+        "leaf.pem",
+        "-cert_chain",
+        "chain.pem",
+        "-key",
+        "key.pem",
+    ];
+    let server = Server::start("openssl", &arguments, directory);
+    wait_until_open(address).await;
+    (server, address)
+}
+
+async fn asked(authority: &Authority, address: SocketAddr) -> ProbeResult {
+    let directory = TempDir::new().unwrap();
+    let ca = directory.path().join("ca.pem");
+    std::fs::write(&ca, authority.root.pem()).unwrap();
+    let wanted = Probe::Tls {
+        connect: address,
+        name: "blog.example.org".to_owned(),
+        days_left: 1,
+        serial: None,
+    };
+    probe(Some(ca), wanted).await
+}
+
+#[tokio::test]
+async fn tls_refuses_a_certificate_before_its_time_and_one_of_a_stranger() {
+    let (own, stranger) = (Authority::new(), Authority::new());
+    let names = ["blog.example.org"];
+    let (early, key) = own.signed(&names, 2190, 2200);
+    let (_server, address) = openssl(&own, &early, &key).await;
+    assert_seen(&asked(&own, address).await, false, "not valid yet");
+
+    // Its chain is complete and ends in a root of the same name.
+    let (leaf, key) = stranger.signed(&names, 2020, 2200);
+    let (_server, address) = openssl(&stranger, &leaf, &key).await;
+    let seen = asked(&own, address).await;
+    assert!(!seen.ok, "{seen:?}");
+    assert_seen(&asked(&stranger, address).await, true, "more days");
+}
+
+/// No server of the usual kind starts with a key that is not the certificate's; whoever has only the certificate of
+/// a host is refused all the same.
+#[tokio::test]
+async fn tls_refuses_a_server_whose_key_is_not_the_certificates() {
+    use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+    use rustls::sign::{CertifiedKey, SingleCertAndKey};
+
+    let authority = Authority::new();
+    let (leaf, _) = authority.signed(&["blog.example.org"], 2020, 2200);
+    let other = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(
+        KeyPair::generate().unwrap().serialize_der(),
+    ));
+    let key = rustls::crypto::ring::sign::any_supported_type(&other).unwrap();
+    let chain = vec![leaf.der().clone(), authority.middle.der().clone()];
+    let shown = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(std::sync::Arc::new(shown));
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        acceptor.accept(stream).await.map(drop)
+    });
+    let seen = asked(&authority, address).await;
+    assert_seen(&seen, false, "not the certificate's");
+    assert!(server.await.unwrap().is_err());
 }
