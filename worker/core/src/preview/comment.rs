@@ -125,10 +125,7 @@ fn foot(preview: &Preview) -> String {
         _ = writeln!(text, "{link}.");
     }
     if let Some(bundle) = &preview.bundle {
-        _ = writeln!(
-            text,
-            "Bundle `{bundle}`: merging rolls this one, or says why not."
-        );
+        _ = writeln!(text, "Bundle `{bundle}` is what was reviewed here.");
     }
     let mut explained: Vec<&str> = Vec::new();
     for shown in &preview.findings {

@@ -28,6 +28,7 @@ pub use after::after;
 pub use comment::{comment, marker};
 pub use limits::{Flavour, Limits};
 pub use status::{State, Status, status, status_after};
+pub use verdict::counted;
 
 /// A request of a forge (pull request, merge request), as it was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

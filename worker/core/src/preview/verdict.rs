@@ -59,7 +59,8 @@ impl Preview {
     }
 }
 
-pub(super) fn counted(count: usize, what: &str) -> String {
+/// "1 file", "2 files".
+pub fn counted(count: usize, what: &str) -> String {
     let end = if count == 1 { "" } else { "s" };
     format!("{count} {what}{end}")
 }

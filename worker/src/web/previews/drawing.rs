@@ -2,7 +2,7 @@
 //! below.
 
 use serde::Serialize;
-use windlass_core::preview::Roll;
+use windlass_core::preview::{Roll, counted};
 
 const WIDE: usize = 150;
 const HIGH: usize = 44;
@@ -39,7 +39,7 @@ impl Drawing {
             let turns = roll.turns.iter().filter(|turn| turn.wave == wave);
             let mut row = 0;
             for turn in turns {
-                let words = format!("{wave}. {} files", turn.files);
+                let words = format!("{wave}. {}", counted(turn.files, "file"));
                 drawing.put("changes", wave - 1, row, turn.node.as_str(), words);
                 row += 1;
             }

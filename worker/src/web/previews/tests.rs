@@ -110,6 +110,7 @@ async fn a_preview_is_shown_under_an_address_that_cannot_be_guessed() {
         "maxconn 2000",
         "on vps1, vps2: changed, +1 −1",
         "reload haproxy",
+        "<strong>vps1</strong>: 1 file\n",
         "the roll takes vps1, then vps2",
         "WL301",
         "<svg",

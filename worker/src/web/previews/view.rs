@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use windlass_core::finding::Severity;
 use windlass_core::plan::{ChangeKind, Skipped};
-use windlass_core::preview::{Against, Preview, Roll, Shown, State, TurnWords, Verdict, status};
+use windlass_core::preview::{
+    Against, Preview, Roll, Shown, State, TurnWords, Verdict, counted, status,
+};
 use windlass_core::report::diff::Shared;
 use windlass_core::report::visible::clean;
 
@@ -44,7 +46,7 @@ struct Told {
 #[derive(Debug, Serialize)]
 struct Turn {
     node: String,
-    files: usize,
+    files: String,
     parts: Vec<(&'static str, Vec<String>)>,
 }
 
@@ -148,7 +150,7 @@ fn turn(turn: &TurnWords) -> Turn {
     let parts = parts.into_iter().filter(|(_, texts)| !texts.is_empty());
     Turn {
         node: turn.node.to_string(),
-        files: turn.files,
+        files: counted(turn.files, "file"),
         parts: parts
             .map(|(word, texts)| (word, texts.iter().map(|text| clean(text)).collect()))
             .collect(),
