@@ -15,7 +15,7 @@ fn windlass(arguments: &[&str], dir: &Path) -> (Option<i32>, String) {
 }
 
 #[test]
-fn templates_without_end_are_told_with_their_component() {
+fn templates_without_end_are_told_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let repo = dir.path().join("cluster");
     let (code, said) = windlass(&["init", repo.to_str().unwrap()], dir.path());
@@ -35,7 +35,7 @@ fn templates_without_end_are_told_with_their_component() {
         fs::write(&template, format!("{good}{endless}")).unwrap();
         let (code, said) = windlass(&render, &repo);
         assert_eq!(code, Some(1), "{said}");
-        for words in ["WL218", limit, "components/haproxy/component.yaml"] {
+        for words in ["WL218", limit, "--> components/haproxy/haproxy.cfg.tera"] {
             assert!(said.contains(words), "{words}: {said}");
         }
     }

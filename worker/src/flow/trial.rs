@@ -2,6 +2,7 @@
 //! What it guards against: templates cannot be interrupted, so one whose loops write nothing, or whose texts double,
 //! would hold the worker for ever or take all memory from it.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use windlass_core::codes::components::ENDLESS;
-use windlass_core::component;
+use windlass_core::component::{self, Folder};
 use windlass_core::finding::{Finding, Location};
 use windlass_core::snapshot::{Entry, Snapshot};
 
@@ -41,7 +42,7 @@ impl Trial {
         Self { program }
     }
 
-    /// A finding where rendering does not end within the limits; it names the component. Blocks.
+    /// A finding where rendering does not end within the limits; it names the template, or else the component. Blocks.
     pub fn run(
         &self,
         snapshot: &Snapshot,
@@ -51,19 +52,45 @@ impl Trial {
             return Ok(None);
         };
         // With no template at all it may be a text of a component.yaml; then nobody is named.
-        if let Some(signal) = self.end(&with_only(snapshot, ""), directories)?.signal() {
+        let none = with_only(snapshot, |_| false);
+        if let Some(signal) = self.end(&none, directories)?.signal() {
             return Ok(Some(endless(signal)));
         }
         let (components, _) = component::load(snapshot);
         for folder in components.iter() {
-            let name = folder.name().as_str();
-            let ended = self.end(&with_only(snapshot, name), directories)?;
-            if let Some(signal) = ended.signal() {
-                let place = Location::file(format!("components/{name}/component.yaml"));
+            let own = format!("components/{}/", folder.name());
+            let alone = with_only(snapshot, |path| path.starts_with(&own));
+            if let Some(signal) = self.end(&alone, directories)?.signal() {
+                let template = self.endless_template(snapshot, directories, folder, &own)?;
+                let place = Location::file(template.unwrap_or_else(|| folder.file.clone()));
                 return Ok(Some(endless(signal).at(place).of(folder.name())));
             }
         }
         Ok(Some(endless(signal)))
+    }
+
+    /// The component's template that does not end by itself, rendered beside those that it may include: the ones
+    /// that no file names.
+    fn endless_template(
+        &self,
+        snapshot: &Snapshot,
+        directories: &Directories,
+        folder: &Folder,
+        own: &str,
+    ) -> anyhow::Result<Option<String>> {
+        let files = folder.definition.files.iter();
+        let named: BTreeSet<String> = files
+            .filter_map(|file| Some(format!("{own}{}", file.template.as_ref()?.as_str())))
+            .collect();
+        for template in &named {
+            let alone = with_only(snapshot, |path| {
+                path == template || (path.starts_with(own) && !named.contains(path))
+            });
+            if self.end(&alone, directories)?.signal().is_some() {
+                return Ok(Some(template.clone()));
+            }
+        }
+        Ok(None)
     }
 
     fn end(&self, snapshot: &Snapshot, directories: &Directories) -> anyhow::Result<ExitStatus> {
@@ -122,13 +149,12 @@ fn endless(signal: i32) -> Finding {
     )
 }
 
-/// With the other components' templates empty. They stay, because components name each other.
-fn with_only(snapshot: &Snapshot, name: &str) -> Snapshot {
-    let own = format!("components/{name}/");
+/// With the other templates empty. They stay, because components name them and each other.
+fn with_only(snapshot: &Snapshot, is_kept: impl Fn(&str) -> bool) -> Snapshot {
     let mut alone = snapshot.clone();
     for (path, entry) in &mut alone.entries {
         let template = path.starts_with("components/") && path.ends_with(".tera");
-        if template && !path.starts_with(&own) {
+        if template && !is_kept(path) {
             *entry = Entry::File(Arc::from([]));
         }
     }
@@ -180,7 +206,7 @@ mod tests {
         assert!(read(&packed[..packed.len() / 4]).is_err());
         let (a, ab) = ("components/a/x.tera", "components/ab/x.tera");
         let given = [(a, "1"), (ab, "2"), ("components/ab/component.yaml", "3")];
-        let alone = with_only(&Snapshot::of_texts("trial", given), "a");
+        let alone = with_only(&Snapshot::of_texts("trial", given), |path| path == a);
         let expected = [(a, "1"), (ab, ""), ("components/ab/component.yaml", "3")];
         assert_eq!(alone, Snapshot::of_texts("trial", expected));
     }

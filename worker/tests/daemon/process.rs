@@ -309,6 +309,8 @@ fn templates_without_end_are_refused() {
     world.wait_for_report_of(&commit);
     let finding = &world.json("/api/v1/clusters/example")["latest"]["findings"][0];
     assert_eq!(finding["code"], "WL218", "{finding}");
+    let template = "components/haproxy/haproxy.cfg.tera";
+    assert_eq!(finding["at"]["file"], template, "{finding}");
 }
 
 #[test]
