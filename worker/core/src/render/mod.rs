@@ -16,6 +16,8 @@ mod example;
 mod files;
 mod filters;
 mod gates;
+#[cfg(test)]
+mod hostile;
 mod materials;
 mod node;
 mod plain;

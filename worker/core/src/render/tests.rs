@@ -1,7 +1,5 @@
 use std::fmt::Write as _;
 
-use proptest::prelude::*;
-
 use super::example::{
     FILE, TEMPLATE_FILE, edited, errors, materials, rendered, rendered_with, snapshot,
 };
@@ -373,22 +371,5 @@ fn gates_name_what_exists() {
     ] {
         let told = broken(&edited(FILE, from, to));
         assert!(told[0].starts_with("WL214"), "{told:#?}");
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-    #[test]
-    fn no_template_text_makes_rendering_panic(text in "(\\PC|\n|\\{\\{ | \\}\\}|\\{% | %\\}|for |if |site|node|\\.|\\||end|include ){0,60}") {
-        let mut changed = snapshot();
-        put(&mut changed, TEMPLATE_FILE, &text);
-        rendered(&changed, &mut Cache::default());
-    }
-
-    #[test]
-    fn no_component_text_makes_rendering_panic(text in "(\\PC|\n|\\{\\{ | \\}\\}|\\{% | %\\}|\\$|/|')\
-        {0,40}") {
-        let quoted = format!("run: {}", serde_json::to_string(&text).unwrap());
-        rendered(&edited(FILE, "run: echo {{ vars.maxconn }}", &quoted), &mut Cache::default());
     }
 }
