@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::certificates::{CertificateView, Sighted};
 use crate::cli::Status;
-use crate::queue::{Event, Queued};
+use crate::queue::{CertificateDue, Event, Queued, RequestChanged};
 
 /// All schemas, each with the name of its file.
 pub fn all() -> Vec<(&'static str, Value)> {
@@ -15,9 +15,10 @@ pub fn all() -> Vec<(&'static str, Value)> {
     all
 }
 
-/// An event's data is what its type says: a turn's is in `turn.json`.
+/// An event's data is what its type says: a turn's is in `turn.json`, a pull request's in `request-changed.json`.
 pub fn own() -> Vec<(&'static str, Value)> {
     vec![
+        ("certificate-due.json", of::<CertificateDue>()),
         ("certificate-state.json", of::<CertificateView>()),
         ("certificates.json", of::<Vec<CertificateView>>()),
         ("certificates-seen.json", of::<Sighted>()),
@@ -25,6 +26,7 @@ pub fn own() -> Vec<(&'static str, Value)> {
         ("event.json", of::<Event>()),
         ("events.json", of::<Vec<Queued>>()),
         ("queued-event.json", of::<Queued>()),
+        ("request-changed.json", of::<RequestChanged>()),
     ]
 }
 

@@ -20,3 +20,15 @@ async fn rabbitmq_keeps_what_every_queue_must() -> Result<()> {
     })
     .await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workers_share_what_is_shared_and_order_one_at_a_time() -> Result<()> {
+    let place = Place::start()?;
+    let url = place.broker.url("v0");
+    let patience = Duration::from_secs(60);
+    let (one, other) = (
+        place.queue(&url, "one", patience)?,
+        place.queue(&url, "other", patience)?,
+    );
+    conformance::together(&one, &other).await
+}

@@ -15,9 +15,11 @@ use windlass_core::model;
 use windlass_core::observed::Observed;
 use windlass_core::outcome::Outcome;
 use windlass_core::plan::{self, Adopt, Inventory, Outline, Plan};
+use windlass_core::release::Bundle;
 
 use super::fleet::Fleet;
 use super::heard::Heard;
+use super::looked::{Ended, Flowed, Looked, Planned};
 use super::newer::Newer;
 use super::prepare::{self, Memory, Prepared, Rendered};
 use super::take_back;
@@ -67,25 +69,6 @@ pub struct Answered {
     pub then: Option<Event>,
 }
 
-/// Where the flow came to.
-pub(super) enum Flowed {
-    /// It was dealt with before.
-    Nothing,
-    Ended(Ended),
-    /// A roll's next turn.
-    Next(Event),
-}
-
-/// What the flow came to, before it is remembered.
-pub(super) struct Ended {
-    /// Names the roll, where several workers may come to tell of it.
-    pub(super) roll: Option<String>,
-    pub(super) commit: String,
-    pub(super) subject: String,
-    pub(super) bundle: Option<Digest>,
-    pub(super) outcome: Outcome,
-}
-
 impl<F: Fleet> Deploy<F> {
     pub async fn run(&self, event: &Event) -> Result<Answered, Trouble> {
         let Some(permit) = RollPermit::take(&self.state, &self.cluster)? else {
@@ -120,14 +103,29 @@ impl<F: Fleet> Deploy<F> {
     }
 
     async fn through(&self, permit: &RollPermit, event: &Event) -> Result<Flowed, Trouble> {
-        let kind = event.kind;
+        let planned = match self.look(event.kind).await? {
+            Looked::Nothing => return Ok(Flowed::Nothing),
+            Looked::Ended(ended) => return Ok(Flowed::Ended(ended)),
+            Looked::Planned(planned) => planned,
+        };
+        let (nodes, plan) = (Arc::clone(&planned.nodes), planned.plan.clone());
+        if self.handover == Handover::EachTurn {
+            return self.open(permit, nodes, plan, &planned.bundle, event).await;
+        }
+        let bundle = Arc::clone(&planned.bundle);
+        let outcome = self.roll(permit, nodes, plan, bundle).await?;
+        Ok(Flowed::Ended(planned.ended(outcome)))
+    }
+
+    /// Everything up to the plan: nothing on a node changes.
+    pub(super) async fn look(&self, kind: EventKind) -> Result<Looked<F::Nodes>, Trouble> {
         let commit = match self.source.fetch().await {
             Ok(commit) => commit,
             Err(error) => return self.unreadable(of_git(error)?).await,
         };
         let settled = self.is_settled(&commit).await?;
         if kind == EventKind::Moved && settled {
-            return Ok(Flowed::Nothing);
+            return Ok(Looked::Nothing);
         }
         if let Err(error) = self.source.verify(&commit).await {
             return self.unreadable(of_git(error)?).await;
@@ -135,7 +133,7 @@ impl<F: Fleet> Deploy<F> {
         let mut prepared = self.prepare(&commit).await?;
         let Some(mut rendered) = sound(&prepared) else {
             let findings = prepared.findings.clone();
-            return Ok(Flowed::Ended(refused(&prepared, None, findings)));
+            return Ok(Looked::Ended(refused(&prepared, None, findings)));
         };
         let nodes = Arc::new(
             self.fleet
@@ -157,20 +155,17 @@ impl<F: Fleet> Deploy<F> {
         plan.findings
             .extend(self.rewound(&commit, &observed).await?);
         if plan.findings.has_errors() {
-            return Ok(Flowed::Ended(refused(
+            return Ok(Looked::Ended(refused(
                 &prepared,
                 Some(plan.bundle),
                 plan.findings.sorted(),
             )));
         }
-        if self.handover == Handover::EachTurn {
-            return self.open(permit, nodes, plan, rendered, event).await;
-        }
-        let outcome = self.roll(permit, nodes, plan, rendered).await?;
-        Ok(Flowed::Ended(Ended {
-            outcome,
-            ..refused(&prepared, Some(rendered.bundle.digest), Findings::default())
-        }))
+        Ok(Looked::Planned(Box::new(Planned {
+            bundle: Arc::clone(&rendered.bundle),
+            plan,
+            nodes,
+        })))
     }
 
     /// The nodes hold this commit, as far as we know, and nobody asked to look again.
@@ -299,12 +294,11 @@ impl<F: Fleet> Deploy<F> {
         permit: &RollPermit,
         nodes: Arc<F::Nodes>,
         plan: Plan,
-        rendered: &Rendered,
+        bundle: Arc<Bundle>,
     ) -> Result<Outcome, Trouble> {
         let cancel = self.stop.child_token();
         self.newer.begin(&plan.commit, cancel.clone());
         let driver = self.driver(nodes, cancel);
-        let bundle = Arc::clone(&rendered.bundle);
         let outcome = driver.drive(permit, plan, bundle, &self.holder).await;
         self.newer.end();
         self.live.over(&self.cluster);
@@ -334,9 +328,9 @@ impl<F: Fleet> Deploy<F> {
     }
 
     /// The remote says no: told with the commit that was seen last.
-    async fn unreadable(&self, findings: Findings) -> Result<Flowed, Trouble> {
+    async fn unreadable(&self, findings: Findings) -> Result<Looked<F::Nodes>, Trouble> {
         let record = self.store.cluster(&self.cluster).await?;
-        Ok(Flowed::Ended(Ended {
+        Ok(Looked::Ended(Ended {
             roll: None,
             commit: record.seen.unwrap_or_default(),
             subject: String::new(),

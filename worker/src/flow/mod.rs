@@ -1,8 +1,10 @@
 //! The flow: stages called one after the other, each on one screen. Stages do not call each other.
 
+pub mod compare;
 pub mod deploy;
 pub mod fleet;
 mod heard;
+mod looked;
 pub mod newer;
 mod packed;
 pub mod plan;

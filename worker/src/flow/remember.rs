@@ -6,8 +6,9 @@ use windlass_core::ids::NodeName;
 use windlass_core::outcome::Outcome;
 use windlass_core::plan::Skipped;
 
-use super::deploy::{Deploy, Ended};
+use super::deploy::Deploy;
 use super::fleet::Fleet;
+use super::looked::Ended;
 use super::trouble::Trouble;
 use crate::store::reports::Report;
 
@@ -48,7 +49,7 @@ impl<F: Fleet> Deploy<F> {
             outcome: ended.outcome,
         };
         let latest = self.store.reports(Some(&self.cluster), 1).await?.pop();
-        if latest.is_some_and(|latest| told_before(&latest, &report)) {
+        if latest.is_some_and(|latest| told_before(&latest, &report.commit, &report.outcome)) {
             tracing::debug!(cluster = %self.cluster, outcome = report.outcome.word(), "as before");
             return Ok(report);
         }
@@ -59,11 +60,11 @@ impl<F: Fleet> Deploy<F> {
 }
 
 /// A sweep finds the same again and again.
-fn told_before(latest: &Report, new: &Report) -> bool {
-    if latest.commit != new.commit {
+pub(super) fn told_before(latest: &Report, commit: &str, outcome: &Outcome) -> bool {
+    if latest.commit != commit {
         return false;
     }
-    match (&latest.outcome, &new.outcome) {
+    match (&latest.outcome, outcome) {
         (
             Outcome::RolledOut {
                 skipped: before, ..

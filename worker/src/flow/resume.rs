@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use std::sync::Arc;
 use windlass_core::model::{self, Model};
 
-use super::deploy::{Deploy, Ended};
+use super::deploy::Deploy;
 use super::fleet::Fleet;
+use super::looked::Ended;
 use super::trouble::Trouble;
 use crate::roll::{Journal as _, RollPermit, StoreJournal};
 

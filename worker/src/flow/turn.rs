@@ -15,11 +15,12 @@ use windlass_core::finding::{Finding, Findings};
 use windlass_core::observed::Observed;
 use windlass_core::outcome::Outcome;
 use windlass_core::plan::Plan;
+use windlass_core::release::Bundle;
 use windlass_core::roll::TurnMessage;
 
-use super::deploy::{Answered, Deploy, Ended, Flowed};
+use super::deploy::{Answered, Deploy};
 use super::fleet::Fleet;
-use super::prepare::Rendered;
+use super::looked::{Ended, Flowed};
 use super::trouble::Trouble;
 use crate::queue::{Event, EventKind};
 use crate::roll::turns::{Carried, Turned};
@@ -82,7 +83,7 @@ impl<F: Fleet> Deploy<F> {
         permit: &RollPermit,
         nodes: Arc<F::Nodes>,
         plan: Plan,
-        rendered: &Rendered,
+        bundle: &Arc<Bundle>,
         event: &Event,
     ) -> Result<Flowed, Trouble> {
         let roll = Uuid::new_v4().to_string();
@@ -97,7 +98,7 @@ impl<F: Fleet> Deploy<F> {
         let cancel = CancellationToken::new();
         self.newer.begin(&plan.commit, cancel.clone());
         let driver = self.turner(nodes, cancel);
-        let bundle = Arc::clone(&rendered.bundle);
+        let bundle = Arc::clone(bundle);
         let turned = driver.open(permit, plan, bundle, &self.holder, &roll).await;
         self.newer.end();
         self.live.over(&self.cluster);

@@ -44,6 +44,13 @@ impl EventQueue for AnyQueue {
         }
     }
 
+    async fn next_shared(&self, clusters: &[ClusterName]) -> Result<Lease, QueueError> {
+        match self {
+            Self::Embedded(queue) => queue.next_shared(clusters).await,
+            Self::Amqp(queue) => queue.next_shared(clusters).await,
+        }
+    }
+
     fn patience(&self) -> Duration {
         match self {
             Self::Embedded(queue) => queue.patience(),

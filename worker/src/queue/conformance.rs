@@ -44,7 +44,135 @@ where
     dead_letters(&make().await).await.context("dead letters")?;
     waiting_consumers_wake(&make().await)
         .await
-        .context("waiting consumers wake")
+        .context("waiting consumers wake")?;
+    lanes(&make().await).await.context("lanes")?;
+    orders(&make().await).await.context("orders")?;
+    shared_events_are_answered(&make().await)
+        .await
+        .context("shared events are answered")
+}
+
+/// What two workers with the same queue must see of each other.
+pub async fn together<Q: EventQueue>(one: &Q, other: &Q) -> anyhow::Result<()> {
+    let cluster = cluster("one")?;
+    let clusters = std::slice::from_ref(&cluster);
+    let both = tokio::join!(
+        quiet(one.next_shared(clusters)),
+        quiet(other.next_shared(clusters))
+    );
+    both.0.and(both.1).context("before anything is published")?;
+    for id in ["o1", "o2"] {
+        one.publish(&order(&cluster, id)).await?;
+    }
+    let (holder, first) = either(one, other, clusters).await?;
+    let idle = if std::ptr::eq(holder, one) {
+        other
+    } else {
+        one
+    };
+    ensure!(first.event.id == "o1", "{first:?}");
+    quiet(idle.next_shared(clusters))
+        .await
+        .context("an order beside an order")?;
+    for n in 0..8_u64 {
+        one.publish(&request(&cluster, n)).await?;
+    }
+    // Neither of them answers, and all are taken.
+    let mut taken = Vec::new();
+    while taken.len() < 8 {
+        let (queue, lease) = either(one, other, clusters).await?;
+        ensure!(lease.event.kind == EventKind::Request, "{lease:?}");
+        queue.ack(lease.clone(), &[]).await?;
+        taken.push(lease.event.id);
+    }
+    taken.sort();
+    taken.dedup();
+    ensure!(taken.len() == 8, "taken twice: {taken:?}");
+    holder.ack(first, &[]).await?;
+    let (queue, second) = either(one, other, clusters).await?;
+    ensure!(second.event.id == "o2", "{second:?}");
+    queue.ack(second, &[]).await?;
+    Ok(())
+}
+
+/// Neither lane waits for the other or takes what is the other's, and the shared one gives out many at once.
+async fn lanes<Q: EventQueue>(queue: &Q) -> anyhow::Result<()> {
+    let (one, other) = (cluster("one")?, cluster("other")?);
+    let both = [one.clone(), other.clone()];
+    queue.publish(&request(&one, 1)).await?;
+    nothing(queue, &one).await?;
+    queue.publish(&event(&one, "roll")).await?;
+    queue.publish(&request(&other, 2)).await?;
+    queue.publish(&request(&one, 3)).await?;
+    let first = take_shared(queue, &both).await?;
+    let roll = take(queue, &one).await?;
+    ensure!(roll.event.id == "roll", "{roll:?}");
+    let second = take_shared(queue, &both).await?;
+    quiet(queue.next_shared(&[cluster("third")?])).await?;
+    let third = take_shared(queue, &both).await?;
+    let mut ids = [&first, &second, &third].map(|lease| lease.event.id.as_str());
+    ids.sort_unstable();
+    ensure!(ids == ["r1", "r2", "r3"], "{ids:?}");
+    quiet(queue.next_shared(&both)).await?;
+    queue.publish(&event(&one, "next")).await?;
+    nothing(queue, &one).await?;
+    for lease in [third, first, roll, second] {
+        queue.ack(lease, &[]).await?;
+    }
+    ensure!(take(queue, &one).await?.event.id == "next");
+    Ok(())
+}
+
+/// One order at a time for each cluster; other kinds and clusters do not wait for it.
+async fn orders<Q: EventQueue>(queue: &Q) -> anyhow::Result<()> {
+    let (one, other) = (cluster("one")?, cluster("other")?);
+    let both = [one.clone(), other.clone()];
+    queue.publish(&order(&one, "a")).await?;
+    queue.publish(&order(&one, "b")).await?;
+    let first = take_shared(queue, &both).await?;
+    ensure!(first.event.id == "a", "{first:?}");
+    quiet(queue.next_shared(&both)).await?;
+    queue.publish(&order(&other, "c")).await?;
+    let beside = take_shared(queue, &both).await?;
+    ensure!(beside.event.id == "c", "{beside:?}");
+    queue.publish(&request(&one, 1)).await?;
+    let request = take_shared(queue, &both).await?;
+    ensure!(request.event.id == "r1", "{request:?}");
+    queue.ack(first, &[]).await?;
+    let second = take_shared(queue, &both).await?;
+    ensure!(second.event.id == "b", "{second:?}");
+    // What nobody answers in time comes again here, too.
+    let again = take_shared(queue, &both).await?;
+    ensure!(again.attempt == 2, "{again:?}");
+    Ok(())
+}
+
+/// With what follows from them, another time, or among the dead.
+async fn shared_events_are_answered<Q: EventQueue>(queue: &Q) -> anyhow::Result<()> {
+    let one = cluster("one")?;
+    let clusters = std::slice::from_ref(&one);
+    queue.publish(&request(&one, 1)).await?;
+    let lease = take_shared(queue, clusters).await?;
+    queue.ack(lease, &[event(&one, "follows")]).await?;
+    let lease = take(queue, &one).await?;
+    ensure!(lease.event.id == "follows", "{lease:?}");
+    queue.ack(lease, &[]).await?;
+    queue.publish(&request(&one, 2)).await?;
+    let lease = take_shared(queue, clusters).await?;
+    let wait = Duration::from_secs(1);
+    queue.retry(lease, wait, "forge away").await?;
+    let lease = take_shared(queue, clusters).await?;
+    ensure!(lease.attempt == 2, "{lease:?}");
+    queue.dead(lease, "poison").await?;
+    quiet(queue.next_shared(clusters)).await?;
+    queue.replay("r2").await?;
+    let lease = take_shared(queue, clusters).await?;
+    ensure!(
+        (lease.event.id.as_str(), lease.attempt) == ("r2", 1),
+        "{lease:?}"
+    );
+    queue.ack(lease, &[]).await?;
+    quiet(queue.next_shared(clusters)).await
 }
 
 async fn order_and_ack<Q: EventQueue>(queue: &Q) -> anyhow::Result<()> {
@@ -250,7 +378,50 @@ async fn take<Q: EventQueue>(queue: &Q, cluster: &ClusterName) -> anyhow::Result
 }
 
 async fn nothing<Q: EventQueue>(queue: &Q, cluster: &ClusterName) -> anyhow::Result<()> {
-    match tokio::time::timeout(QUIET, queue.next(cluster)).await {
+    quiet(queue.next(cluster)).await
+}
+
+fn request(cluster: &ClusterName, number: u64) -> Event {
+    let event = Event::new(
+        EventKind::Request,
+        "/conformance",
+        cluster,
+        format!("r{number}"),
+    );
+    event.with(serde_json::json!({ "request": number }))
+}
+
+fn order(cluster: &ClusterName, id: &str) -> Event {
+    let event = Event::new(EventKind::Order, "/conformance", cluster, id);
+    event.with(serde_json::json!({ "certificate": id }))
+}
+
+async fn take_shared<Q: EventQueue>(queue: &Q, clusters: &[ClusterName]) -> anyhow::Result<Lease> {
+    let next = tokio::time::timeout(DEADLINE, queue.next_shared(clusters));
+    Ok(next.await.context("no shared event came")??)
+}
+
+/// What either of them is given, and which.
+async fn either<'a, Q: EventQueue>(
+    one: &'a Q,
+    other: &'a Q,
+    clusters: &[ClusterName],
+) -> anyhow::Result<(&'a Q, Lease)> {
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < DEADLINE {
+        // In turn: a call that is dropped in the middle may have taken something.
+        for queue in [one, other] {
+            let next = queue.next_shared(clusters);
+            if let Ok(lease) = tokio::time::timeout(QUIET * 4, next).await {
+                return Ok((queue, lease?));
+            }
+        }
+    }
+    bail!("no shared event came to either")
+}
+
+async fn quiet(next: impl Future<Output = Result<Lease, QueueError>>) -> anyhow::Result<()> {
+    match tokio::time::timeout(QUIET, next).await {
         Err(_) => Ok(()),
         Ok(lease) => bail!("an event came that must not: {lease:?}"),
     }

@@ -4,17 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use tokio::sync::Notify;
-use uuid::Uuid;
 use windlass_core::ids::ClusterName;
 
-use super::{BrokerFigures, Event, EventQueue, Lease, Published, QueueError, QueueState, Queued};
+use super::rows::{
+    LISTED, Queueable, Taken, Wanted, done, insert, millis, now, queueable, queued, take,
+};
+use super::{BrokerFigures, Event, EventQueue, Lane, Lease, Published, QueueError, Queued};
 use crate::store::{Store, StoreError};
 
-/// How long done events are remembered, so that the same id is not taken for a new one.
-const REMEMBERED_MS: i64 = 7 * 24 * 3600 * 1000;
 /// Another process (the CLI) may publish; nobody tells us then.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
@@ -80,6 +79,29 @@ impl EmbeddedQueue {
         }
     }
 
+    async fn wait_for(&self, clusters: &[ClusterName], lane: Lane) -> Result<Lease, QueueError> {
+        let wanted = Wanted::of(clusters, lane)?;
+        loop {
+            // Registered before looking, so that an event published in between is not missed.
+            let published = self.published.notified();
+            tokio::pin!(published);
+            published.as_mut().enable();
+            let (wanted, patience) = (wanted.clone(), millis(self.patience));
+            let taken = self
+                .call(move |connection| take(connection, &wanted, patience))
+                .await?;
+            match taken {
+                Taken::Event(lease) => return Ok(*lease),
+                Taken::Unreadable => {}
+                Taken::Nothing { wait_ms } => {
+                    let wait = Duration::from_millis(wait_ms).min(LOOK_AGAIN);
+                    // Whichever comes first: we look again.
+                    let _ = tokio::time::timeout(wait, published).await;
+                }
+            }
+        }
+    }
+
     async fn of_dead(&self, id: &str, sql: &'static str) -> Result<(), QueueError> {
         let owned = id.to_owned();
         let changed = self
@@ -107,25 +129,12 @@ impl EventQueue for EmbeddedQueue {
     }
 
     async fn next(&self, cluster: &ClusterName) -> Result<Lease, QueueError> {
-        loop {
-            // Registered before looking, so that an event published in between is not missed.
-            let published = self.published.notified();
-            tokio::pin!(published);
-            published.as_mut().enable();
-            let (name, patience) = (cluster.to_string(), millis(self.patience));
-            let taken = self
-                .call(move |connection| take(connection, &name, patience))
-                .await?;
-            match taken {
-                Taken::Event(lease) => return Ok(*lease),
-                Taken::Unreadable => {}
-                Taken::Nothing { wait_ms } => {
-                    let wait = Duration::from_millis(wait_ms).min(LOOK_AGAIN);
-                    // Whichever comes first: we look again.
-                    let _ = tokio::time::timeout(wait, published).await;
-                }
-            }
-        }
+        self.wait_for(std::slice::from_ref(cluster), Lane::Cluster)
+            .await
+    }
+
+    async fn next_shared(&self, clusters: &[ClusterName]) -> Result<Lease, QueueError> {
+        self.wait_for(clusters, Lane::Shared).await
     }
 
     fn patience(&self) -> Duration {
@@ -226,157 +235,6 @@ impl EventQueue for EmbeddedQueue {
         )
         .await
     }
-}
-
-const LISTED: &str = "SELECT body, state, attempts, due, why FROM event";
-
-fn now() -> i64 {
-    Timestamp::now().as_millisecond()
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
-}
-
-/// An event as its row holds it.
-struct Queueable {
-    id: String,
-    cluster: String,
-    body: String,
-}
-
-fn queueable(event: &Event) -> Result<Queueable, QueueError> {
-    let body = serde_json::to_string(event);
-    Ok(Queueable {
-        id: event.id.clone(),
-        cluster: event.subject.to_string(),
-        body: body.map_err(|e| QueueError::Backend(e.to_string()))?,
-    })
-}
-
-fn insert(connection: &mut Connection, event: &Queueable) -> rusqlite::Result<usize> {
-    let now = now();
-    let transaction = connection.transaction()?;
-    transaction.execute(
-        "DELETE FROM event WHERE state = 'done' AND due < ?1",
-        [now - REMEMBERED_MS],
-    )?;
-    let added = add(&transaction, event, now)?;
-    transaction.commit()?;
-    Ok(added)
-}
-
-fn add(connection: &Connection, event: &Queueable, now: i64) -> rusqlite::Result<usize> {
-    connection.execute(
-        "INSERT INTO event (id, cluster, body, state, published, due) VALUES (?1, ?2, ?3, 'ready', ?4, ?4)
-         ON CONFLICT (id) DO NOTHING",
-        params![event.id, event.cluster, event.body, now],
-    )
-}
-
-/// Whether the event was still held; only then it is done, and what follows from it is there.
-fn done(connection: &mut Connection, token: &str, then: &[Queueable]) -> rusqlite::Result<bool> {
-    let now = now();
-    let transaction = connection.transaction()?;
-    let changed = transaction.execute(
-        "UPDATE event SET state = 'done', lease = NULL, due = ?2, why = ''
-         WHERE lease = ?1 AND state = 'leased'",
-        params![token, now],
-    )?;
-    if changed == 0 {
-        return Ok(false);
-    }
-    for event in then {
-        add(&transaction, event, now)?;
-    }
-    transaction.commit()?;
-    Ok(true)
-}
-
-enum Taken {
-    Event(Box<Lease>),
-    /// An event of another version; it was put among the dead.
-    Unreadable,
-    Nothing {
-        wait_ms: u64,
-    },
-}
-
-/// The oldest event that is due, a roll's next turn before all others; nothing while another one of this cluster
-/// is held.
-const TAKE: &str = "
-    UPDATE event SET state = 'leased', lease = ?3, leased_until = ?2 + ?4, attempts = attempts + 1
-    WHERE seq = (
-        SELECT seq FROM event
-        WHERE cluster = ?1 AND ((state = 'ready' AND due <= ?2) OR (state = 'leased' AND leased_until <= ?2))
-          AND NOT EXISTS (SELECT 1 FROM event WHERE cluster = ?1 AND state = 'leased' AND leased_until > ?2)
-        ORDER BY json_extract(body, '$.type') IS NOT 'windlass.roll.turn.v1', seq LIMIT 1)
-    RETURNING seq, body, attempts";
-
-fn take(connection: &Connection, cluster: &str, patience: i64) -> rusqlite::Result<Taken> {
-    let now = now();
-    let token = Uuid::new_v4().to_string();
-    let row: Option<(i64, String, u32)> = connection
-        .prepare_cached(TAKE)?
-        .query_row(params![cluster, now, token, patience], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
-        .optional()?;
-    let Some((seq, body, attempt)) = row else {
-        return nothing(connection, cluster, now);
-    };
-    match serde_json::from_str(&body) {
-        Ok(event) => Ok(Taken::Event(Box::new(Lease {
-            event,
-            attempt,
-            token,
-        }))),
-        Err(error) => {
-            connection.execute(
-                "UPDATE event SET state = 'dead', lease = NULL, why = ?2 WHERE seq = ?1",
-                params![seq, format!("not an event of this version: {error}")],
-            )?;
-            Ok(Taken::Unreadable)
-        }
-    }
-}
-
-/// How long until an event becomes due or a lease runs out.
-fn nothing(connection: &Connection, cluster: &str, now: i64) -> rusqlite::Result<Taken> {
-    let next: Option<i64> = connection
-        .prepare_cached(
-            "SELECT min(CASE state WHEN 'ready' THEN due ELSE leased_until END) FROM event
-             WHERE cluster = ?1 AND state IN ('ready', 'leased')
-               AND (CASE state WHEN 'ready' THEN due ELSE leased_until END) > ?2",
-        )?
-        .query_row(params![cluster, now], |row| row.get(0))?;
-    let wait_ms = next.map_or(u64::MAX, |next| {
-        u64::try_from(next - now).unwrap_or(0).max(1)
-    });
-    Ok(Taken::Nothing { wait_ms })
-}
-
-fn queued(row: &Row<'_>) -> rusqlite::Result<Option<Queued>> {
-    let body: String = row.get(0)?;
-    let state: String = row.get(1)?;
-    let state = match state.as_str() {
-        "ready" => QueueState::Ready,
-        "leased" => QueueState::Leased,
-        "dead" => QueueState::Dead,
-        _ => QueueState::Done,
-    };
-    let due = Timestamp::from_millisecond(row.get(3)?).unwrap_or(Timestamp::UNIX_EPOCH);
-    // An event of another version is listed by nothing but its row; it cannot be shown.
-    let Ok(event) = serde_json::from_str(&body) else {
-        return Ok(None);
-    };
-    Ok(Some(Queued {
-        event,
-        state,
-        attempts: row.get(2)?,
-        due,
-        why: row.get(4)?,
-    }))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
 use super::super::conformance;
+use super::super::rows::CLUSTER_LANE;
 use super::*;
 
 #[tokio::test]
@@ -18,6 +19,14 @@ async fn it_keeps_what_every_queue_must() {
 }
 
 #[tokio::test]
+async fn two_with_one_table_share_the_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("q.db");
+    let queue = || EmbeddedQueue::new(Store::open(&path).unwrap(), Duration::from_secs(60));
+    conformance::together(&queue(), &queue()).await.unwrap();
+}
+
+#[tokio::test]
 async fn events_of_another_version_end_among_the_dead() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(&dir.path().join("q.db")).unwrap();
@@ -28,6 +37,7 @@ async fn events_of_another_version_end_among_the_dead() {
             let strange = Queueable {
                 id: "strange".to_owned(),
                 cluster: "example".to_owned(),
+                queue: CLUSTER_LANE,
                 body: "{\"type\":\"new\"}".to_owned(),
             };
             insert(connection, &strange)

@@ -32,7 +32,18 @@ pub enum SpecVersion {
     V1,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Who may take an event, and beside which others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// One at a time for each cluster, over all workers: what may end in a roll.
+    Cluster,
+    /// Many at once, by any worker; a roll neither waits for them nor holds them up.
+    Shared,
+}
+
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum EventKind {
     /// The watched branch may have moved.
     #[serde(rename = "windlass.git.moved.v1")]
@@ -49,16 +60,68 @@ pub enum EventKind {
     /// The next turn of a roll under way. It comes before every other reason to look.
     #[serde(rename = "windlass.roll.turn.v1")]
     Turn,
+    /// A pull request may have changed; `data` is a `RequestChanged`.
+    #[serde(rename = "windlass.request.changed.v1")]
+    Request,
+    /// A certificate may be due; `data` is a `CertificateDue`.
+    #[serde(rename = "windlass.certificate.due.v1")]
+    Order,
+    /// Time to compare the nodes with what they should hold, reading only.
+    #[serde(rename = "windlass.drift.due.v1")]
+    Probe,
+}
+
+/// What `windlass.request.changed.v1` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RequestChanged {
+    /// The pull request's number at the forge.
+    pub request: u64,
+}
+
+/// What `windlass.certificate.due.v1` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateDue {
+    /// Its name in the cluster repository.
+    pub certificate: String,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::Moved,
         Self::Sweep,
         Self::Asked,
         Self::Certificate,
         Self::Turn,
+        Self::Request,
+        Self::Order,
+        Self::Probe,
     ];
+
+    pub fn lane(self) -> Lane {
+        match self {
+            Self::Moved | Self::Sweep | Self::Asked | Self::Certificate | Self::Turn => {
+                Lane::Cluster
+            }
+            Self::Request | Self::Order | Self::Probe => Lane::Shared,
+        }
+    }
+
+    /// The kinds of the shared lane.
+    pub fn shared() -> impl Iterator<Item = Self> {
+        let all = Self::ALL.into_iter();
+        all.filter(|kind| kind.lane() == Lane::Shared)
+    }
+
+    /// Of this kind one at a time for each cluster, over all workers, though its lane is shared: an authority counts
+    /// orders, and two for the same name would be one too many.
+    pub fn is_serial(self) -> bool {
+        self == Self::Order
+    }
+
+    /// Looking twice for the same reason shows nothing new.
+    pub fn is_one_look(self) -> bool {
+        self == Self::Sweep || self.lane() == Lane::Shared
+    }
 
     /// Its name in the broker's routing keys and queues.
     pub fn key(self) -> &'static str {
@@ -68,6 +131,9 @@ impl EventKind {
             Self::Asked => "asked",
             Self::Certificate => "certificate",
             Self::Turn => "turn",
+            Self::Request => "request",
+            Self::Order => "order",
+            Self::Probe => "probe",
         }
     }
 
@@ -79,6 +145,9 @@ impl EventKind {
             Self::Asked => "asked",
             Self::Certificate => "certificate",
             Self::Turn => "turn",
+            Self::Request => "request",
+            Self::Order => "order",
+            Self::Probe => "probe",
         }
     }
 }

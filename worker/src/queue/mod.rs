@@ -8,7 +8,8 @@ pub mod conformance;
 pub mod embedded;
 pub mod event;
 pub mod port;
+mod rows;
 
 pub use any::AnyQueue;
-pub use event::{Event, EventKind};
+pub use event::{CertificateDue, Event, EventKind, Lane, RequestChanged};
 pub use port::{BrokerFigures, EventQueue, Lease, Published, QueueError, QueueState, Queued};

@@ -71,8 +71,8 @@ pub struct BrokerFigures {
     pub connected: bool,
     /// In each of its queues, with those that this worker was given and has not answered.
     pub messages: BTreeMap<String, u64>,
-    /// When the oldest event was published that this worker was given.
-    pub oldest: BTreeMap<ClusterName, Timestamp>,
+    /// When the oldest event was published of each queue that this worker was given.
+    pub oldest: BTreeMap<String, Timestamp>,
 }
 
 /// The longest wait before another attempt.
@@ -88,11 +88,18 @@ pub trait EventQueue: Send + Sync {
     /// Returns when the event is durable.
     fn publish(&self, event: &Event) -> impl Future<Output = Result<Published, QueueError>> + Send;
 
-    /// Waits for an event of this cluster and takes it. While it is held no other event of the cluster is
-    /// given out. One that waits for another attempt does not block those behind it. A roll's next turn comes
+    /// Waits for an event of this cluster's own lane and takes it. While it is held no other of that
+    /// lane is given out. One that waits for another attempt does not block those behind it. A roll's next turn comes
     /// first, then the oldest.
     fn next(&self, cluster: &ClusterName)
     -> impl Future<Output = Result<Lease, QueueError>> + Send;
+
+    /// Waits for an event of the shared lane of one of these clusters and takes it. Any number may be held at once, here
+    /// and at other workers; only where `EventKind::is_serial` says so one for each cluster. The oldest comes first.
+    fn next_shared(
+        &self,
+        clusters: &[ClusterName],
+    ) -> impl Future<Output = Result<Lease, QueueError>> + Send;
 
     /// How long an event may be held without `extend`.
     fn patience(&self) -> Duration;

@@ -19,6 +19,10 @@ pub struct ClusterRecord {
     pub rolled: Option<String>,
     /// A rewound commit that a person said yes to.
     pub accepted: Option<String>,
+    /// What this worker saw when it compared the nodes with the newest commit last.
+    pub compared: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub compared_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -35,13 +39,16 @@ impl Store {
         self.call(move |connection| {
             connection
                 .query_row(
-                    "SELECT seen, rolled, accepted FROM cluster WHERE name = ?1",
+                    "SELECT seen, rolled, accepted, compared, compared_at FROM cluster WHERE name = ?1",
                     [name],
                     |row| {
+                        let at: Option<i64> = row.get(4)?;
                         Ok(ClusterRecord {
                             seen: row.get(0)?,
                             rolled: row.get(1)?,
                             accepted: row.get(2)?,
+                            compared: row.get(3)?,
+                            compared_at: at.and_then(|at| Timestamp::from_millisecond(at).ok()),
                         })
                     },
                 )
@@ -71,20 +78,25 @@ impl Store {
             .await
     }
 
+    pub async fn compared(&self, cluster: &ClusterName, found: &str) -> Result<(), StoreError> {
+        self.remember(cluster, "compared = ?2, compared_at = ?3", found)
+            .await
+    }
+
     async fn remember(
         &self,
         cluster: &ClusterName,
         columns: &'static str,
-        commit: &str,
+        value: &str,
     ) -> Result<(), StoreError> {
-        let (name, commit) = (cluster.to_string(), commit.to_owned());
+        let (name, value) = (cluster.to_string(), value.to_owned());
         let now = Timestamp::now().as_millisecond();
         self.call(move |connection| {
             let transaction = connection.transaction()?;
             transaction.execute("INSERT OR IGNORE INTO cluster (name) VALUES (?1)", [&name])?;
             transaction.execute(
                 &format!("UPDATE cluster SET {columns} WHERE name = ?1"),
-                params![name, commit, now],
+                params![name, value, now],
             )?;
             transaction.commit()
         })

@@ -16,6 +16,8 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../queue/amqp/schema.sql")),
     M::up(include_str!("../acme/schema.sql")),
     M::up(include_str!("previews.sql")),
+    M::up(include_str!("../queue/lanes.sql")),
+    M::up(include_str!("compared.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

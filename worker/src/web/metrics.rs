@@ -116,10 +116,10 @@ fn of_broker(text: &mut String, figures: &BrokerFigures) {
     let oldest = figures
         .oldest
         .iter()
-        .map(|(cluster, published)| (format!("{{cluster=\"{cluster}\"}}"), published.as_second()));
+        .map(|(queue, published)| (format!("{{queue=\"{queue}\"}}"), published.as_second()));
     gauge(
         "windlass_queue_oldest_event_timestamp_seconds",
-        "When the oldest event was published that this worker was given and has not answered.",
+        "When the oldest event of each queue was published that this worker was given and has not answered.",
         oldest.collect(),
     );
 }

@@ -64,7 +64,8 @@ pub(super) async fn consume<Q, H>(
     }
 }
 
-async fn work<Q: EventQueue, H: Handler>(
+/// Has one event worked on, and gives the queue its answer.
+pub(super) async fn work<Q: EventQueue, H: Handler>(
     queue: &Q,
     handler: &Arc<H>,
     lease: Lease,

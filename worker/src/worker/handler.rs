@@ -9,6 +9,7 @@ use windlass_core::outcome::Outcome;
 use super::ask;
 use super::consumer::{Answer, Handler};
 use super::systemd::tell;
+use crate::flow::compare::Compared;
 use crate::flow::deploy::{Answered, Deploy};
 use crate::flow::fleet::Fleet;
 use crate::flow::trouble::Trouble;
@@ -71,6 +72,36 @@ impl<F: Fleet> Handler for Deployer<F> {
                 Answer::Done
             }
             Err(Trouble::Later(why)) => Answer::Later(why),
+            Err(Trouble::Broken(error)) => Answer::Broken(format!("{error:#}")),
+        }
+    }
+}
+
+/// Compares the nodes beside whatever else goes on, and has the cluster's own lane look where something differs.
+pub(super) struct Comparer<F>(pub(super) Arc<Deployer<F>>);
+
+impl<F: Fleet> Handler for Comparer<F> {
+    async fn handle(&self, event: Event) -> Answer {
+        let cluster = &self.0.deploy.cluster;
+        match self.0.deploy.compare().await {
+            Ok(Compared::AsKnown { behind }) => {
+                if behind {
+                    self.0.behind.notify_one();
+                }
+                Answer::Done
+            }
+            Ok(Compared::Differs(why)) => {
+                tracing::info!(%cluster, why, "the nodes were compared; a sweep follows");
+                // The same comparison gives the same sweep, however often it is made.
+                let id = format!("{}-sweep", event.id);
+                let sweep = Event::new(EventKind::Sweep, "/probe", cluster, id);
+                Answer::Then(Box::new(sweep))
+            }
+            // The next comparison comes anyway.
+            Err(Trouble::Later(why)) => {
+                tracing::debug!(%cluster, why, "the nodes are compared another time");
+                Answer::Done
+            }
             Err(Trouble::Broken(error)) => Answer::Broken(format!("{error:#}")),
         }
     }

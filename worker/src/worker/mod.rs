@@ -11,6 +11,7 @@ mod lookout;
 mod queues;
 mod renewer;
 mod run;
+mod shared;
 mod systemd;
 mod watcher;
 

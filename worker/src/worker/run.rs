@@ -19,10 +19,11 @@ use uuid::Uuid;
 use super::ask::DATABASE;
 use super::consumer::consume;
 use super::desk;
-use super::handler::Deployer;
+use super::handler::{Comparer, Deployer};
 use super::lookout::Lookout;
 use super::queues;
 use super::renewer::{Renewer, Waking};
+use super::shared::{self, Handlers, share};
 use super::systemd::{tell, watchdog};
 use super::watcher::{Pace, Watcher};
 use crate::acme::{Ledger, Orderer, Paths, Shelf};
@@ -43,7 +44,7 @@ use crate::live::Live;
 use crate::materials::Directories;
 use crate::materials::sealed::Opened;
 use crate::probe::NetProber;
-use crate::queue::AnyQueue;
+use crate::queue::{AnyQueue, EventKind};
 use crate::store::Store;
 use crate::web::api::Api;
 
@@ -82,7 +83,10 @@ async fn work(config: Config, store: Store, queue: &AnyQueue) -> anyhow::Result<
         // What the last worker left comes before anything else. Trouble is tried again with the first event.
         deployer.recover().await;
     }
+    let mut handlers = Handlers::default();
     for (cluster, deployer) in deployers {
+        let comparer = Comparer(Arc::clone(&deployer));
+        handlers.on(&cluster.name, EventKind::Probe, comparer);
         let watcher = watcher(&config, cluster, queue, &deployer);
         tasks.spawn(end(watcher.run(stop.clone())));
         if config.acme.is_some() {
@@ -99,6 +103,15 @@ async fn work(config: Config, store: Store, queue: &AnyQueue) -> anyhow::Result<
         let name = cluster.name.clone();
         tasks.spawn(end(consume(queue.clone(), deployer, name, stop.clone())));
     }
+    let names = config.clusters.iter().map(|c| c.name.clone()).collect();
+    let sharing = share(
+        queue.clone(),
+        Arc::new(handlers),
+        names,
+        shared::GOODBYE,
+        stop.clone(),
+    );
+    tasks.spawn(end(sharing));
     tokio::spawn(watchdog(store));
     api.ready.store(true, Ordering::Release);
     tell(&[NotifyState::Ready, NotifyState::Status("watching")]);

@@ -1,4 +1,4 @@
-//! Looks for reasons to act on one cluster: the branch has moved, or it is time for a sweep. It only publishes
+//! Looks for reasons to act on one cluster: the branch has moved, or it is time to compare the nodes. It only publishes
 //! events; that one was published too many does no harm.
 
 use std::sync::Arc;
@@ -40,18 +40,20 @@ impl<Q: EventQueue> Watcher<Q> {
     pub(super) async fn run(self, stop: CancellationToken) {
         let mut announced = None;
         let mut trouble = None;
-        let mut last_sweep = self.sweep(None).await;
-        let mut next_sweep = Instant::now() + self.pace.sweep;
+        // What happened while no worker ran is looked at in full.
+        self.publish(EventKind::Sweep).await;
+        let mut last_probe = None;
+        let mut next_probe = Instant::now() + self.pace.sweep;
         let mut next_poll = Instant::now() + self.poll();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.behind.notified() => {
-                    next_sweep = next_sweep.min(Instant::now() + BEHIND);
+                    next_probe = next_probe.min(Instant::now() + BEHIND);
                 }
-                () = tokio::time::sleep_until(next_sweep) => {
-                    last_sweep = self.sweep(last_sweep).await;
-                    next_sweep = Instant::now() + self.pace.sweep;
+                () = tokio::time::sleep_until(next_probe) => {
+                    last_probe = self.probe(last_probe).await;
+                    next_probe = Instant::now() + self.pace.sweep;
                 }
                 () = tokio::time::sleep_until(next_poll.min(Instant::now() + self.poll())) => {
                     self.look(&mut announced, &mut trouble).await;
@@ -93,15 +95,15 @@ impl<Q: EventQueue> Watcher<Q> {
         }
     }
 
-    /// A sweep that still waits is enough.
-    async fn sweep(&self, last: Option<String>) -> Option<String> {
+    /// A comparison that still waits is enough.
+    async fn probe(&self, last: Option<String>) -> Option<String> {
         if let Some(id) = &last
             && let Ok(Some(queued)) = self.queue.show(id).await
             && matches!(queued.state, QueueState::Ready | QueueState::Leased)
         {
             return last;
         }
-        self.publish(EventKind::Sweep).await
+        self.publish(EventKind::Probe).await
     }
 
     async fn publish(&self, kind: EventKind) -> Option<String> {

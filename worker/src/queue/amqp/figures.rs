@@ -17,12 +17,10 @@ pub(super) async fn of(inner: &Inner) -> BrokerFigures {
     let mut figures = BrokerFigures::default();
     for queued in inner.here() {
         let event = queued.event;
-        *figures
-            .messages
-            .entry(topology::queue_of(&event.subject))
-            .or_default() += 1;
-        let oldest = figures.oldest.entry(event.subject).or_insert(event.time);
+        let name = topology::queue_of(&event.subject, event.kind);
+        let oldest = figures.oldest.entry(name.clone()).or_insert(event.time);
         *oldest = (*oldest).min(event.time);
+        *figures.messages.entry(name).or_default() += 1;
     }
     let Some(session) = inner.session_now() else {
         return figures;
@@ -40,10 +38,9 @@ async fn count(
     figures: &mut BrokerFigures,
 ) -> Result<(), String> {
     let channel = session.aside().await?;
-    let clusters = inner
-        .wanted()
-        .into_iter()
-        .map(|cluster| topology::queue_of(&cluster));
+    let wanted = inner.wanted().into_iter();
+    let clusters =
+        wanted.flat_map(|(cluster, lane)| topology::queues_of(&cluster, lane).into_keys());
     for name in clusters
         .chain(topology::delay_queues())
         .chain(topology::dead_queues())

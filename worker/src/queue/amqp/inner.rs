@@ -13,20 +13,36 @@ use super::book::Book;
 use super::session::Session;
 use super::settings::Settings;
 use super::shelf::Shelf;
-use crate::queue::{Event, Lease, QueueError, QueueState, Queued};
+use crate::queue::{Event, Lane, Lease, QueueError, QueueState, Queued};
 use crate::store::Store;
 
 /// How long a call waits for a session before it says that the broker is away.
 const CONNECTED: Duration = Duration::from_secs(5);
+
+/// What the broker gives is kept on a shelf for each cluster's own lane, and on one for the shared lane.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    Cluster(ClusterName),
+    Shared,
+}
+
+impl Place {
+    fn of(event: &Event) -> Self {
+        match event.kind.lane() {
+            Lane::Cluster => Self::Cluster(event.subject.clone()),
+            Lane::Shared => Self::Shared,
+        }
+    }
+}
 
 /// What the keeper's tasks and the callers share.
 pub(super) struct Inner {
     pub(super) settings: Settings,
     pub(super) book: Book,
     pub(super) patience: Duration,
-    shelves: Mutex<BTreeMap<ClusterName, Shelf<Arc<Delivery>>>>,
+    shelves: Mutex<BTreeMap<Place, Shelf<Arc<Delivery>>>>,
     pub(super) delivered: Notify,
-    wanted: Mutex<BTreeSet<ClusterName>>,
+    wanted: Mutex<BTreeSet<(ClusterName, Lane)>>,
     pub(super) wanted_more: Notify,
     pub(super) entered: Notify,
     session: watch::Sender<Option<Arc<Session>>>,
@@ -104,41 +120,52 @@ impl Inner {
         )))
     }
 
-    pub(super) fn want(&self, cluster: &ClusterName) {
-        if lock(&self.wanted).insert(cluster.clone()) {
+    pub(super) fn want(&self, cluster: &ClusterName, lane: Lane) {
+        if lock(&self.wanted).insert((cluster.clone(), lane)) {
             self.wanted_more.notify_waiters();
         }
     }
 
-    pub(super) fn wanted(&self) -> BTreeSet<ClusterName> {
+    pub(super) fn wanted(&self) -> BTreeSet<(ClusterName, Lane)> {
         lock(&self.wanted).clone()
     }
 
     pub(super) fn put(
         &self,
-        cluster: &ClusterName,
         event: Event,
         attempt: u32,
         delivery: Delivery,
     ) -> Option<Arc<Delivery>> {
-        let same = self.with_shelf(cluster, |shelf| {
+        let same = self.with_shelf(&Place::of(&event), |shelf| {
             shelf.put(event, attempt, Arc::new(delivery))
         });
         self.delivered.notify_waiters();
         same
     }
 
+    /// What has been here for `age` and is renewed by a copy. Only where its queue has one active consumer: it comes
+    /// back to us.
     pub(super) fn aged(&self, age: Duration) -> Vec<(Event, Arc<Delivery>)> {
         let mut shelves = lock(&self.shelves);
-        shelves
-            .values_mut()
-            .flat_map(|shelf| shelf.aged(age))
-            .collect()
+        let own = shelves
+            .iter_mut()
+            .filter(|(place, _)| **place != Place::Shared);
+        own.flat_map(|(_, shelf)| shelf.aged(age)).collect()
+    }
+
+    /// What nobody here has begun for `age` and any worker may have.
+    pub(super) fn left_over(&self, age: Duration) -> Vec<Arc<Delivery>> {
+        self.with_shelf(&Place::Shared, |shelf| shelf.left_over(age))
+    }
+
+    pub(super) fn extend(&self, lease: &Lease) -> bool {
+        let place = Place::of(&lease.event);
+        self.with_shelf(&place, |shelf| shelf.extend(&lease.token, self.patience))
     }
 
     /// The delivery under a lease. One that was lost is let go of, so that the next event can be taken.
     pub(super) fn held(&self, lease: &Lease) -> Result<Arc<Delivery>, QueueError> {
-        let held = self.with_shelf(&lease.event.subject, |shelf| {
+        let held = self.with_shelf(&Place::of(&lease.event), |shelf| {
             let held = shelf.held(&lease.token);
             if held.is_none() {
                 shelf.release(&lease.token);
@@ -149,17 +176,19 @@ impl Inner {
     }
 
     pub(super) fn release(&self, lease: &Lease) -> Option<Arc<Delivery>> {
-        let released = self.with_shelf(&lease.event.subject, |shelf| shelf.release(&lease.token));
+        let released = self.with_shelf(&Place::of(&lease.event), |shelf| {
+            shelf.release(&lease.token)
+        });
         self.delivered.notify_waiters();
         released
     }
 
     pub(super) fn with_shelf<T>(
         &self,
-        cluster: &ClusterName,
+        place: &Place,
         work: impl FnOnce(&mut Shelf<Arc<Delivery>>) -> T,
     ) -> T {
-        work(lock(&self.shelves).entry(cluster.clone()).or_default())
+        work(lock(&self.shelves).entry(place.clone()).or_default())
     }
 
     /// What was delivered to this worker.

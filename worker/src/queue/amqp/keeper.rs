@@ -17,9 +17,9 @@ use windlass_core::ids::ClusterName;
 
 use super::inner::Inner;
 use super::message;
-use super::session::{SendError, Session, acknowledge};
+use super::session::{SendError, Session, acknowledge, put_back};
 use super::topology;
-use crate::queue::Event;
+use crate::queue::{Event, EventKind, Lane};
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -72,7 +72,7 @@ pub(super) async fn keep(inner: Arc<Inner>, stop: CancellationToken) {
 /// A session counts only when everything that is wanted of it is there; else each attempt would look like a success.
 async fn open(inner: &Inner) -> Result<Session, String> {
     let session = Session::open(&inner.settings).await?;
-    for cluster in inner.wanted() {
+    for (cluster, _) in inner.wanted() {
         if let Err(error) = session.ensure(&cluster).await {
             session.close().await;
             return Err(error.to_string());
@@ -102,9 +102,18 @@ async fn work(inner: &Arc<Inner>, session: &Arc<Session>) -> String {
         let wanted = inner.wanted_more.notified();
         tokio::pin!(wanted);
         wanted.as_mut().enable();
-        for cluster in inner.wanted() {
-            if consumed.insert(cluster.clone()) {
-                tasks.spawn(consume(Arc::clone(inner), Arc::clone(session), cluster));
+        for (cluster, lane) in inner.wanted() {
+            if !consumed.insert((cluster.clone(), lane)) {
+                continue;
+            }
+            for (name, kinds) in topology::queues_of(&cluster, lane) {
+                let queue = Queue {
+                    cluster: cluster.clone(),
+                    lane,
+                    name,
+                    kinds,
+                };
+                tasks.spawn(consume(Arc::clone(inner), Arc::clone(session), queue));
             }
         }
         tokio::select! {
@@ -128,15 +137,24 @@ async fn look_after(session: Arc<Session>) -> String {
     }
 }
 
-async fn consume(inner: Arc<Inner>, session: Arc<Session>, cluster: ClusterName) -> String {
-    let mut consumer: Consumer = match session.consume(&cluster).await {
+/// One that this worker takes events from.
+struct Queue {
+    cluster: ClusterName,
+    lane: Lane,
+    name: String,
+    kinds: Vec<EventKind>,
+}
+
+async fn consume(inner: Arc<Inner>, session: Arc<Session>, queue: Queue) -> String {
+    let consuming = session.consume(&queue.cluster, queue.lane, &queue.name);
+    let mut consumer: Consumer = match consuming.await {
         Ok(consumer) => consumer,
         Err(why) => return why,
     };
     loop {
         match consumer.next().await {
             Some(Ok(delivery)) => {
-                if let Err(error) = receive(&inner, &session, &cluster, delivery).await {
+                if let Err(error) = receive(&inner, &session, &queue, delivery).await {
                     return error;
                 }
             }
@@ -144,7 +162,7 @@ async fn consume(inner: Arc<Inner>, session: Arc<Session>, cluster: ClusterName)
             None => {
                 return format!(
                     "the queue {} was deleted or its consumer cancelled",
-                    topology::queue_of(&cluster)
+                    queue.name
                 );
             }
         }
@@ -155,11 +173,15 @@ async fn consume(inner: Arc<Inner>, session: Arc<Session>, cluster: ClusterName)
 async fn receive(
     inner: &Inner,
     session: &Session,
-    cluster: &ClusterName,
+    queue: &Queue,
     delivery: Delivery,
 ) -> Result<(), String> {
     let event = match message::parse(&delivery) {
-        Ok(event) if event.subject == *cluster => event,
+        Ok(event) if event.subject == queue.cluster && queue.kinds.contains(&event.kind) => event,
+        Ok(event) if event.subject == queue.cluster => {
+            let why = format!("events of its kind do not belong into {}", queue.name);
+            return give_up(session, &delivery, &why).await;
+        }
         Ok(event) => {
             let why = format!("it is about the cluster {}", event.subject);
             return give_up(session, &delivery, &why).await;
@@ -172,7 +194,7 @@ async fn receive(
         return Ok(());
     }
     let attempt = message::attempt(&delivery);
-    let same = inner.put(cluster, event, attempt, delivery);
+    let same = inner.put(event, attempt, delivery);
     if let Some(same) = same {
         acknowledge(&same).await;
     }
@@ -262,10 +284,15 @@ fn broken(error: impl std::fmt::Display) -> SendError {
 }
 
 /// Publishes what was delivered long ago once more: its copy comes back to us, takes its place, and the older
-/// delivery is acknowledged. At no moment is the event anywhere but with the broker.
+/// delivery is acknowledged. At no moment is the event anywhere but with the broker. An event of the shared lane that
+/// nobody here had time for goes back, because a copy would go to any worker.
 async fn renew(inner: Arc<Inner>, session: Arc<Session>) -> String {
     loop {
         tokio::time::sleep(RENEW / 10).await;
+        for delivery in inner.left_over(RENEW) {
+            // Where the connection is gone, the broker has it back already.
+            put_back(&delivery).await;
+        }
         for (event, delivery) in inner.aged(RENEW) {
             let copy = message::again(&delivery, message::tried(&delivery), "");
             let published = session

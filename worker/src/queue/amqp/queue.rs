@@ -12,15 +12,15 @@ use windlass_core::ids::ClusterName;
 use super::book::Book;
 use super::dead::{self, Letters};
 use super::figures;
-use super::inner::{Inner, lock};
+use super::inner::{Inner, Place, lock};
 use super::keeper;
 use super::message;
 use super::session::{acknowledge, put_back};
 use super::settings::Settings;
-use super::shelf::{Shelf, Taken};
+use super::shelf::Taken;
 use super::topology;
 use crate::queue::{
-    BrokerFigures, Event, EventQueue, Lease, Published, QueueError, QueueState, Queued,
+    BrokerFigures, Event, EventQueue, Lane, Lease, Published, QueueError, QueueState, Queued,
 };
 use crate::store::Store;
 
@@ -92,6 +92,33 @@ impl AmqpQueue {
         self.let_go(&lease).await
     }
 
+    async fn wait_at(&self, place: &Place, wanted: impl Fn(&Event) -> bool) -> Lease {
+        loop {
+            // Registered before looking, so that an event delivered in between is not missed.
+            let delivered = self.inner.delivered.notified();
+            tokio::pin!(delivered);
+            delivered.as_mut().enable();
+            let patience = self.inner.patience;
+            let taken = self
+                .inner
+                .with_shelf(place, |shelf| shelf.take(patience, &wanted));
+            match taken {
+                Taken::Event(lease) => return lease,
+                Taken::Expired(Some(delivery)) => {
+                    // Where the connection is gone too, the broker has it back already.
+                    put_back(&delivery).await;
+                }
+                Taken::Expired(None) => {}
+                Taken::Nothing { until: None } => delivered.await,
+                Taken::Nothing { until: Some(until) } => {
+                    let wait = until.saturating_duration_since(Instant::now());
+                    // Whichever comes first: we look again.
+                    let _ = tokio::time::timeout(wait, delivered).await;
+                }
+            }
+        }
+    }
+
     async fn let_go(&self, lease: &Lease) -> Result<(), QueueError> {
         let delivery = self.inner.release(lease);
         match delivery {
@@ -109,30 +136,17 @@ impl EventQueue for AmqpQueue {
     }
 
     async fn next(&self, cluster: &ClusterName) -> Result<Lease, QueueError> {
-        self.inner.want(cluster);
-        loop {
-            // Registered before looking, so that an event delivered in between is not missed.
-            let delivered = self.inner.delivered.notified();
-            tokio::pin!(delivered);
-            delivered.as_mut().enable();
-            let taken = self
-                .inner
-                .with_shelf(cluster, |shelf| shelf.take(self.inner.patience));
-            match taken {
-                Taken::Event(lease) => return Ok(lease),
-                Taken::Expired(Some(delivery)) => {
-                    // Where the connection is gone too, the broker has it back already.
-                    put_back(&delivery).await;
-                }
-                Taken::Expired(None) => {}
-                Taken::Nothing { until: None } => delivered.await,
-                Taken::Nothing { until: Some(until) } => {
-                    let wait = until.saturating_duration_since(Instant::now());
-                    // Whichever comes first: we look again.
-                    let _ = tokio::time::timeout(wait, delivered).await;
-                }
-            }
+        self.inner.want(cluster, Lane::Cluster);
+        let place = Place::Cluster(cluster.clone());
+        Ok(self.wait_at(&place, |_| true).await)
+    }
+
+    async fn next_shared(&self, clusters: &[ClusterName]) -> Result<Lease, QueueError> {
+        for cluster in clusters {
+            self.inner.want(cluster, Lane::Shared);
         }
+        let wanted = |event: &Event| clusters.contains(&event.subject);
+        Ok(self.wait_at(&Place::Shared, wanted).await)
     }
 
     fn patience(&self) -> Duration {
@@ -140,9 +154,7 @@ impl EventQueue for AmqpQueue {
     }
 
     async fn extend(&self, lease: &Lease) -> Result<(), QueueError> {
-        let patience = self.inner.patience;
-        let extended = |shelf: &mut Shelf<Arc<Delivery>>| shelf.extend(&lease.token, patience);
-        if self.inner.with_shelf(&lease.event.subject, extended) {
+        if self.inner.extend(lease) {
             Ok(())
         } else {
             Err(QueueError::Lost(lease.event.id.clone()))

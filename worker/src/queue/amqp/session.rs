@@ -20,9 +20,12 @@ use windlass_core::ids::ClusterName;
 use super::message::Outgoing;
 use super::settings::Settings;
 use super::topology;
+use crate::queue::Lane;
 
-/// How many events are taken from the broker at once.
+/// How many events of a cluster's own lane are taken from the broker at once.
 const PREFETCH: u16 = 1000;
+/// Of each queue of the shared lane: enough to begin the next at once, and what waits here is kept from other workers.
+const PREFETCH_SHARED: u16 = 2;
 /// The longest wait for a confirm; a broker that is blocked gives none.
 const CONFIRM: Duration = Duration::from_secs(20);
 /// The longest wait for anything else.
@@ -44,6 +47,7 @@ pub(super) struct Session {
     consuming: Connection,
     publisher: Channel,
     consumer: Channel,
+    sharer: Channel,
     declared: Mutex<BTreeSet<ClusterName>>,
     broken: CancellationToken,
     why_broken: OnceLock<String>,
@@ -58,6 +62,8 @@ impl Session {
         within(confirms).await?;
         let consumer = channel(&consuming).await?;
         within(consumer.basic_qos(PREFETCH, BasicQosOptions::default())).await?;
+        let sharer = channel(&consuming).await?;
+        within(sharer.basic_qos(PREFETCH_SHARED, BasicQosOptions::default())).await?;
         let declaring = topology::declare(&publisher);
         match tokio::time::timeout(ANSWER, declaring).await {
             Ok(declared) => declared?,
@@ -68,6 +74,7 @@ impl Session {
             consuming,
             publisher,
             consumer,
+            sharer,
             declared: Mutex::default(),
             broken: CancellationToken::new(),
             why_broken: OnceLock::new(),
@@ -126,7 +133,7 @@ impl Session {
         self.confirmed(confirm).await
     }
 
-    /// The cluster's queue exists from now on.
+    /// The cluster's queues exist from now on.
     pub(super) async fn ensure(&self, cluster: &ClusterName) -> Result<(), SendError> {
         let mut declared = self.declared.lock().await;
         if declared.contains(cluster) {
@@ -141,13 +148,22 @@ impl Session {
         Ok(())
     }
 
-    /// Begins to take the cluster's events, as soon as no other worker does.
-    pub(super) async fn consume(&self, cluster: &ClusterName) -> Result<Consumer, String> {
+    /// Begins to take a queue's events; where it has a single active consumer as soon as no other worker does.
+    pub(super) async fn consume(
+        &self,
+        cluster: &ClusterName,
+        lane: Lane,
+        queue: &str,
+    ) -> Result<Consumer, String> {
         self.ensure(cluster)
             .await
             .map_err(|error| error.to_string())?;
-        within(self.consumer.basic_consume(
-            topology::queue_of(cluster).into(),
+        let channel = match lane {
+            Lane::Cluster => &self.consumer,
+            Lane::Shared => &self.sharer,
+        };
+        within(channel.basic_consume(
+            queue.into(),
             "".into(),
             BasicConsumeOptions::default(),
             FieldTable::default(),
@@ -165,7 +181,8 @@ impl Session {
         if !self.consuming.status().connected() || !self.publishing.status().connected() {
             return Some("the connection is lost");
         }
-        if !self.consumer.status().connected() || !self.publisher.status().connected() {
+        let channels = [&self.consumer, &self.sharer, &self.publisher];
+        if channels.iter().any(|channel| !channel.status().connected()) {
             return Some("the broker closed the channel");
         }
         None

@@ -1,18 +1,18 @@
-//! What the broker has delivered for one cluster and nobody has answered yet: one event is held, the others wait.
-//! All are taken from the broker at once, so that a roll's next turn can come before what was published earlier,
-//! and an event that came twice is seen as one. Nothing here is lost with the worker: the broker gives out again
-//! what was not answered.
+//! What the broker has delivered of one lane and nobody has answered yet. In a cluster's own lane one event is held
+//! and the others wait; in the shared lane many are held. Events are taken from the broker ahead of the work, so that a
+//! roll's next turn can come before what was published earlier, and an event that came twice is seen as one. Nothing
+//! here is lost with the worker: the broker gives out again what was not answered.
 
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use crate::queue::{Event, EventKind, Lease};
+use crate::queue::{Event, EventKind, Lane, Lease};
 
 #[derive(Debug)]
 pub(super) struct Shelf<D> {
     waiting: Vec<Entry<D>>,
-    held: Option<Held<D>>,
+    held: Vec<Held<D>>,
 }
 
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(super) enum Taken<D> {
     Event(Lease),
     /// Nobody answered this one in time: it goes back to the broker.
     Expired(Option<D>),
-    /// Nothing now; where one is held, it may run out then.
+    /// Nothing now; where some are held, one may run out then.
     Nothing {
         until: Option<Instant>,
     },
@@ -48,7 +48,7 @@ impl<D> Default for Shelf<D> {
     fn default() -> Self {
         Self {
             waiting: Vec::new(),
-            held: None,
+            held: Vec::new(),
         }
     }
 }
@@ -56,22 +56,15 @@ impl<D> Default for Shelf<D> {
 impl<D: Clone> Shelf<D> {
     /// Takes a delivery in; gives one that must be acknowledged, because it is the same event as another.
     pub(super) fn put(&mut self, event: Event, attempt: u32, delivery: D) -> Option<D> {
-        let held = self.held.as_mut().map(|held| &mut held.entry);
-        let mut all = held.into_iter().chain(&mut self.waiting);
+        let held = self.held.iter_mut().map(|held| &mut held.entry);
+        let mut all = held.chain(&mut self.waiting);
         if let Some(known) = all.find(|known| known.event.id == event.id) {
             // The newer delivery is the one that lasts longer.
             known.since = Instant::now();
             known.renewed = false;
             return known.delivery.replace(delivery);
         }
-        let sweeps = event.kind == EventKind::Sweep;
-        if sweeps
-            && self
-                .waiting
-                .iter()
-                .any(|known| known.event.kind == EventKind::Sweep)
-        {
-            // One look at all nodes is as good as two.
+        if event.kind.is_one_look() && self.waiting.iter().any(|known| same_look(known, &event)) {
             return Some(delivery);
         }
         self.waiting.push(Entry {
@@ -84,32 +77,27 @@ impl<D: Clone> Shelf<D> {
         None
     }
 
-    /// Holds the next event: a roll's turn before all others, else the oldest.
-    pub(super) fn take(&mut self, patience: Duration) -> Taken<D> {
+    /// Holds the next event that is `wanted`: a roll's turn before all others, else the oldest.
+    pub(super) fn take(&mut self, patience: Duration, wanted: impl Fn(&Event) -> bool) -> Taken<D> {
         let now = Instant::now();
-        if let Some(held) = self.held.take_if(|held| held.until <= now) {
-            return Taken::Expired(held.entry.delivery);
+        if let Some(expired) = self.held.iter().position(|held| held.until <= now) {
+            return Taken::Expired(self.held.remove(expired).entry.delivery);
         }
-        if let Some(held) = &self.held {
-            return Taken::Nothing {
-                until: Some(held.until),
-            };
-        }
-        let turn = self
-            .waiting
-            .iter()
-            .position(|entry| entry.event.kind == EventKind::Turn);
-        let next = turn.unwrap_or(0);
-        if next >= self.waiting.len() {
-            return Taken::Nothing { until: None };
-        }
+        let free = |entry: &Entry<D>| wanted(&entry.event) && !self.is_blocked(&entry.event);
+        let is_turn = |entry: &Entry<D>| entry.event.kind == EventKind::Turn;
+        let mut waiting = self.waiting.iter();
+        let turn = waiting.position(|entry| is_turn(entry) && free(entry));
+        let Some(next) = turn.or_else(|| self.waiting.iter().position(free)) else {
+            let until = self.held.iter().map(|held| held.until).min();
+            return Taken::Nothing { until };
+        };
         let entry = self.waiting.remove(next);
         let lease = Lease {
             event: entry.event.clone(),
             attempt: entry.attempt,
             token: Uuid::new_v4().to_string(),
         };
-        self.held = Some(Held {
+        self.held.push(Held {
             entry,
             token: lease.token.clone(),
             until: now + patience,
@@ -117,33 +105,42 @@ impl<D: Clone> Shelf<D> {
         Taken::Event(lease)
     }
 
+    /// Whether another event must be answered first.
+    fn is_blocked(&self, event: &Event) -> bool {
+        let mut held = self.held.iter().map(|held| &held.entry.event);
+        match event.kind.lane() {
+            Lane::Cluster => held.next().is_some(),
+            Lane::Shared if event.kind.is_serial() => {
+                held.any(|held| held.kind == event.kind && held.subject == event.subject)
+            }
+            Lane::Shared => false,
+        }
+    }
+
     /// The delivery under this lease, where it is still held.
     pub(super) fn held(&self, token: &str) -> Option<D> {
-        let held = self.held.as_ref().filter(|held| held.token == token);
+        let held = self.held.iter().find(|held| held.token == token);
         held.filter(|held| held.until > Instant::now())
             .and_then(|held| held.entry.delivery.clone())
     }
 
     pub(super) fn extend(&mut self, token: &str, patience: Duration) -> bool {
         let now = Instant::now();
-        let held = self
-            .held
-            .as_mut()
-            .filter(|held| held.token == token && held.until > now);
+        let mut all = self.held.iter_mut();
+        let held = all.find(|held| held.token == token && held.until > now);
         held.map(|held| held.until = now + patience).is_some()
     }
 
     /// It is answered: the delivery that the answer is for.
     pub(super) fn release(&mut self, token: &str) -> Option<D> {
-        let held = self.held.take_if(|held| held.token == token);
-        held.and_then(|held| held.entry.delivery)
+        let place = self.held.iter().position(|held| held.token == token)?;
+        self.held.remove(place).entry.delivery
     }
 
     /// Deliveries that have been here for `age`, each once: the broker takes back what is not answered for too
     /// long, so they are to be renewed.
     pub(super) fn aged(&mut self, age: Duration) -> Vec<(Event, D)> {
-        let held = self.held.as_mut().map(|held| &mut held.entry);
-        let all = held.into_iter().chain(&mut self.waiting);
+        let all = entries(&mut self.held).chain(&mut self.waiting);
         let old = all.filter(|entry| !entry.renewed && entry.since.elapsed() >= age);
         old.filter_map(|entry| {
             entry.renewed = true;
@@ -152,11 +149,18 @@ impl<D: Clone> Shelf<D> {
         .collect()
     }
 
-    /// The events here, the held one first.
+    /// Takes out what nobody has begun for `age`: another worker may have the time.
+    pub(super) fn left_over(&mut self, age: Duration) -> Vec<D> {
+        let old = |entry: &mut Entry<D>| entry.since.elapsed() >= age;
+        let old = self.waiting.extract_if(.., old);
+        old.filter_map(|entry| entry.delivery).collect()
+    }
+
+    /// The events here, the held ones first.
     pub(super) fn events(&self) -> impl Iterator<Item = (&Event, u32, bool)> {
-        let held = self.held.as_ref().map(|held| (&held.entry, true));
+        let held = self.held.iter().map(|held| (&held.entry, true));
         let waiting = self.waiting.iter().map(|entry| (entry, false));
-        let all = held.into_iter().chain(waiting);
+        let all = held.chain(waiting);
         all.map(|(entry, held)| (&entry.event, entry.attempt, held))
     }
 
@@ -164,10 +168,20 @@ impl<D: Clone> Shelf<D> {
     /// before it is answered.
     pub(super) fn disconnect(&mut self) {
         self.waiting.clear();
-        if let Some(held) = &mut self.held {
-            held.entry.delivery = None;
+        for entry in entries(&mut self.held) {
+            entry.delivery = None;
         }
     }
+}
+
+fn entries<D>(held: &mut [Held<D>]) -> impl Iterator<Item = &mut Entry<D>> {
+    held.iter_mut().map(|held| &mut held.entry)
+}
+
+/// One look is as good as two.
+fn same_look<D>(known: &Entry<D>, event: &Event) -> bool {
+    let known = &known.event;
+    (known.kind, &known.subject, &known.data) == (event.kind, &event.subject, &event.data)
 }
 
 #[cfg(test)]
@@ -183,8 +197,8 @@ mod tests {
         Event::new(kind, "/test", &cluster, id)
     }
 
-    fn taken(shelf: &mut Shelf<u32>) -> Lease {
-        match shelf.take(LONG) {
+    fn taken<D: Clone + std::fmt::Debug>(shelf: &mut Shelf<D>) -> Lease {
+        match shelf.take(LONG, |_| true) {
             Taken::Event(lease) => lease,
             other => panic!("{other:?}"),
         }
@@ -208,13 +222,16 @@ mod tests {
             let lease = taken(&mut shelf);
             assert_eq!(lease.event.id, id);
             assert!(matches!(
-                shelf.take(LONG),
+                shelf.take(LONG, |_| true),
                 Taken::Nothing { until: Some(_) }
             ));
             assert_eq!(shelf.held(&lease.token), Some(n));
             assert_eq!(shelf.release(&lease.token), Some(n));
         }
-        assert!(matches!(shelf.take(LONG), Taken::Nothing { until: None }));
+        assert!(matches!(
+            shelf.take(LONG, |_| true),
+            Taken::Nothing { until: None }
+        ));
     }
 
     #[test]
@@ -233,12 +250,15 @@ mod tests {
     fn what_is_not_answered_in_time_goes_back() {
         let mut shelf = Shelf::default();
         shelf.put(event(EventKind::Moved, "a"), 1, 1);
-        let Taken::Event(lease) = shelf.take(Duration::ZERO) else {
+        let Taken::Event(lease) = shelf.take(Duration::ZERO, |_| true) else {
             panic!("nothing")
         };
         assert_eq!(shelf.held(&lease.token), None);
         assert!(!shelf.extend(&lease.token, LONG));
-        assert!(matches!(shelf.take(LONG), Taken::Expired(Some(1))));
+        assert!(matches!(
+            shelf.take(LONG, |_| true),
+            Taken::Expired(Some(1))
+        ));
         assert_eq!(shelf.release(&lease.token), None);
     }
 
@@ -253,7 +273,10 @@ mod tests {
         assert_eq!(shelf.put(event(EventKind::Moved, "a"), 2, 3), None);
         assert_eq!(shelf.held(&lease.token), Some(3), "it came back to us");
         shelf.release(&lease.token);
-        assert!(matches!(shelf.take(LONG), Taken::Nothing { until: None }));
+        assert!(matches!(
+            shelf.take(LONG, |_| true),
+            Taken::Nothing { until: None }
+        ));
     }
 
     #[test]
@@ -268,5 +291,51 @@ mod tests {
         );
         shelf.put(event(EventKind::Moved, "a"), 1, 2);
         assert_eq!(shelf.aged(Duration::ZERO)[0].1, 2);
+    }
+
+    #[test]
+    fn the_shared_lane_holds_many_but_one_order_for_each_cluster() {
+        let mut shelf = Shelf::default();
+        let order = |id: &str| event(EventKind::Order, id).with(serde_json::json!(id));
+        let mut other = order("c");
+        other.subject = "other".parse().unwrap();
+        for (n, event) in [order("a"), order("b"), other, event(EventKind::Probe, "p")]
+            .into_iter()
+            .enumerate()
+        {
+            assert_eq!(shelf.put(event, 1, n), None);
+        }
+        let first = taken(&mut shelf);
+        assert_eq!(first.event.id, "a");
+        assert_eq!(taken(&mut shelf).event.id, "c");
+        assert_eq!(taken(&mut shelf).event.id, "p");
+        assert!(matches!(
+            shelf.take(LONG, |_| true),
+            Taken::Nothing { until: Some(_) }
+        ));
+        assert_eq!(shelf.release(&first.token), Some(0));
+        assert!(matches!(
+            shelf.take(LONG, |event| event.subject.as_str() == "other"),
+            Taken::Nothing { .. }
+        ));
+        assert_eq!(taken(&mut shelf).event.id, "b");
+    }
+
+    #[test]
+    fn what_nobody_begins_goes_back_and_the_same_look_waits_once() {
+        let mut shelf = Shelf::default();
+        let request = |id: &str, number: u64| {
+            event(EventKind::Request, id).with(serde_json::json!({"request": number}))
+        };
+        assert_eq!(shelf.put(request("a", 12), 1, 1), None);
+        assert_eq!(shelf.put(request("b", 13), 1, 2), None);
+        assert_eq!(shelf.put(request("c", 12), 1, 3), Some(3));
+        let held = taken(&mut shelf);
+        assert_eq!(held.event.id, "a");
+        // While it is looked at it may change once more.
+        assert_eq!(shelf.put(request("d", 12), 1, 4), None);
+        assert!(shelf.left_over(LONG).is_empty());
+        assert_eq!(shelf.left_over(Duration::ZERO), [2, 4]);
+        assert_eq!(shelf.release(&held.token), Some(1));
     }
 }

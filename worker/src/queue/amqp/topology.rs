@@ -3,11 +3,13 @@
 //!
 //! ```text
 //! windlass.v1 (topic) ── cluster.demo.* ──► windlass.v1.cluster.demo ──► the one worker that is active
+//!     │                ── shared.demo.probe ──► windlass.v1.shared.demo.probe … ──► all workers
 //!     ▲                                        │ given up, delivered too often
 //!     │ time is over                           ▼
 //! windlass.v1.delay.5 … .300           windlass.v1.dead (topic) ──► windlass.v1.dead.moved …
 //! ```
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
@@ -15,7 +17,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ErrorKind, ExchangeKind};
 use windlass_core::ids::ClusterName;
 
-use crate::queue::{Event, EventKind};
+use crate::queue::{Event, EventKind, Lane};
 
 pub(super) const EVENTS: &str = "windlass.v1";
 pub(super) const DEAD: &str = "windlass.v1.dead";
@@ -35,11 +37,36 @@ const MAX_LENGTH: i32 = 50_000;
 
 /// Where an event goes.
 pub(super) fn key(event: &Event) -> String {
-    format!("cluster.{}.{}", event.subject, event.kind.key())
+    key_of(event.subject.as_str(), event.kind)
 }
 
-pub(super) fn queue_of(cluster: &ClusterName) -> String {
-    format!("windlass.v1.cluster.{cluster}")
+fn key_of(cluster: &str, kind: EventKind) -> String {
+    let lane = match kind.lane() {
+        Lane::Cluster => "cluster",
+        Lane::Shared => "shared",
+    };
+    format!("{lane}.{cluster}.{}", kind.key())
+}
+
+/// The queue that an event of this kind waits in.
+pub(super) fn queue_of(cluster: &ClusterName, kind: EventKind) -> String {
+    match kind.lane() {
+        Lane::Cluster => format!("windlass.v1.cluster.{cluster}"),
+        Lane::Shared => format!("windlass.v1.shared.{cluster}.{}", kind.key()),
+    }
+}
+
+/// The queues of a cluster's lane, with the kinds that wait in each.
+pub(super) fn queues_of(cluster: &ClusterName, lane: Lane) -> BTreeMap<String, Vec<EventKind>> {
+    let mut queues = BTreeMap::<_, Vec<_>>::new();
+    for kind in EventKind::ALL
+        .into_iter()
+        .filter(|kind| kind.lane() == lane)
+    {
+        let queue = queues.entry(queue_of(cluster, kind)).or_default();
+        queue.push(kind);
+    }
+    queues
 }
 
 /// The exchange before the queue that holds a message for at least `delay`.
@@ -83,7 +110,7 @@ pub(super) async fn declare(channel: &Channel) -> Result<(), String> {
     for kind in EventKind::ALL {
         let name = dead_name(kind);
         queue(channel, &name, []).await?;
-        bind(channel, &name, DEAD, &format!("cluster.*.{}", kind.key())).await?;
+        bind(channel, &name, DEAD, &key_of("*", kind)).await?;
     }
     queue(channel, DEAD_UNKNOWN, []).await?;
     bind(channel, DEAD_UNKNOWN, DEAD_UNKNOWN, "").await?;
@@ -103,22 +130,30 @@ pub(super) async fn declare(channel: &Channel) -> Result<(), String> {
     Ok(())
 }
 
-/// Declares one cluster's queue.
+/// Declares one cluster's queues of both lanes.
 pub(super) async fn declare_cluster(
     channel: &Channel,
     cluster: &ClusterName,
 ) -> Result<(), String> {
-    let name = queue_of(cluster);
-    let more = [
-        ("x-single-active-consumer", AMQPValue::Boolean(true)),
-        ("x-delivery-limit", AMQPValue::LongInt(DELIVERY_LIMIT)),
-        ("x-max-length", AMQPValue::LongInt(MAX_LENGTH)),
-        ("x-dead-letter-exchange", text(DEAD)),
-        ("x-dead-letter-strategy", text("at-least-once")),
-        ("x-overflow", text("reject-publish")),
-    ];
-    queue(channel, &name, more).await?;
-    bind(channel, &name, EVENTS, &format!("cluster.{cluster}.*")).await
+    for kind in [EventKind::Moved].into_iter().chain(EventKind::shared()) {
+        let name = queue_of(cluster, kind);
+        let alone = kind.lane() == Lane::Cluster || kind.is_serial();
+        let more = [
+            ("x-single-active-consumer", AMQPValue::Boolean(alone)),
+            ("x-delivery-limit", AMQPValue::LongInt(DELIVERY_LIMIT)),
+            ("x-max-length", AMQPValue::LongInt(MAX_LENGTH)),
+            ("x-dead-letter-exchange", text(DEAD)),
+            ("x-dead-letter-strategy", text("at-least-once")),
+            ("x-overflow", text("reject-publish")),
+        ];
+        queue(channel, &name, more).await?;
+        let key = match kind.lane() {
+            Lane::Cluster => format!("cluster.{cluster}.*"),
+            Lane::Shared => key_of(cluster.as_str(), kind),
+        };
+        bind(channel, &name, EVENTS, &key).await?;
+    }
+    Ok(())
 }
 
 async fn exchange(
