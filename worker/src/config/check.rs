@@ -135,6 +135,15 @@ fn one(cluster: &At<ClusterConfig>, file: &str, findings: &mut Findings) {
                 .hint("write `poll: 60s`"),
         );
     }
+    if let Some(forge) = &cluster.forge
+        && let Some((message, hint)) = forge.mistake()
+    {
+        findings.push(
+            Finding::error(codes::CONFIG_FORGE, message)
+                .at(forge.project.location(file))
+                .hint(hint),
+        );
+    }
     let repository = &cluster.repository;
     let wrong = transport(&repository.url)
         .and_then(|transport| access(repository, transport))

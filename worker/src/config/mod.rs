@@ -2,10 +2,12 @@
 //! It is read once, at start; a mistake is told with its line before anything begins.
 
 mod check;
+mod forge;
 mod paths;
 mod read;
 mod types;
 
+pub use forge::{ForgeConfig, ForgeKind, PreviewsConfig, PreviewsFrom};
 pub use paths::CREDENTIALS;
 pub use read::{ConfigError, read};
 pub use types::{

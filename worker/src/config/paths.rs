@@ -49,6 +49,12 @@ impl Bases<'_> {
             for path in files.into_iter().flatten() {
                 self.path(path)?;
             }
+            if let Some(forge) = &mut cluster.value.forge {
+                self.path(&mut forge.token_file)?;
+                for path in &mut forge.ca_file {
+                    self.path(path)?;
+                }
+            }
         }
         Ok(())
     }

@@ -206,6 +206,37 @@ clusters:
     }
 
     #[test]
+    fn mistakes_of_a_forge_are_told_at_its_line() {
+        let with = |forge: &str| parsed(&format!("{GOOD}    forge: {{ {forge} }}\n"));
+        let good = "kind: github, project: ops/home, token_file: $CREDENTIALS_DIRECTORY/forge";
+        let config = with(good).unwrap();
+        let forge = config.clusters[1].forge.clone().unwrap();
+        assert_eq!(forge.token_file, Path::new("/run/credentials/w/forge"));
+        assert_eq!((forge.address().as_str(), forge.poll.get()), ("https://github.com", 60));
+        let cases = [
+            ("kind: github", "kind: gitea", "not known where"),
+            ("kind: github", "kind: gitbucket", "unknown variant"),
+            ("kind: github", "kind: gitea, url: http://git.example.org", "not encrypted"),
+            ("kind: github", "kind: gitea, url: http://localhost.example.org", "not encrypted"),
+            ("kind: github", "kind: gitea, url: 'https://me:pw@git.example.org'", "password"),
+            ("ops/home", "home", "owner/name"),
+            ("ops/home", "ops/sub/home", "owner/name"),
+            ("ops/home", "ops/..", "owner/name"),
+            ("project", "poll: 1s, project", "5s at least"),
+        ];
+        for (from, to, words) in cases {
+            let error = with(&good.replace(from, to)).unwrap_err().to_string();
+            assert!(error.contains(":16:") && error.contains(words), "{to}: {error}");
+            assert!(!error.contains("pw@"), "{error}");
+        }
+        let near = good.replace("github", "gitea, url: 'http://127.0.0.1:3000/'");
+        let config = with(&near).unwrap();
+        let forge = config.clusters[1].forge.clone().unwrap();
+        assert_eq!(forge.address(), "http://127.0.0.1:3000");
+        assert!(with(&good.replace("github, project: ops", "gitlab, project: ops/sub")).is_ok());
+    }
+
+    #[test]
     fn a_worker_that_watches_nothing_is_told() {
         let error = parsed("clusters: []\n").unwrap_err().to_string();
         assert!(error.contains("no cluster is watched"), "{error}");

@@ -9,6 +9,8 @@ use windlass_core::ids::ClusterName;
 use windlass_core::model::scalars::Seconds;
 use windlass_core::yaml::At;
 
+use super::ForgeConfig;
+
 /// Configuration of `windlass worker`. Paths may begin with `$CREDENTIALS_DIRECTORY/`; relative ones are taken
 /// from the folder of this file.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -115,6 +117,8 @@ pub struct ClusterConfig {
     /// How often the branch is looked at; a hook makes it faster.
     #[serde(default = "default_poll")]
     pub poll: Seconds,
+    /// The Git server's own interface; absent: requests are not looked at.
+    pub forge: Option<ForgeConfig>,
 }
 
 /// Where a cluster's definitions are.

@@ -4,23 +4,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Request, StatusCode};
 use serde::Deserialize;
-use tokio::sync::Semaphore;
 use windlass_core::ids::ClusterName;
 
+use super::body::{Answer, Reader, refuse};
 use super::rate::Rate;
 use super::signature::{Denied, Secrets};
 use crate::queue::{Event, EventKind, EventQueue, Published};
 
 /// The body names a few refs; anything larger is not ours.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
-/// How long a sender may take for its body.
-const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// Requests being read at once, authenticated or not.
 const MAX_READING: usize = 32;
 const MAX_PER_MINUTE: u32 = 240;
@@ -34,7 +31,7 @@ pub struct Hook<Q> {
     queue: Q,
     secrets: Secrets,
     watched: Watched,
-    reading: Semaphore,
+    reader: Reader,
     rate: Rate,
 }
 
@@ -47,16 +44,13 @@ struct Push {
     refs: Option<Vec<String>>,
 }
 
-/// Status and words for the sender.
-type Answer = (StatusCode, String);
-
 impl<Q> Hook<Q> {
     pub fn new(queue: Q, secrets: Secrets, watched: Watched) -> Self {
         Self {
             queue,
             secrets,
             watched,
-            reading: Semaphore::new(MAX_READING),
+            reader: Reader::new(MAX_BODY_BYTES, MAX_READING),
             rate: Rate::per_minute(MAX_PER_MINUTE),
         }
     }
@@ -93,7 +87,7 @@ pub async fn git<Q: EventQueue>(
 impl<Q: EventQueue> Hook<Q> {
     async fn take(&self, request: Request<Body>) -> Result<Answer, Answer> {
         let (parts, body) = request.into_parts();
-        let body = self.body(body).await?;
+        let body = self.reader.read(body).await?;
         let signature = parts.headers.get("x-windlass-signature");
         let signature = signature.map(axum::http::HeaderValue::as_bytes);
         self.secrets
@@ -122,25 +116,6 @@ impl<Q: EventQueue> Hook<Q> {
         Ok((StatusCode::ACCEPTED, answer))
     }
 
-    async fn body(&self, body: Body) -> Result<Bytes, Answer> {
-        let _reading = self
-            .reading
-            .try_acquire()
-            .map_err(|_| refuse(StatusCode::TOO_MANY_REQUESTS, "too many requests at once"))?;
-        let whole = axum::body::to_bytes(body, MAX_BODY_BYTES);
-        match tokio::time::timeout(BODY_DEADLINE, whole).await {
-            Ok(Ok(bytes)) => Ok(bytes),
-            Ok(Err(_)) => {
-                let words = format!("the body broke off or has more than {MAX_BODY_BYTES} bytes");
-                Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, &words))
-            }
-            Err(_) => Err(refuse(
-                StatusCode::REQUEST_TIMEOUT,
-                "the body took too long",
-            )),
-        }
-    }
-
     async fn publish(&self, cluster: &ClusterName, delivery: &str) -> Result<String, Answer> {
         let id = format!("hook:{cluster}:{delivery}");
         let event = Event::new(EventKind::Moved, "/hooks/git", cluster, id);
@@ -156,14 +131,10 @@ impl<Q: EventQueue> Hook<Q> {
     }
 }
 
-fn refuse(status: StatusCode, words: &str) -> Answer {
-    (status, format!("{words}\n"))
-}
-
-fn denied(denied: Denied) -> Answer {
+pub(super) fn denied(denied: Denied) -> Answer {
     let status = match denied {
         Denied::NoSecret => StatusCode::SERVICE_UNAVAILABLE,
-        Denied::Missing | Denied::Malformed | Denied::Wrong => StatusCode::UNAUTHORIZED,
+        Denied::Missing | Denied::Malformed | Denied::Wrong | Denied::Stale => StatusCode::UNAUTHORIZED,
     };
     tracing::warn!(%denied, "a hook was refused");
     refuse(status, &denied.to_string())

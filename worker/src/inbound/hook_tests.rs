@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -162,6 +164,7 @@ async fn too_many_at_once_are_turned_away() {
     let world = World::new();
     let _all = world
         .hook
+        .reader
         .reading
         .acquire_many(MAX_READING as u32)
         .await

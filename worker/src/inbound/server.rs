@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::challenge;
+use super::forges::{self, ForgeHook, Sender};
 use super::hook::{self, Hook};
 use crate::challenges::Challenges;
 use crate::queue::EventQueue;
@@ -20,7 +21,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 pub fn router<Q: EventQueue + 'static>(
     api: Arc<Api<Q>>,
-    hook: Option<Arc<Hook<Q>>>,
+    hooks: Option<Hooks<Q>>,
     challenges: Challenges,
 ) -> Router {
     let previews = previews::router(api.store.clone());
@@ -41,13 +42,33 @@ pub fn router<Q: EventQueue + 'static>(
         .with_state(api)
         .merge(previews)
         .merge(challenge::router(challenges));
-    match hook {
-        Some(hook) => {
-            let hooks = Router::new().route("/hooks/git", post(hook::git::<Q>));
-            reading.merge(hooks.with_state(hook))
-        }
+    match hooks {
+        Some(hooks) => reading.merge(posts(hooks)),
         None => reading,
     }
+}
+
+/// The hooks of bare repositories and of forges.
+pub struct Hooks<Q> {
+    pub git: Arc<Hook<Q>>,
+    pub forges: Arc<forges::Shared<Q>>,
+}
+
+fn posts<Q: EventQueue + 'static>(hooks: Hooks<Q>) -> Router {
+    let git = Router::new().route("/hooks/git", post(hook::git::<Q>));
+    let senders = [
+        Sender::Gitea,
+        Sender::Forgejo,
+        Sender::GitHub,
+        Sender::GitLab,
+    ];
+    senders
+        .into_iter()
+        .fold(git.with_state(hooks.git), |router, sender| {
+            let hook = Arc::new(ForgeHook::new(sender, Arc::clone(&hooks.forges)));
+            let route = Router::new().route(sender.path(), post(forges::take::<Q>));
+            router.merge(route.with_state(hook))
+        })
 }
 
 /// Serves until `stop`.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
@@ -17,15 +19,64 @@ pub struct Secrets {
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    #[error("the header X-Windlass-Signature is missing")]
+    #[error("the request bears no signature")]
     Missing,
-    #[error("the signature must be sha256= and 64 hexadecimal digits")]
+    #[error("the signature is not of the form that is expected here")]
     Malformed,
     #[error("the signature does not match the body")]
     Wrong,
+    #[error("the signature's time is more than five minutes away from ours")]
+    Stale,
     /// Ours to mend, not the sender's.
     #[error("no secret can be read on the worker")]
     NoSecret,
+}
+
+/// What a sender shows to prove that it knows the secret.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// HMAC-SHA-256 of the body.
+    Body([u8; 32]),
+    /// As standardwebhooks.com says: of the id, the time and the body; one of these digests.
+    Stamped {
+        before: String,
+        digests: Vec<[u8; 32]>,
+    },
+    /// The secret itself.
+    Token(Vec<u8>),
+}
+
+impl Proof {
+    /// `sha256=<hex>`.
+    pub fn prefixed(header: Option<&[u8]>) -> Result<Self, Denied> {
+        let digits = header.ok_or(Denied::Missing)?.strip_prefix(b"sha256=");
+        Self::hex(Some(digits.ok_or(Denied::Malformed)?))
+    }
+
+    /// Hexadecimal digits alone.
+    pub fn hex(header: Option<&[u8]>) -> Result<Self, Denied> {
+        let digits = header.ok_or(Denied::Missing)?;
+        decode(digits).map(Self::Body).ok_or(Denied::Malformed)
+    }
+
+    /// Compares in constant time.
+    fn holds(&self, secret: &[u8], body: &[u8]) -> bool {
+        match self {
+            Self::Body(digest) => mac(secret, &[body]).is_some_and(|mac| equal(mac, digest)),
+            Self::Stamped { before, digests } => digests.iter().any(|digest| {
+                let key = standard_key(secret);
+                mac(&key, &[before.as_bytes(), body]).is_some_and(|mac| equal(mac, digest))
+            }),
+            Self::Token(token) => {
+                // Digests are compared, not the texts: neither length nor any shared beginning shows.
+                let wanted = mac(secret, &[secret]).map(|mac| mac.finalize().into_bytes().into());
+                let given = mac(secret, &[token]);
+                given
+                    .zip(wanted)
+                    .is_some_and(|(given, wanted)| equal(given, &wanted))
+            }
+        }
+    }
 }
 
 impl Secrets {
@@ -35,18 +86,18 @@ impl Secrets {
 
     /// Checks `sha256=<hex>` over exactly these bytes, in constant time.
     pub async fn verify(&self, header: Option<&[u8]>, body: &[u8]) -> Result<(), Denied> {
-        let digits = header
-            .ok_or(Denied::Missing)?
-            .strip_prefix(b"sha256=")
-            .ok_or(Denied::Malformed)?;
-        let signature = decode(digits).ok_or(Denied::Malformed)?;
+        self.accept(&Proof::prefixed(header)?, body).await
+    }
+
+    /// Whether the proof is of one of the secrets that are valid now.
+    pub async fn accept(&self, proof: &Proof, body: &[u8]) -> Result<(), Denied> {
         let mut usable = false;
         for file in &self.files {
             let Some(secret) = read(file).await else {
                 continue;
             };
             usable = true;
-            if matches(&secret, body, &signature) {
+            if proof.holds(&secret, body) {
                 return Ok(());
             }
         }
@@ -76,9 +127,21 @@ async fn read(file: &PathBuf) -> Option<Vec<u8>> {
     Some(secret)
 }
 
-fn matches(secret: &[u8], body: &[u8], signature: &[u8; 32]) -> bool {
-    Hmac::<Sha256>::new_from_slice(secret)
-        .is_ok_and(|mac| mac.chain_update(body).verify_slice(signature).is_ok())
+fn mac(secret: &[u8], parts: &[&[u8]]) -> Option<Hmac<Sha256>> {
+    let mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
+    Some(parts.iter().fold(mac, |mac, part| mac.chain_update(part)))
+}
+
+fn equal(mac: Hmac<Sha256>, digest: &[u8; 32]) -> bool {
+    mac.verify_slice(digest).is_ok()
+}
+
+/// GitLab shows a signing secret as `whsec_` and base64 of the key; other secrets are the key as they stand.
+fn standard_key(secret: &[u8]) -> Vec<u8> {
+    let encoded = secret.strip_prefix(b"whsec_");
+    encoded
+        .and_then(|encoded| STANDARD.decode(encoded).ok())
+        .unwrap_or_else(|| secret.to_vec())
 }
 
 fn decode(digits: &[u8]) -> Option<[u8; 32]> {

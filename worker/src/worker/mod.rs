@@ -7,6 +7,7 @@ pub mod desk;
 pub mod events;
 mod handler;
 pub mod health;
+mod hooks;
 mod lookout;
 mod queues;
 mod renewer;

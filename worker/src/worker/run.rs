@@ -20,6 +20,7 @@ use super::ask::DATABASE;
 use super::consumer::consume;
 use super::desk;
 use super::handler::{Comparer, Deployer};
+use super::hooks;
 use super::lookout::Lookout;
 use super::queues;
 use super::renewer::{Renewer, Waking};
@@ -37,9 +38,7 @@ use crate::flow::newer::Newer;
 use crate::flow::trial::Trial;
 use crate::flow::turn::{Handover, UnderWay};
 use crate::inbound::challenge;
-use crate::inbound::hook::Hook;
 use crate::inbound::server;
-use crate::inbound::signature::Secrets;
 use crate::live::Live;
 use crate::materials::Directories;
 use crate::materials::sealed::Opened;
@@ -207,13 +206,9 @@ async fn listen(
         .await
         .with_context(|| format!("cannot listen on {address}"))?;
     tracing::info!(address = %listener.local_addr()?, "listening");
-    let hook = config.hook.as_ref().map(|hook| {
-        let watched = config.clusters.iter();
-        let watched = watched.map(|c| (c.name.clone(), c.repository.branch.clone()));
-        let secrets = Secrets::new(hook.secret_files.clone());
-        Arc::new(Hook::new(queue.clone(), secrets, watched.collect()))
-    });
-    let router = server::router(Arc::clone(api), hook, challenges.clone());
+    let hooks = config.hook.as_ref();
+    let hooks = hooks.map(|hook| hooks::of(config, hook, queue));
+    let router = server::router(Arc::clone(api), hooks, challenges.clone());
     let stop = stop.clone();
     Ok(Some(async move {
         Ok(server::serve(listener, router, stop).await?)

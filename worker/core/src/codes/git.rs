@@ -23,4 +23,6 @@ super::codes! {
         "To order certificates the worker must be reached by the edge nodes at `listen` or at `acme.listen`, and keep its orders in its own state directory. Several workers at one broker do not share those, so each would order the same certificates again: use the embedded queue, or give certificates as files.";
     CONFLICT = "WL641", "a request cannot be merged into its branch",
         "The request and the watched branch both changed the named files since they parted, in a way that Git cannot put together. Nothing was rendered, because nobody knows yet what merging would give. Merge the branch into the request, or rebase the request onto it, and solve the conflict there; the preview follows by itself.";
+    CONFIG_FORGE = "WL616", "the forge is configured wrongly",
+        "`clusters[].forge` names the Git server whose requests (pull requests, merge requests) are looked at: `kind`, its address as people see it (`url`; github.com and gitlab.com are known), the project as `owner/name`, and a file with the access token of the account that comments. The token is sent over https only, or to this machine. The guide has a page for each forge: docs/forges.";
 }
