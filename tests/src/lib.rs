@@ -21,4 +21,5 @@ pub mod bench;
 pub mod broker;
 pub mod cluster;
 pub mod demo;
+pub mod forge;
 pub mod lab;

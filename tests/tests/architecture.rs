@@ -27,13 +27,14 @@ const CORE_ORDER: [&[&str]; 18] = [
 ];
 
 /// In the worker an adapter sees the ports and the core, never another adapter, never the flow.
-const ADAPTERS: [&str; 6] = ["git", "check", "node", "probe", "queue", "acme"];
-const MAY_USE: [(&str, &[&str]); 9] = [
+const ADAPTERS: [&str; 7] = ["git", "check", "node", "probe", "queue", "acme", "forge"];
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("ports", &[]),
     ("git", &["ports", "telemetry"]),
     ("check", &["ports"]),
     ("node", &["ports"]),
     ("probe", &["ports"]),
+    ("forge", &["ports"]),
     ("queue", &["ports", "store"]),
     ("acme", &["ports", "store"]),
     ("roll", &["ports", "store"]),

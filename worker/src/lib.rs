@@ -7,6 +7,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod flow;
+pub mod forge;
 pub mod git;
 pub mod inbound;
 pub mod live;

@@ -1,6 +1,8 @@
 //! What the flow and the roll need of the world, as small traits. Reading and writing are separate, so that a
 //! preview or a plan is never handed something that can change a node.
 
+pub mod forge;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 

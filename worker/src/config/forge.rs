@@ -90,12 +90,16 @@ impl ForgeConfig {
             ));
         }
         if rest.contains(['?', '#']) || rest.is_empty() {
-            return Some(("this is no address of a forge", "write `https://git.example.org`"));
+            return Some((
+                "this is no address of a forge",
+                "write `https://git.example.org`",
+            ));
         }
         let host = rest.split('/').next().unwrap_or_default();
-        let near = ["127.0.0.1", "localhost", "[::1]"]
-            .iter()
-            .any(|near| host.strip_prefix(near).is_some_and(|rest| rest.is_empty() || rest.starts_with(':')));
+        let near = ["127.0.0.1", "localhost", "[::1]"].iter().any(|near| {
+            host.strip_prefix(near)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+        });
         if scheme != "https" && !(scheme == "http" && near) {
             return Some((
                 "the token would be sent over a connection that is not encrypted",
@@ -107,7 +111,11 @@ impl ForgeConfig {
             let own = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             !part.is_empty() && !part.starts_with('.') && part.chars().all(own)
         };
-        let depth = if self.kind == ForgeKind::GitLab { 2..=20 } else { 2..=2 };
+        let depth = if self.kind == ForgeKind::GitLab {
+            2..=20
+        } else {
+            2..=2
+        };
         if !depth.contains(&parts.len()) || !parts.iter().all(plain) {
             return Some((
                 "this is no project of a forge",

@@ -212,13 +212,28 @@ clusters:
         let config = with(good).unwrap();
         let forge = config.clusters[1].forge.clone().unwrap();
         assert_eq!(forge.token_file, Path::new("/run/credentials/w/forge"));
-        assert_eq!((forge.address().as_str(), forge.poll.get()), ("https://github.com", 60));
+        assert_eq!(
+            (forge.address().as_str(), forge.poll.get()),
+            ("https://github.com", 60)
+        );
         let cases = [
             ("kind: github", "kind: gitea", "not known where"),
             ("kind: github", "kind: gitbucket", "unknown variant"),
-            ("kind: github", "kind: gitea, url: http://git.example.org", "not encrypted"),
-            ("kind: github", "kind: gitea, url: http://localhost.example.org", "not encrypted"),
-            ("kind: github", "kind: gitea, url: 'https://me:pw@git.example.org'", "password"),
+            (
+                "kind: github",
+                "kind: gitea, url: http://git.example.org",
+                "not encrypted",
+            ),
+            (
+                "kind: github",
+                "kind: gitea, url: http://localhost.example.org",
+                "not encrypted",
+            ),
+            (
+                "kind: github",
+                "kind: gitea, url: 'https://me:pw@git.example.org'",
+                "password",
+            ),
             ("ops/home", "home", "owner/name"),
             ("ops/home", "ops/sub/home", "owner/name"),
             ("ops/home", "ops/..", "owner/name"),
@@ -226,7 +241,10 @@ clusters:
         ];
         for (from, to, words) in cases {
             let error = with(&good.replace(from, to)).unwrap_err().to_string();
-            assert!(error.contains(":16:") && error.contains(words), "{to}: {error}");
+            assert!(
+                error.contains(":16:") && error.contains(words),
+                "{to}: {error}"
+            );
             assert!(!error.contains("pw@"), "{error}");
         }
         let near = good.replace("github", "gitea, url: 'http://127.0.0.1:3000/'");

@@ -44,9 +44,19 @@ impl World {
             project: project.map(str::to_owned),
         };
         let watched = vec![
-            watch("example", "main", "file:///srv/mirror.git", Some("ops/cluster")),
+            watch(
+                "example",
+                "main",
+                "file:///srv/mirror.git",
+                Some("ops/cluster"),
+            ),
             watch("home", "trunk", "git@git.example.org:ops/cluster.git", None),
-            watch("other", "main", "https://git.example.org/ops/other.git", Some("ops/other")),
+            watch(
+                "other",
+                "main",
+                "https://git.example.org/ops/other.git",
+                Some("ops/other"),
+            ),
         ];
         let shared = Shared::new(queue.clone(), Secrets::new(files.to_vec()), watched);
         Self {
@@ -74,7 +84,9 @@ impl World {
             .into_iter()
             .map(|queued| {
                 let event = queued.event;
-                let data = event.data.map_or_else(String::new, |data| format!(" {data}"));
+                let data = event
+                    .data
+                    .map_or_else(String::new, |data| format!(" {data}"));
                 format!("{} {}{data}", event.subject, event.kind.key())
             })
             .collect();
@@ -156,7 +168,10 @@ fn push(sender: Sender, branch: &str) -> Sent {
             "commits": [], "repository": repository(), "pusher": { "name": "alice" },
         }),
     };
-    Sent { event: "push", body }
+    Sent {
+        event: "push",
+        body,
+    }
 }
 
 /// `was`: the branch that it was against before.
@@ -222,7 +237,11 @@ fn comment(sender: Sender, action: &str, text: &str) -> Sent {
 }
 
 fn create(sender: Sender) -> &'static str {
-    if sender == Sender::GitLab { "create" } else { "created" }
+    if sender == Sender::GitLab {
+        "create"
+    } else {
+        "created"
+    }
 }
 
 #[tokio::test]
@@ -253,7 +272,11 @@ async fn what_may_change_a_request_has_it_looked_at() {
             let status = world.send(sender, action, &sent).await;
             assert_eq!(status, StatusCode::ACCEPTED, "{sender:?} {action}");
         }
-        let edited = if sender == Sender::GitLab { "update" } else { "edited" };
+        let edited = if sender == Sender::GitLab {
+            "update"
+        } else {
+            "edited"
+        };
         // Retargeted to another branch, or from another to ours: either way ours is concerned.
         for (base, was) in [("main", "dev"), ("dev", "main")] {
             let sent = request(sender, edited, base, Some(was));
@@ -262,7 +285,9 @@ async fn what_may_change_a_request_has_it_looked_at() {
         }
         let woken = world.woken().await;
         assert_eq!(woken.len(), actions.len() + 2);
-        let all_same = woken.iter().all(|it| it == r#"example request {"request":12}"#);
+        let all_same = woken
+            .iter()
+            .all(|it| it == r#"example request {"request":12}"#);
         assert!(all_same, "{woken:?}");
     }
 }
@@ -304,9 +329,18 @@ async fn what_does_not_concern_us_is_fine_and_does_nothing() {
             comment(sender, create(sender), "I like it"),
             comment(sender, "update", "windlass preview"),
             comment(sender, "edited", "windlass preview"),
-            Sent { event: "an_event_of_next_year", body: json!({ "object_kind": "new", "ref": 7 }) },
-            Sent { event: "push", body: json!([]) },
-            Sent { event: "pull_request", body: json!({ "action": 3, "number": "12" }) },
+            Sent {
+                event: "an_event_of_next_year",
+                body: json!({ "object_kind": "new", "ref": 7 }),
+            },
+            Sent {
+                event: "push",
+                body: json!([]),
+            },
+            Sent {
+                event: "pull_request",
+                body: json!({ "action": 3, "number": "12" }),
+            },
         ]
         .iter()
         .enumerate()
@@ -322,9 +356,21 @@ async fn what_does_not_concern_us_is_fine_and_does_nothing() {
 async fn a_delivery_that_comes_ten_times_is_one_event() {
     for sender in ALL {
         let world = World::new();
-        let sent = request(sender, if sender == Sender::GitLab { "open" } else { "opened" }, "main", None);
+        let sent = request(
+            sender,
+            if sender == Sender::GitLab {
+                "open"
+            } else {
+                "opened"
+            },
+            "main",
+            None,
+        );
         for _ in 0..10 {
-            assert_eq!(world.send(sender, "same", &sent).await, StatusCode::ACCEPTED);
+            assert_eq!(
+                world.send(sender, "same", &sent).await,
+                StatusCode::ACCEPTED
+            );
         }
         assert_eq!(world.woken().await.len(), 1, "{sender:?}");
     }
@@ -337,24 +383,48 @@ async fn forged_deliveries_are_refused_and_both_secrets_are_valid() {
         let body = push(sender, "main").body.to_string();
         let with = |secret, body: &str| signed(sender, secret, "1", "push", body);
         let unauthorized = StatusCode::UNAUTHORIZED;
-        assert_eq!(world.post(sender, with("another secret, as long", &body)).await, unauthorized);
-        let bare = Request::post(sender.path()).body(Body::from(body.clone())).unwrap();
+        assert_eq!(
+            world
+                .post(sender, with("another secret, as long", &body))
+                .await,
+            unauthorized
+        );
+        let bare = Request::post(sender.path())
+            .body(Body::from(body.clone()))
+            .unwrap();
         assert_eq!(world.post(sender, bare).await, unauthorized, "{sender:?}");
         if sender != Sender::GitLab {
             let mut changed = with(SECRET, &body);
             *changed.body_mut() = Body::from(body.replace("main", "trunk"));
-            assert_eq!(world.post(sender, changed).await, unauthorized, "{sender:?}");
+            assert_eq!(
+                world.post(sender, changed).await,
+                unauthorized,
+                "{sender:?}"
+            );
         }
         assert!(world.woken().await.is_empty());
         let old = with("the secret of before", &body);
-        assert_eq!(world.post(sender, old).await, StatusCode::ACCEPTED, "{sender:?}");
+        assert_eq!(
+            world.post(sender, old).await,
+            StatusCode::ACCEPTED,
+            "{sender:?}"
+        );
         let large = " ".repeat(MAX_BODY_BYTES + 1);
-        assert_eq!(world.post(sender, with(SECRET, &large)).await, StatusCode::PAYLOAD_TOO_LARGE);
-        assert_eq!(world.post(sender, with(SECRET, "no json")).await, StatusCode::BAD_REQUEST);
+        assert_eq!(
+            world.post(sender, with(SECRET, &large)).await,
+            StatusCode::PAYLOAD_TOO_LARGE
+        );
+        assert_eq!(
+            world.post(sender, with(SECRET, "no json")).await,
+            StatusCode::BAD_REQUEST
+        );
         let mut form = with(SECRET, &body);
         let kind = "application/x-www-form-urlencoded".parse().unwrap();
         form.headers_mut().insert(header::CONTENT_TYPE, kind);
-        assert_eq!(world.post(sender, form).await, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        assert_eq!(
+            world.post(sender, form).await,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE
+        );
         for name in ["secret", "old"] {
             std::fs::remove_file(world.dir.path().join(name)).unwrap();
         }
@@ -366,7 +436,10 @@ async fn forged_deliveries_are_refused_and_both_secrets_are_valid() {
 /// GitLab's newer form, with the key as GitLab shows it and with one that stands for itself.
 #[tokio::test]
 async fn gitlab_signs_id_time_and_body() {
-    for secret in [SECRET.to_owned(), format!("whsec_{}", STANDARD.encode([7; 32]))] {
+    for secret in [
+        SECRET.to_owned(),
+        format!("whsec_{}", STANDARD.encode([7; 32])),
+    ] {
         let world = World::new();
         std::fs::write(world.dir.path().join("secret"), &secret).unwrap();
         let key = match secret.strip_prefix("whsec_") {
@@ -384,7 +457,8 @@ async fn gitlab_signs_id_time_and_body() {
                 .header("X-Gitlab-Token", &secret);
             request.body(Body::from(body.clone())).unwrap()
         };
-        let sign = |id: &str, seconds: i64| digest(&key, &[id, ".", &seconds.to_string(), ".", &body]);
+        let sign =
+            |id: &str, seconds: i64| digest(&key, &[id, ".", &seconds.to_string(), ".", &body]);
         let now = Timestamp::now().as_second();
         let gitlab = Sender::GitLab;
         for wrong in [
@@ -407,7 +481,10 @@ async fn a_mad_forge_is_slowed_down() {
     let world = World::new();
     let sent = push(Sender::GitHub, "feature");
     for n in 0..MAX_PER_MINUTE {
-        assert_eq!(world.send(Sender::GitHub, &n.to_string(), &sent).await, StatusCode::OK);
+        assert_eq!(
+            world.send(Sender::GitHub, &n.to_string(), &sent).await,
+            StatusCode::OK
+        );
     }
     let last = world.send(Sender::GitHub, "last", &sent).await;
     assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);

@@ -134,7 +134,9 @@ impl<Q: EventQueue> Hook<Q> {
 pub(super) fn denied(denied: Denied) -> Answer {
     let status = match denied {
         Denied::NoSecret => StatusCode::SERVICE_UNAVAILABLE,
-        Denied::Missing | Denied::Malformed | Denied::Wrong | Denied::Stale => StatusCode::UNAUTHORIZED,
+        Denied::Missing | Denied::Malformed | Denied::Wrong | Denied::Stale => {
+            StatusCode::UNAUTHORIZED
+        }
     };
     tracing::warn!(%denied, "a hook was refused");
     refuse(status, &denied.to_string())

@@ -54,7 +54,9 @@ fn changed(body: &Value) -> Option<Told> {
 
 fn commented(body: &Value) -> Option<Told> {
     let on_request = body.get("is_pull").and_then(Value::as_bool) == Some(true)
-        || body.pointer("/issue/pull_request").is_some_and(|it| !it.is_null())
+        || body
+            .pointer("/issue/pull_request")
+            .is_some_and(|it| !it.is_null())
         || body.get("pull_request").is_some_and(Value::is_object);
     // An edited comment is none: what was said yes to must not change its meaning later.
     let new = text(body, "/action") == Some("created");

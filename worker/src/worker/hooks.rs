@@ -20,7 +20,10 @@ pub(super) fn of(config: &Config, hook: &HookConfig, queue: &AnyQueue) -> Hooks<
         cluster: cluster.name.clone(),
         branch: cluster.repository.branch.clone(),
         url: cluster.repository.url.value.clone(),
-        project: cluster.forge.as_ref().map(|forge| forge.project.value.clone()),
+        project: cluster
+            .forge
+            .as_ref()
+            .map(|forge| forge.project.value.clone()),
     });
     Hooks {
         git: Arc::new(git),

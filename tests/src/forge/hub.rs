@@ -1,0 +1,170 @@
+//! GitHub's interface, and Gitea's and Forgejo's where theirs differs.
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::Flavour;
+use super::answers::{Answer, Question, missing, ok, refuse};
+use super::state::{BOT, Comment, Request, State, Status};
+
+pub(super) fn answer(state: &mut State, question: &Question) -> Answer {
+    let path: Vec<&str> = question.path.iter().map(String::as_str).collect();
+    let method = question.method.as_str();
+    if let ("GET", ["user"]) = (method, &path[..]) {
+        return ok(user(state, BOT));
+    }
+    let ["repos", "ops", "cluster", rest @ ..] = &path[..] else {
+        return missing();
+    };
+    if !state.sees {
+        return missing();
+    }
+    match (method, rest) {
+        ("GET", ["pulls"]) => {
+            let open = state.requests.iter().filter(|(_, request)| request.open);
+            Answer::List(
+                open.map(|(number, request)| pull(state, *number, request))
+                    .collect(),
+            )
+        }
+        ("GET", ["pulls", number]) => match state.requests.get(&id(number)) {
+            Some(request) => ok(pull(state, id(number), request)),
+            None => missing(),
+        },
+        ("GET", ["collaborators", login, "permission"]) => match state.accounts.get(*login) {
+            Some(account) if account.may_merge => {
+                ok(json!({ "permission": "write", "role_name": "maintain" }))
+            }
+            Some(_) => ok(json!({ "permission": "read", "role_name": "read" })),
+            None => missing(),
+        },
+        ("GET", ["issues", number, "comments"]) => {
+            let of = state.comments.iter().filter(|it| it.request == id(number));
+            Answer::List(of.map(|it| comment(state, it)).collect())
+        }
+        ("POST", ["issues", number, "comments"]) => {
+            if !state.requests.contains_key(&id(number)) {
+                return missing();
+            }
+            let text = question.text("body");
+            if state.flavour == Flavour::GitHub && text.encode_utf16().count() > 65_536 {
+                return refuse(StatusCode::UNPROCESSABLE_ENTITY, "body is too long");
+            }
+            let written = state.comment(id(number), BOT, &text);
+            let written = state.comments.iter().find(|it| it.id == written).unwrap();
+            Answer::One(StatusCode::CREATED, comment(state, written))
+        }
+        (method, ["issues", "comments", one]) => one_comment(state, question, method, id(one)),
+        ("POST", ["statuses", commit]) => status(state, question, commit),
+        (method, ["hooks", rest @ ..]) => hooks(state, question, method, rest),
+        _ => missing(),
+    }
+}
+
+fn one_comment(state: &mut State, question: &Question, method: &str, id: u64) -> Answer {
+    let Some(found) = state.comments.iter().position(|it| it.id == id) else {
+        return missing();
+    };
+    match method {
+        "GET" => ok(comment(state, &state.comments[found])),
+        "PATCH" if state.comments[found].author != BOT => {
+            refuse(StatusCode::FORBIDDEN, "Forbidden")
+        }
+        "PATCH" => {
+            state.comments[found].body = question.text("body");
+            state.comments[found].edits += 1;
+            ok(comment(state, &state.comments[found]))
+        }
+        _ => missing(),
+    }
+}
+
+fn status(state: &mut State, question: &Question, commit: &str) -> Answer {
+    let description = question.text("description");
+    if description.chars().count() > 140 {
+        return refuse(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "description is too long (maximum is 140 characters)",
+        );
+    }
+    state.statuses.push(Status {
+        commit: commit.to_owned(),
+        state: question.text("state"),
+        description,
+        context: question.text("context"),
+    });
+    Answer::One(
+        StatusCode::CREATED,
+        json!({ "id": 1, "state": question.text("state") }),
+    )
+}
+
+fn hooks(state: &mut State, question: &Question, method: &str, rest: &[&str]) -> Answer {
+    match (method, rest) {
+        ("GET", []) => Answer::List(state.hooks.clone()),
+        ("POST", []) => {
+            state.last_id += 1;
+            let mut hook = question.body.clone();
+            hook["id"] = state.last_id.into();
+            state.hooks.push(hook.clone());
+            Answer::One(StatusCode::CREATED, hook)
+        }
+        ("PATCH", [wanted]) => {
+            let found = state.hooks.iter_mut().find(|hook| hook["id"] == id(wanted));
+            let Some(hook) = found else { return missing() };
+            for (key, value) in question.body.as_object().unwrap() {
+                hook[key] = value.clone();
+            }
+            ok(hook.clone())
+        }
+        _ => missing(),
+    }
+}
+
+fn id(text: &str) -> u64 {
+    text.parse().unwrap_or(0)
+}
+
+fn user(state: &State, login: &str) -> Value {
+    let id = state.accounts.get(login).map_or(1, |account| account.id);
+    json!({ "login": login, "id": id, "type": "User", "site_admin": false, "html_url": format!("https://git.invalid/{login}") })
+}
+
+fn pull(state: &State, number: u64, request: &Request) -> Value {
+    let source = if request.foreign {
+        json!({ "id": 2, "full_name": "mallory/cluster" })
+    } else {
+        json!({ "id": 1, "full_name": "ops/cluster" })
+    };
+    json!({
+        "id": 5000 + number, "number": number, "state": if request.open { "open" } else { "closed" },
+        "title": "@everyone <!-- windlass:example -->", "draft": false, "user": user(state, &request.author),
+        "head": { "ref": request.branch, "sha": request.head, "repo": source },
+        "base": { "ref": request.base, "sha": "", "repo": { "id": 1, "full_name": "ops/cluster" } },
+        "merged": request.merged.is_some(), "merge_commit_sha": request.merged, "mergeable": null,
+        "a_field_of_next_year": { "x": [1, 2] },
+    })
+}
+
+fn comment(state: &State, it: &Comment) -> Value {
+    // Gitea tells the request's address apart from an issue's.
+    let (issue, request) = if state.flavour == Flavour::GitHub {
+        (
+            format!(
+                "https://git.invalid/api/v3/repos/ops/cluster/issues/{}",
+                it.request
+            ),
+            Value::Null,
+        )
+    } else {
+        (
+            String::new(),
+            format!("https://git.invalid/ops/cluster/pulls/{}", it.request).into(),
+        )
+    };
+    let mut comment = json!({ "id": it.id, "body": it.body, "user": user(state, &it.author), "issue_url": issue });
+    if !request.is_null() {
+        comment["pull_request_url"] = request;
+    }
+    comment
+}

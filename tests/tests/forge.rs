@@ -1,0 +1,5 @@
+//! The forges' interfaces, as fakes with a real Git repository behind them.
+
+mod forge {
+    mod clients;
+}

@@ -1,0 +1,38 @@
+//! Reads an answer into what we know of its shape. Fields that are new are left alone.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::ports::forge::{Account, ForgeError};
+
+/// GitLab calls the login `username`.
+#[derive(Debug, Deserialize)]
+pub(super) struct User {
+    id: u64,
+    #[serde(alias = "username")]
+    login: String,
+}
+
+impl From<User> for Account {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id,
+            login: user.login,
+        }
+    }
+}
+
+pub(super) fn read<T: DeserializeOwned>(body: Value) -> Result<T, ForgeError> {
+    serde_json::from_value(body)
+        .map_err(|error| ForgeError::Refused(format!("its answer is not as expected: {error}")))
+}
+
+pub(super) fn all<T: DeserializeOwned>(items: Vec<Value>) -> Result<Vec<T>, ForgeError> {
+    items.into_iter().map(read).collect()
+}
+
+/// The project itself is not there, which for a token is the same as not being allowed to see it.
+pub(super) fn unseen(what: &str) -> ForgeError {
+    ForgeError::Denied(format!("{what} is not there, or the token may not see it"))
+}
