@@ -242,7 +242,7 @@ clusters:
         for (from, to, words) in cases {
             let error = with(&good.replace(from, to)).unwrap_err().to_string();
             assert!(
-                error.contains(":16:") && error.contains(words),
+                error.contains(":14:") && error.contains(words),
                 "{to}: {error}"
             );
             assert!(!error.contains("pw@"), "{error}");

@@ -11,6 +11,7 @@ pub mod plan;
 pub mod prepare;
 pub mod preview;
 mod remember;
+pub mod request;
 mod resume;
 mod take_back;
 pub mod trial;

@@ -245,5 +245,8 @@ fn header_of<'a>(headers: &'a HeaderMap, names: &[&str]) -> Option<&'a str> {
 }
 
 #[cfg(test)]
+#[path = "forges_payloads.rs"]
+mod payloads;
+#[cfg(test)]
 #[path = "forges_tests.rs"]
 mod tests;

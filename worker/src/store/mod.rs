@@ -7,5 +7,6 @@ pub mod handle;
 mod open;
 mod previews;
 pub mod reports;
+pub mod requests;
 
 pub use handle::{Store, StoreError};

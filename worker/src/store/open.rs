@@ -18,6 +18,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("previews.sql")),
     M::up(include_str!("../queue/lanes.sql")),
     M::up(include_str!("compared.sql")),
+    M::up(include_str!("requests.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -11,6 +11,8 @@ super::codes! {
         "The name in the repository's `cluster.yaml` is not the one under which the worker watches this repository. Nodes remember which cluster they belong to, and a mixed-up URL must not move them to another one.";
     UNTRUSTED = "WL605", "the commit bears no signature that counts",
         "`repository.signed_by` in the worker's configuration names who may sign what is rolled out, and the newest commit of the watched branch is not signed by one of them. It alone is looked at: its signature covers its whole tree. Commits are signed with SSH keys: `git config gpg.format ssh`, `git config user.signingkey ~/.ssh/id_ed25519.pub`, `git commit -S`. A merge that a forge makes is signed by the forge's key or by none; merge on a machine with your key instead. Nodes stay as they are.";
+    FORGE_DENIED = "WL606", "the forge refuses the worker's token",
+        "The Git server's interface answered, and said no: the token is wrong, was revoked or has expired, or lacks a permission that reading requests, commenting or setting a commit status takes. Rolls go on; requests wait, and are looked at again every few minutes. The token is read from its file for every question, so replacing the file is enough. `windlass forge check` says which permissions are missing; docs/forges has a page for each forge.";
     CONFIG_CLUSTERS = "WL611", "the worker's configuration lists its clusters wrongly",
         "Each entry of `clusters` in `worker.yaml` has a name of its own, which is the name in that repository's `cluster.yaml`, and a poll interval of at least a second.";
     CONFIG_REPOSITORY = "WL612", "a repository is configured wrongly",

@@ -1,0 +1,168 @@
+//! Commands in comments, by people who may merge.
+
+use serde_json::json;
+use uuid::Uuid;
+use windlass_core::codes;
+use windlass_core::ids::ClusterName;
+
+use super::look::{Next, Previewer, Requests};
+use super::trouble::of_forge;
+use crate::flow::trouble::Trouble;
+use crate::ports::forge::{ForgeRequest, ForgeWriter};
+use crate::queue::{Event, EventKind};
+use crate::store::requests::KnownRequest;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Look at it now, whoever wrote it.
+    Preview,
+    /// Try what was rolled back once more.
+    Retry,
+    /// Say what a finding's code means.
+    Explain(String),
+    /// No command that there is.
+    Unknown,
+}
+
+impl Command {
+    /// The first line that begins with `windlass`; a quoted one does not.
+    pub fn of(comment: &str) -> Option<Self> {
+        let mut lines = comment.lines().map(str::trim);
+        let line = lines.find(|line| line.starts_with("windlass "))?;
+        let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        Some(match words[..] {
+            ["preview"] => Self::Preview,
+            ["retry"] => Self::Retry,
+            ["explain", code] => Self::Explain(code.to_owned()),
+            _ => Self::Unknown,
+        })
+    }
+}
+
+impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
+    /// Carries out what a comment says, if it is for us and of someone who may.
+    pub(super) async fn command(
+        &self,
+        request: &ForgeRequest,
+        known: &mut KnownRequest,
+        comment: u64,
+    ) -> Result<Next, Trouble> {
+        if known.answered.contains(&comment) {
+            return Ok(Next::Look);
+        }
+        let found = self.forge.comment(request.number, comment).await;
+        let Some(comment) = found.map_err(of_forge)? else {
+            return Ok(Next::Look);
+        };
+        let Some(command) = Command::of(&comment.body) else {
+            return Ok(Next::Look);
+        };
+        if comment.author == self.me().await? {
+            return Ok(Next::Look);
+        }
+        let may = self.forge.may_merge(&comment.author, &request.branch).await;
+        if !may.map_err(of_forge)? {
+            return self
+                .decline(request, known, (comment.id, &comment.author.login))
+                .await;
+        }
+        let next = match command {
+            Command::Preview => {
+                known.wanted = Some(request.head.clone());
+                known.preview = None;
+                Next::Look
+            }
+            Command::Retry => Next::Then(Box::new(retry(&self.cluster))),
+            Command::Explain(code) => {
+                self.say(request.number, &explanation(&code)).await?;
+                Next::Nothing
+            }
+            Command::Unknown => {
+                let words = "Windlass knows `windlass preview`, `windlass retry` and `windlass explain CODE`.";
+                self.say(request.number, words).await?;
+                Next::Nothing
+            }
+        };
+        self.answered(known, comment.id).await?;
+        Ok(next)
+    }
+
+    /// Once for each person, so that nobody can have us fill a request with answers.
+    async fn decline(
+        &self,
+        request: &ForgeRequest,
+        known: &mut KnownRequest,
+        (comment, login): (u64, &str),
+    ) -> Result<Next, Trouble> {
+        if !known.refused.iter().any(|refused| refused == login) {
+            let words = "Sorry, Windlass takes commands only from people who may merge here. Please ask one of them.";
+            self.say(request.number, words).await?;
+            known.refused.push(login.to_owned());
+        }
+        self.answered(known, comment).await?;
+        Ok(Next::Nothing)
+    }
+
+    async fn answered(&self, known: &mut KnownRequest, comment: u64) -> Result<(), Trouble> {
+        known.answered.push(comment);
+        Ok(self.store.remember_request(&self.cluster, known).await?)
+    }
+
+    async fn say(&self, request: u64, words: &str) -> Result<(), Trouble> {
+        let said = self.forge.write_comment(request, words).await;
+        said.map(drop).map_err(of_forge)
+    }
+}
+
+/// As `windlass retry` says it.
+fn retry(cluster: &ClusterName) -> Event {
+    let id = Uuid::new_v4().to_string();
+    Event::new(EventKind::Asked, "/forge", cluster, id).with(json!("retry"))
+}
+
+/// Of the code nothing is repeated but what is ours.
+fn explanation(code: &str) -> String {
+    match codes::explain(code) {
+        Some(found) => {
+            let code = found.code;
+            let entry = codes::Entry::from(found);
+            format!("**{code}: {}**\n\n{}", entry.title, entry.text)
+        }
+        None => "There is no finding with that code.".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_a_line_of_its_own() {
+        let of = |text: &str| Command::of(text);
+        assert_eq!(
+            of("Fine.\r\n  windlass   preview\r\nthanks"),
+            Some(Command::Preview)
+        );
+        assert_eq!(of("windlass retry"), Some(Command::Retry));
+        assert_eq!(
+            of("windlass explain WL101"),
+            Some(Command::Explain("WL101".to_owned()))
+        );
+        assert_eq!(of("windlass retry everything"), Some(Command::Unknown));
+        for none in [
+            "> windlass retry",
+            "I said windlass retry",
+            "windlass",
+            "`windlass retry`",
+            "",
+        ] {
+            assert_eq!(of(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn an_explanation_repeats_nothing_that_was_asked() {
+        assert!(explanation("wl601").starts_with("**WL601: "));
+        assert!(!explanation("@everyone").contains('@'));
+    }
+}

@@ -1,0 +1,13 @@
+//! What becomes of a request of a forge: it is previewed, told of in one comment and one status, and after the merge
+//! the same two tell how it was rolled. An event only wakes: everything is read from the forge and from Git.
+
+mod after;
+mod command;
+mod look;
+mod policy;
+mod post;
+mod trouble;
+
+pub use command::Command;
+pub use look::{Previewer, Requests};
+pub use policy::{Policy, Who};

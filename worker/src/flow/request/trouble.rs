@@ -1,0 +1,19 @@
+//! What a forge's refusal means for the event: nothing of it is the request's fault, so it is tried again.
+
+use windlass_core::codes::git as codes;
+
+use crate::flow::trouble::Trouble;
+use crate::ports::forge::ForgeError;
+
+pub(super) fn of_forge(error: ForgeError) -> Trouble {
+    let words = error.to_string();
+    match error {
+        ForgeError::Denied(_) => {
+            let code = codes::FORGE_DENIED;
+            tracing::error!(%code, "{words}; replace the token's file, nothing else is needed");
+            Trouble::Later(words)
+        }
+        ForgeError::Away { .. } => Trouble::Later(words),
+        ForgeError::Refused(_) => Trouble::Broken(anyhow::Error::new(error)),
+    }
+}

@@ -1,0 +1,145 @@
+//! What is remembered of requests. It is a cache: without it the comment is found again by its marker, and the
+//! request is looked at once more.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension as _, params};
+use serde::{Deserialize, Serialize};
+use windlass_core::ids::ClusterName;
+use windlass_core::preview::{Preview, Status};
+
+use super::{Store, StoreError};
+
+/// A preview with more is remembered without its differences.
+const MAX_PREVIEW_BYTES: usize = 512 * 1024;
+/// Requests that are over are kept this long: someone may reopen one.
+const KEPT_DAYS: i64 = 90;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    #[default]
+    Open,
+    /// Merged, and how it was rolled is not told to its end.
+    Merged,
+    Over,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct KnownRequest {
+    pub number: u64,
+    pub stage: Stage,
+    pub head: String,
+    /// The commit of the branch that it was previewed against.
+    pub base: String,
+    #[serde(default)]
+    pub preview: Option<Preview>,
+    /// Our comment.
+    #[serde(default)]
+    pub comment: Option<u64>,
+    /// The commit and what was said of it last.
+    #[serde(default)]
+    pub status: Option<(String, Status)>,
+    /// The commit that the merge made.
+    #[serde(default)]
+    pub merged: Option<String>,
+    /// The report that was told.
+    #[serde(default)]
+    pub report: Option<i64>,
+    /// The head that someone who may merge asked a preview of.
+    #[serde(default)]
+    pub wanted: Option<String>,
+    /// Comments whose commands were carried out or refused.
+    #[serde(default)]
+    pub answered: Vec<u64>,
+    /// Who was told that commands are not for them.
+    #[serde(default)]
+    pub refused: Vec<String>,
+}
+
+impl KnownRequest {
+    pub fn new(number: u64) -> Self {
+        Self {
+            number,
+            ..Self::default()
+        }
+    }
+}
+
+impl Stage {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Merged => "merged",
+            Self::Over => "over",
+        }
+    }
+}
+
+impl Store {
+    pub async fn request(
+        &self,
+        cluster: &ClusterName,
+        number: u64,
+    ) -> Result<Option<KnownRequest>, StoreError> {
+        let name = cluster.to_string();
+        self.call(
+            move |connection| -> Result<Option<KnownRequest>, StoreError> {
+                let body: Option<String> = connection
+                    .query_row(
+                        "SELECT body FROM request WHERE cluster = ?1 AND number = ?2",
+                        params![name, number.cast_signed()],
+                        |row| row.get(0),
+                    )
+                    .optional()?;
+                // What an older version wrote in another shape is forgotten.
+                Ok(body.and_then(|body| serde_json::from_str(&body).ok()))
+            },
+        )
+        .await
+    }
+
+    pub async fn remember_request(
+        &self,
+        cluster: &ClusterName,
+        known: &KnownRequest,
+    ) -> Result<(), StoreError> {
+        let (name, mut known) = (cluster.to_string(), known.clone());
+        let now = Timestamp::now().as_millisecond();
+        self.call(move |connection| -> Result<(), StoreError> {
+            let mut body = serde_json::to_string(&known)?;
+            if let Some(preview) = &mut known.preview
+                && body.len() > MAX_PREVIEW_BYTES
+            {
+                preview.diffs.clear();
+                body = serde_json::to_string(&known)?;
+            }
+            connection.execute(
+                "INSERT OR REPLACE INTO request (cluster, number, stage, changed, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![name, known.number.cast_signed(), known.stage.word(), now, body],
+            )?;
+            connection.execute(
+                "DELETE FROM request WHERE stage = 'over' AND changed < ?1",
+                [now - KEPT_DAYS * 24 * 60 * 60 * 1000],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Those that are not over.
+    pub async fn requests(&self, cluster: &ClusterName) -> Result<Vec<KnownRequest>, StoreError> {
+        let name = cluster.to_string();
+        self.call(move |connection| -> Result<Vec<KnownRequest>, StoreError> {
+            let mut statement = connection.prepare_cached(
+                "SELECT body FROM request WHERE cluster = ?1 AND stage != 'over' ORDER BY number",
+            )?;
+            let bodies = statement.query_map([name], |row| row.get::<_, String>(0))?;
+            let bodies = bodies.collect::<rusqlite::Result<Vec<_>>>()?;
+            let known = bodies
+                .iter()
+                .filter_map(|body| serde_json::from_str(body).ok());
+            Ok(known.collect())
+        })
+        .await
+    }
+}
