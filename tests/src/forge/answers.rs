@@ -32,7 +32,6 @@ impl Question {
 pub(super) enum Answer {
     One(StatusCode, Value),
     List(Vec<Value>),
-    Empty(StatusCode),
 }
 
 pub(super) fn ok(body: Value) -> Answer {
@@ -50,7 +49,6 @@ pub(super) fn refuse(status: StatusCode, message: &str) -> Answer {
 impl Answer {
     pub(super) fn respond(self, question: &Question, most: usize) -> Response<Body> {
         match self {
-            Self::Empty(status) => plain(status, Value::Null),
             Self::One(status, body) if status == StatusCode::OK => tagged(question, body, None),
             Self::One(status, body) => plain(status, body),
             Self::List(items) => {

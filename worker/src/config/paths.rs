@@ -51,7 +51,7 @@ impl Bases<'_> {
             }
             if let Some(forge) = &mut cluster.value.forge {
                 self.path(&mut forge.token_file)?;
-                for path in &mut forge.ca_file {
+                if let Some(path) = &mut forge.ca_file {
                     self.path(path)?;
                 }
             }

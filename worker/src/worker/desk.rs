@@ -1,7 +1,5 @@
 //! The desk of a worker's configuration: where its certificates are kept, and how it is woken for them.
 
-use std::path::Path;
-
 use anyhow::{Context as _, bail};
 use serde_json::json;
 use uuid::Uuid;
@@ -45,7 +43,7 @@ pub(super) fn of(config: &Config, cluster: &ClusterConfig, store: &Store) -> Des
     let shelf = Shelf::new(&config.state, name);
     Desk {
         cluster: name.clone(),
-        source: source(&config.state, cluster),
+        source: source(config, cluster, ""),
         store: store.clone(),
         ledger: Ledger::new(store.clone(), name.clone()),
         directories: Directories {
@@ -58,7 +56,8 @@ pub(super) fn of(config: &Config, cluster: &ClusterConfig, store: &Store) -> Des
     }
 }
 
-fn source(state: &Path, cluster: &ClusterConfig) -> Source {
+/// A mirror of the cluster's repository, in a folder that this suffix keeps apart from others.
+pub(super) fn source(config: &Config, cluster: &ClusterConfig, suffix: &str) -> Source {
     let repository = &cluster.repository;
     let access = match (&repository.token_file, &repository.key_file) {
         (Some(file), _) => Access::Token {
@@ -78,7 +77,7 @@ fn source(state: &Path, cluster: &ClusterConfig) -> Source {
         authorities: repository.ca_file.clone(),
         signers: repository.signed_by.clone(),
     };
-    let dir = state.join(format!("{}.git", cluster.name));
+    let dir = config.state.join(format!("{}{suffix}.git", cluster.name));
     Source::new(Mirror::new(dir, remote, repository.path.clone()))
 }
 

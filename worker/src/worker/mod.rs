@@ -11,6 +11,7 @@ mod hooks;
 mod lookout;
 mod queues;
 mod renewer;
+mod requests;
 mod run;
 mod shared;
 mod systemd;

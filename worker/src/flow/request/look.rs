@@ -168,7 +168,7 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         Ok(Next::Look)
     }
 
-    fn blank(&self, request: &ForgeRequest, verdict: Verdict) -> Preview {
+    pub(super) fn blank(&self, request: &ForgeRequest, verdict: Verdict) -> Preview {
         let asked = Request {
             number: request.number,
             head: request.head.clone(),

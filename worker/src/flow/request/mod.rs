@@ -6,6 +6,7 @@ mod command;
 mod look;
 mod policy;
 mod post;
+mod previews;
 mod trouble;
 
 pub use command::Command;

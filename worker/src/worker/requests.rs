@@ -1,0 +1,239 @@
+//! Requests of a cluster's forge: has events about them worked on, and asks the forge for what no webhook told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use windlass_core::ids::ClusterName;
+use windlass_core::preview::Limits;
+
+use super::consumer::{Answer, Handler};
+use super::desk;
+use crate::check::{Checker, Limits as SandboxLimits, Sandbox};
+use crate::config::{ClusterConfig, Config, ForgeConfig, ForgeKind, PreviewsFrom};
+use crate::flow::deploy::Deploy;
+use crate::flow::preview::{Previews, SshReaders, Stranger};
+use crate::flow::request::{Policy, Requests, Who};
+use crate::flow::trouble::Trouble;
+use crate::forge::{AnyForge, Kind, Place};
+use crate::ports::forge::{ForgeError, ForgeReader as _};
+use crate::queue::{Event, EventKind, EventQueue};
+use crate::store::requests::{KnownRequest, Stage};
+
+/// How often it is looked whether a merge that waits for its roll has a report.
+const LOOK_AT_REPORTS: Duration = Duration::from_secs(2);
+
+pub(super) type Own = Requests<AnyForge, Previews<SshReaders>>;
+
+/// Works on events about requests.
+pub(super) struct Reviewer(pub(super) Arc<Own>);
+
+impl Handler for Reviewer {
+    async fn handle(&self, event: Event) -> Answer {
+        match self.0.run(&event).await {
+            Ok(None) => Answer::Done,
+            Ok(Some(next)) => Answer::Then(Box::new(next)),
+            Err(Trouble::Later(why)) => Answer::Later(why),
+            Err(Trouble::Broken(error)) => Answer::Broken(format!("{error:#}")),
+        }
+    }
+}
+
+/// `None`: the cluster has no forge.
+pub(super) fn own<F>(
+    config: &Config,
+    cluster: &ClusterConfig,
+    deploy: &Deploy<F>,
+) -> anyhow::Result<Option<Arc<Own>>> {
+    let Some(forge) = &cluster.forge else {
+        return Ok(None);
+    };
+    let sandbox = Sandbox::default();
+    let checker = Checker::new(Sandbox::new(SandboxLimits::default()));
+    let readers = SshReaders {
+        key: config.ssh.identity_file.clone(),
+    };
+    let previews = Previews::new(
+        cluster.name.clone(),
+        // What strangers send does not come into the mirror that is rolled from.
+        desk::source(config, cluster, "-requests"),
+        deploy.materials.clone(),
+        (Stranger::of_this_program(sandbox), checker),
+        readers,
+    );
+    Ok(Some(Arc::new(Requests {
+        cluster: cluster.name.clone(),
+        branch: cluster.repository.branch.clone(),
+        forge: client(forge)?,
+        previews,
+        source: deploy.source.clone(),
+        store: deploy.store.clone(),
+        limits: Limits::of(kind(forge.kind).flavour()),
+        policy: policy(forge),
+        stop: deploy.stop.clone(),
+        state: Default::default(),
+    })))
+}
+
+fn policy(forge: &ForgeConfig) -> Policy {
+    Policy {
+        from: match forge.previews.from {
+            PreviewsFrom::Members => Who::Members,
+            PreviewsFrom::Everyone => Who::Everyone,
+            PreviewsFrom::Nobody => Who::Nobody,
+        },
+        authors: forge.previews.authors.clone(),
+    }
+}
+
+/// The client of the configured forge.
+pub(super) fn client(forge: &ForgeConfig) -> anyhow::Result<AnyForge> {
+    let authorities = match &forge.ca_file {
+        Some(file) => Some(std::fs::read(file).map_err(|error| {
+            anyhow::anyhow!(
+                "cannot read the forge's ca_file {}: {error}",
+                file.display()
+            )
+        })?),
+        None => None,
+    };
+    let place = Place {
+        kind: kind(forge.kind),
+        address: forge.address(),
+        project: forge.project.value.clone(),
+        token: forge.token_file.clone(),
+        authorities,
+    };
+    AnyForge::new(&place).map_err(anyhow::Error::msg)
+}
+
+fn kind(kind: ForgeKind) -> Kind {
+    match kind {
+        ForgeKind::Gitea => Kind::Gitea,
+        ForgeKind::Forgejo => Kind::Forgejo,
+        ForgeKind::GitHub => Kind::GitHub,
+        ForgeKind::GitLab => Kind::GitLab,
+    }
+}
+
+/// Catches what a lost webhook missed, and tells of rolls that have ended.
+pub(super) struct Poller<Q> {
+    pub(super) queue: Q,
+    pub(super) requests: Arc<Own>,
+    pub(super) every: Duration,
+}
+
+/// What was told last, so that the same is not told twice while it waits to be worked on.
+#[derive(Default)]
+struct Told {
+    looks: BTreeMap<u64, (String, String)>,
+    report: Option<i64>,
+    trouble: Option<String>,
+}
+
+impl<Q: EventQueue> Poller<Q> {
+    pub(super) async fn run(self, stop: CancellationToken) {
+        let mut told = Told::default();
+        let mut next_poll = Instant::now();
+        loop {
+            let next_look = Instant::now() + LOOK_AT_REPORTS;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep_until(next_poll) => {
+                    self.poll(&mut told).await;
+                    next_poll = Instant::now() + self.every;
+                }
+                () = tokio::time::sleep_until(next_look) => self.rolled(&mut told).await,
+            }
+        }
+    }
+
+    fn cluster(&self) -> &ClusterName {
+        &self.requests.cluster
+    }
+
+    async fn poll(&self, told: &mut Told) {
+        match self.changed(told).await {
+            Ok(()) => {
+                if told.trouble.take().is_some() {
+                    tracing::info!(cluster = %self.cluster(), "the forge can be asked again");
+                }
+            }
+            Err(trouble) => {
+                let trouble = trouble.to_string();
+                if told.trouble.as_ref() != Some(&trouble) {
+                    tracing::warn!(cluster = %self.cluster(), trouble, "cannot look for requests");
+                    told.trouble = Some(trouble);
+                }
+            }
+        }
+    }
+
+    /// Requests whose head or base is not the one that was looked at, and those that are not open any more.
+    async fn changed(&self, told: &mut Told) -> Result<(), Trouble> {
+        let requests = &self.requests;
+        let open = requests.forge.open_requests(&requests.branch).await;
+        let open = open.map_err(later)?;
+        let base = requests.source.look().await;
+        let base = base.map_err(|error| Trouble::Later(error.to_string()))?;
+        let known = requests.store.requests(&requests.cluster).await?;
+        for listed in &open {
+            let looked = known.iter().find(|known| known.number == listed.number);
+            if looked.is_none_or(|known| is_behind(known, &listed.head, &base)) {
+                let look = (listed.head.clone(), base.clone());
+                if told.looks.get(&listed.number) != Some(&look) {
+                    self.publish(listed.number).await;
+                    told.looks.insert(listed.number, look);
+                }
+            }
+        }
+        let gone = known.iter().filter(|known| {
+            known.stage == Stage::Open && !open.iter().any(|open| open.number == known.number)
+        });
+        for known in gone {
+            self.publish(known.number).await;
+            told.looks.remove(&known.number);
+        }
+        Ok(())
+    }
+
+    /// A roll has ended: whoever waits for it is looked at.
+    async fn rolled(&self, told: &mut Told) {
+        let (store, cluster) = (&self.requests.store, self.cluster());
+        let latest = store.reports(Some(cluster), 1).await;
+        let latest = latest.ok().and_then(|reports| Some(reports.first()?.id));
+        if latest.is_none() || latest == told.report {
+            return;
+        }
+        let Ok(known) = store.requests(cluster).await else {
+            return;
+        };
+        told.report = latest;
+        for known in known.iter().filter(|known| known.stage == Stage::Merged) {
+            self.publish(known.number).await;
+        }
+    }
+
+    async fn publish(&self, number: u64) {
+        let id = Uuid::new_v4().to_string();
+        let event = Event::new(EventKind::Request, "/poll", self.cluster(), id);
+        let event = event.with(json!({ "request": number }));
+        if let Err(error) = self.queue.publish(&event).await {
+            tracing::error!(cluster = %self.cluster(), %error, "an event could not be queued");
+        }
+    }
+}
+
+fn is_behind(known: &KnownRequest, head: &str, base: &str) -> bool {
+    // What is withheld was not looked at, so that its base does not matter.
+    let looked = !known.base.is_empty();
+    known.head != head || (looked && known.base != base)
+}
+
+fn later(error: ForgeError) -> Trouble {
+    Trouble::Later(error.to_string())
+}
