@@ -1,5 +1,9 @@
-//! The forges' interfaces, as fakes with a real Git repository behind them.
+//! The forges' interfaces, as fakes with a real Git repository behind them: the worker's clients, and the real worker
+//! with a machine of the lab.
 
 mod forge {
     mod clients;
+    mod place;
+    mod story;
+    mod trouble;
 }
