@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, Response, StatusCode, header};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
 
 use super::answers::{Question, plain};
 use super::state::{self, State, Weather};
@@ -46,7 +47,8 @@ pub struct Fake {
     pub dir: TempDir,
     state: Arc<Mutex<State>>,
     work: PathBuf,
-    _runtime: Runtime,
+    /// The server ends with us.
+    _stop: oneshot::Sender<()>,
 }
 
 #[derive(Clone)]
@@ -62,18 +64,26 @@ impl Fake {
         std::fs::write(dir.path().join("token"), format!("{TOKEN}\n")).unwrap();
         let state = Arc::new(Mutex::new(State::new(flavour, TOKEN)));
         let acceptor = acceptor(dir.path());
-        let runtime = Runtime::new().unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
         let serving = Serving {
             state: Arc::clone(&state),
             git: dir.path().join("git"),
         };
         let router = Router::new().fallback(serve).with_state(serving);
-        runtime.spawn(async move {
-            axum::serve(Tls { listener, acceptor }, router)
-                .await
-                .unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        // A thread of its own, so that tests may be asynchronous themselves.
+        std::thread::spawn(move || {
+            let runtime = Runtime::new().unwrap();
+            runtime.block_on(async move {
+                let listener = TcpListener::from_std(listener).unwrap();
+                let serving = axum::serve(Tls { listener, acceptor }, router);
+                tokio::select! {
+                    served = serving.into_future() => served.unwrap(),
+                    _ = stopped => {}
+                }
+            });
         });
         Self {
             flavour,
@@ -81,7 +91,7 @@ impl Fake {
             dir,
             state,
             work,
-            _runtime: runtime,
+            _stop: stop,
         }
     }
 

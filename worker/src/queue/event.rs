@@ -76,6 +76,9 @@ pub enum EventKind {
 pub struct RequestChanged {
     /// The pull request's number at the forge.
     pub request: u64,
+    /// A comment on it that may hold a command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<u64>,
 }
 
 /// What `windlass.certificate.due.v1` says.

@@ -127,6 +127,19 @@ pub(super) struct Poller<Q> {
     pub(super) every: Duration,
 }
 
+pub(super) fn poller<Q: Clone>(
+    cluster: &ClusterConfig,
+    queue: &Q,
+    requests: Arc<Own>,
+) -> Poller<Q> {
+    let seconds = cluster.forge.as_ref().map_or(60, |forge| forge.poll.get());
+    Poller {
+        queue: queue.clone(),
+        requests,
+        every: Duration::from_secs(u64::from(seconds)),
+    }
+}
+
 /// What was told last, so that the same is not told twice while it waits to be worked on.
 #[derive(Default)]
 struct Told {

@@ -24,6 +24,7 @@ use super::hooks;
 use super::lookout::Lookout;
 use super::queues;
 use super::renewer::{Renewer, Waking};
+use super::requests;
 use super::shared::{self, Handlers, share};
 use super::systemd::{tell, watchdog};
 use super::watcher::{Pace, Watcher};
@@ -86,6 +87,12 @@ async fn work(config: Config, store: Store, queue: &AnyQueue) -> anyhow::Result<
     for (cluster, deployer) in deployers {
         let comparer = Comparer(Arc::clone(&deployer));
         handlers.on(&cluster.name, EventKind::Probe, comparer);
+        if let Some(requests) = requests::own(&config, cluster, &deployer.deploy)? {
+            let reviewer = requests::Reviewer(Arc::clone(&requests));
+            handlers.on(&cluster.name, EventKind::Request, reviewer);
+            let poller = requests::poller(cluster, queue, requests);
+            tasks.spawn(end(poller.run(stop.clone())));
+        }
         let watcher = watcher(&config, cluster, queue, &deployer);
         tasks.spawn(end(watcher.run(stop.clone())));
         if config.acme.is_some() {
