@@ -57,15 +57,22 @@ pub(super) fn answer(state: &mut State, question: &Question) -> Answer {
             "name": "main", "merge_access_levels": [{ "access_level": 40, "user_id": null }],
         })),
         ("POST", ["statuses", commit]) => status(state, question, commit),
-        ("GET", ["hooks"]) => Answer::List(state.hooks.clone()),
-        ("POST", ["hooks"]) => {
+        (method, ["hooks", rest @ ..]) => hooks(state, question, method, rest),
+        _ => missing(),
+    }
+}
+
+fn hooks(state: &mut State, question: &Question, method: &str, rest: &[&str]) -> Answer {
+    match (method, rest) {
+        ("GET", []) => Answer::List(state.hooks.clone()),
+        ("POST", []) => {
             state.last_id += 1;
             let mut hook = question.body.clone();
             hook["id"] = state.last_id.into();
             state.hooks.push(hook.clone());
             Answer::One(StatusCode::CREATED, hook)
         }
-        ("PUT", ["hooks", wanted]) => {
+        ("PUT", [wanted]) => {
             let found = state.hooks.iter_mut().find(|hook| hook["id"] == id(wanted));
             let Some(hook) = found else { return missing() };
             for (key, value) in question.body.as_object().unwrap() {

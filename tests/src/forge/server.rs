@@ -136,7 +136,7 @@ impl Fake {
 
     /// Commits whatever stands in the clone, and these files, to main.
     pub fn push_main(&self, files: &[(&str, &str)]) -> String {
-        if git::run(&self.work, &["branch", "--list", "main"]) != "" {
+        if !git::run(&self.work, &["branch", "--list", "main"]).is_empty() {
             git::run(&self.work, &["switch", "--quiet", "main"]);
         }
         self.commit("main", files)

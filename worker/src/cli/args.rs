@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::cert::CertCommand;
 use super::secret::SecretCommand;
+use super::forge::ForgeCommand;
 use crate::materials::Directories;
 
 const EXIT_CODES: &str = "Exit codes:
@@ -229,6 +230,9 @@ pub enum Command {
     /// Renders the snapshot that comes in as an archive, within the limits of this process, and keeps nothing.
     #[command(name = crate::flow::trial::COMMAND, hide = true)]
     RenderTrial,
+    /// Sets up what the worker needs at a Git server, and checks its token; see docs/forges.
+    #[command(subcommand)]
+    Forge(ForgeCommand),
     /// Looks after the certificates that the worker of this machine keeps; see docs/certificates.md.
     #[command(subcommand)]
     Cert(CertCommand),

@@ -5,6 +5,7 @@ pub mod cert;
 mod doctor;
 mod event;
 mod explain;
+mod forge;
 mod init;
 mod look;
 mod nodes;
@@ -94,6 +95,7 @@ fn run(cli: &Cli, output: &Output) -> anyhow::Result<Exit> {
             trial::render(std::io::stdin().lock(), &access.directories())?;
             Ok(Exit::Done)
         }
+        Command::Forge(command) => forge::run(output, command),
         Command::Cert(command) => cert::run(output, command),
         Command::RenderRequest => {
             inside::run(std::io::stdin().lock(), std::io::stdout().lock())?;

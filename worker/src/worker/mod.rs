@@ -5,6 +5,7 @@ pub mod ask;
 mod consumer;
 pub mod desk;
 pub mod events;
+pub mod forge_setup;
 mod handler;
 pub mod health;
 mod hooks;
