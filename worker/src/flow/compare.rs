@@ -26,7 +26,7 @@ impl<F: Fleet> Deploy<F> {
         }
         let ended = match self.look(EventKind::Sweep).await? {
             Looked::Nothing => return Ok(Compared::AsKnown { behind: false }),
-            Looked::Ended(ended) => ended,
+            Looked::Ended(ended) => *ended,
             Looked::Planned(planned) if planned.plan.turns.is_empty() => {
                 let skipped = planned.plan.skipped.clone();
                 planned.ended(Outcome::Unchanged { skipped })

@@ -105,7 +105,7 @@ impl<F: Fleet> Deploy<F> {
     async fn through(&self, permit: &RollPermit, event: &Event) -> Result<Flowed, Trouble> {
         let planned = match self.look(event.kind).await? {
             Looked::Nothing => return Ok(Flowed::Nothing),
-            Looked::Ended(ended) => return Ok(Flowed::Ended(ended)),
+            Looked::Ended(ended) => return Ok(Flowed::Ended(*ended)),
             Looked::Planned(planned) => planned,
         };
         let (nodes, plan) = (Arc::clone(&planned.nodes), planned.plan.clone());
@@ -133,7 +133,7 @@ impl<F: Fleet> Deploy<F> {
         let mut prepared = self.prepare(&commit).await?;
         let Some(mut rendered) = sound(&prepared) else {
             let findings = prepared.findings.clone();
-            return Ok(Looked::Ended(refused(&prepared, None, findings)));
+            return Ok(Looked::Ended(Box::new(refused(&prepared, None, findings))));
         };
         let nodes = Arc::new(
             self.fleet
@@ -155,11 +155,9 @@ impl<F: Fleet> Deploy<F> {
         plan.findings
             .extend(self.rewound(&commit, &observed).await?);
         if plan.findings.has_errors() {
-            return Ok(Looked::Ended(refused(
-                &prepared,
-                Some(plan.bundle),
-                plan.findings.sorted(),
-            )));
+            let findings = plan.findings.sorted();
+            let ended = refused(&prepared, Some(plan.bundle), findings);
+            return Ok(Looked::Ended(Box::new(ended)));
         }
         Ok(Looked::Planned(Box::new(Planned {
             bundle: Arc::clone(&rendered.bundle),
@@ -330,13 +328,13 @@ impl<F: Fleet> Deploy<F> {
     /// The remote says no: told with the commit that was seen last.
     async fn unreadable(&self, findings: Findings) -> Result<Looked<F::Nodes>, Trouble> {
         let record = self.store.cluster(&self.cluster).await?;
-        Ok(Looked::Ended(Ended {
+        Ok(Looked::Ended(Box::new(Ended {
             roll: None,
             commit: record.seen.unwrap_or_default(),
             subject: String::new(),
             bundle: None,
             outcome: Outcome::Refused { findings },
-        }))
+        })))
     }
 
     fn another(&self, found: &ClusterName) -> Finding {

@@ -13,7 +13,7 @@ use crate::queue::Event;
 pub(super) enum Looked<N> {
     /// It was dealt with before.
     Nothing,
-    Ended(Ended),
+    Ended(Box<Ended>),
     Planned(Box<Planned<N>>),
 }
 

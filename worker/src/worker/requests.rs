@@ -13,6 +13,7 @@ use windlass_core::preview::Limits;
 
 use super::consumer::{Answer, Handler};
 use super::desk;
+use super::shared::Handlers;
 use crate::check::{Checker, Limits as SandboxLimits, Sandbox};
 use crate::config::{ClusterConfig, Config, ForgeConfig, ForgeKind, PreviewsFrom};
 use crate::flow::deploy::Deploy;
@@ -27,10 +28,10 @@ use crate::store::requests::{KnownRequest, Stage};
 /// How often it is looked whether a merge that waits for its roll has a report.
 const LOOK_AT_REPORTS: Duration = Duration::from_secs(2);
 
-pub(super) type Own = Requests<AnyForge, Previews<SshReaders>>;
+type Own = Requests<AnyForge, Previews<SshReaders>>;
 
 /// Works on events about requests.
-pub(super) struct Reviewer(pub(super) Arc<Own>);
+struct Reviewer(Arc<Own>);
 
 impl Handler for Reviewer {
     async fn handle(&self, event: Event) -> Answer {
@@ -43,15 +44,32 @@ impl Handler for Reviewer {
     }
 }
 
-/// `None`: the cluster has no forge.
-pub(super) fn own<F>(
+/// Has the cluster's events about requests worked on, and gives what looks for more; `None` where it has no forge.
+pub(super) fn of<F, Q: Clone>(
     config: &Config,
     cluster: &ClusterConfig,
-    deploy: &Deploy<F>,
-) -> anyhow::Result<Option<Arc<Own>>> {
+    (deploy, queue): (&Deploy<F>, &Q),
+    handlers: &mut Handlers,
+) -> anyhow::Result<Option<Poller<Q>>> {
     let Some(forge) = &cluster.forge else {
         return Ok(None);
     };
+    let requests = Arc::new(own(config, cluster, forge, deploy)?);
+    let reviewer = Reviewer(Arc::clone(&requests));
+    handlers.on(&cluster.name, EventKind::Request, reviewer);
+    Ok(Some(Poller {
+        queue: queue.clone(),
+        requests,
+        every: Duration::from_secs(u64::from(forge.poll.get())),
+    }))
+}
+
+fn own<F>(
+    config: &Config,
+    cluster: &ClusterConfig,
+    forge: &ForgeConfig,
+    deploy: &Deploy<F>,
+) -> anyhow::Result<Own> {
     let sandbox = Sandbox::default();
     let checker = Checker::new(Sandbox::new(SandboxLimits::default()));
     let readers = SshReaders {
@@ -65,7 +83,7 @@ pub(super) fn own<F>(
         (Stranger::of_this_program(sandbox), checker),
         readers,
     );
-    Ok(Some(Arc::new(Requests {
+    Ok(Requests {
         cluster: cluster.name.clone(),
         branch: cluster.repository.branch.clone(),
         forge: client(forge)?,
@@ -76,7 +94,7 @@ pub(super) fn own<F>(
         policy: policy(forge),
         stop: deploy.stop.clone(),
         state: Default::default(),
-    })))
+    })
 }
 
 fn policy(forge: &ForgeConfig) -> Policy {
@@ -122,22 +140,9 @@ fn kind(kind: ForgeKind) -> Kind {
 
 /// Catches what a lost webhook missed, and tells of rolls that have ended.
 pub(super) struct Poller<Q> {
-    pub(super) queue: Q,
-    pub(super) requests: Arc<Own>,
-    pub(super) every: Duration,
-}
-
-pub(super) fn poller<Q: Clone>(
-    cluster: &ClusterConfig,
-    queue: &Q,
+    queue: Q,
     requests: Arc<Own>,
-) -> Poller<Q> {
-    let seconds = cluster.forge.as_ref().map_or(60, |forge| forge.poll.get());
-    Poller {
-        queue: queue.clone(),
-        requests,
-        every: Duration::from_secs(u64::from(seconds)),
-    }
+    every: Duration,
 }
 
 /// What was told last, so that the same is not told twice while it waits to be worked on.

@@ -87,10 +87,9 @@ async fn work(config: Config, store: Store, queue: &AnyQueue) -> anyhow::Result<
     for (cluster, deployer) in deployers {
         let comparer = Comparer(Arc::clone(&deployer));
         handlers.on(&cluster.name, EventKind::Probe, comparer);
-        if let Some(requests) = requests::own(&config, cluster, &deployer.deploy)? {
-            let reviewer = requests::Reviewer(Arc::clone(&requests));
-            handlers.on(&cluster.name, EventKind::Request, reviewer);
-            let poller = requests::poller(cluster, queue, requests);
+        if let Some(poller) =
+            requests::of(&config, cluster, (&deployer.deploy, queue), &mut handlers)?
+        {
             tasks.spawn(end(poller.run(stop.clone())));
         }
         let watcher = watcher(&config, cluster, queue, &deployer);
