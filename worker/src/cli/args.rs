@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::cert::CertCommand;
-use super::secret::SecretCommand;
 use super::forge::ForgeCommand;
+use super::secret::SecretCommand;
 use crate::materials::Directories;
 
 const EXIT_CODES: &str = "Exit codes:
