@@ -147,7 +147,7 @@ impl<F: Fleet> Deploy<F> {
             prepared = self.prepare(&commit).await?;
             let Some(whole) = sound(&prepared) else {
                 let findings = prepared.findings.clone();
-                return Ok(Flowed::Ended(refused(&prepared, None, findings)));
+                return Ok(Looked::Ended(Box::new(refused(&prepared, None, findings))));
             };
             rendered = whole;
         }

@@ -147,7 +147,6 @@ async fn a_command_wakes_with_the_number_of_its_comment_alone() {
         assert_eq!(world.woken().await, [wanted], "{sender:?}");
     }
 }
-
 #[tokio::test]
 async fn what_does_not_concern_us_is_fine_and_does_nothing() {
     for sender in ALL {
@@ -326,10 +325,8 @@ async fn a_mad_forge_is_slowed_down() {
     let world = World::new();
     let sent = push(Sender::GitHub, "feature");
     for n in 0..MAX_PER_MINUTE {
-        assert_eq!(
-            world.send(Sender::GitHub, &n.to_string(), &sent).await,
-            StatusCode::OK
-        );
+        let status = world.send(Sender::GitHub, &n.to_string(), &sent).await;
+        assert_eq!(status, StatusCode::OK);
     }
     let last = world.send(Sender::GitHub, "last", &sent).await;
     assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);

@@ -1,11 +1,15 @@
 //! What every queue backend must keep, as one suite that each backend's tests run. It needs a backend whose
 //! `patience` is short, and waits for conditions instead of for times.
 
+mod answers;
+
 use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use windlass_core::ids::ClusterName;
+
+use answers::{dead_letters, retries};
 
 use super::{Event, EventKind, EventQueue, Lease, Published, QueueError, QueueState};
 
@@ -288,66 +292,6 @@ async fn extended_leases_stay<Q: EventQueue>(queue: &Q) -> anyhow::Result<()> {
         () = tokio::time::sleep(queue.patience() * 3) => {}
     }
     queue.ack(lease, &[]).await?;
-    nothing(queue, &cluster).await
-}
-
-async fn retries<Q: EventQueue>(queue: &Q) -> anyhow::Result<()> {
-    let cluster = cluster("one")?;
-    queue.publish(&event(&cluster, "broken")).await?;
-    queue.publish(&event(&cluster, "mending")).await?;
-    let lease = take(queue, &cluster).await?;
-    queue
-        .retry(lease, Duration::from_secs(2), "remote away")
-        .await?;
-    let second = take(queue, &cluster).await?;
-    ensure!(
-        second.event.id == "mending",
-        "a waiting event blocked the one behind it"
-    );
-    queue.ack(second, &[]).await?;
-    let again = take(queue, &cluster).await?;
-    ensure!(
-        again.event.id == "broken" && again.attempt == 2,
-        "{again:?}"
-    );
-    queue.ack(again, &[]).await?;
-    nothing(queue, &cluster).await
-}
-
-async fn dead_letters<Q: EventQueue>(queue: &Q) -> anyhow::Result<()> {
-    let cluster = cluster("one")?;
-    queue.publish(&event(&cluster, "1")).await?;
-    let lease = take(queue, &cluster).await?;
-    queue.dead(lease, "poison").await?;
-    nothing(queue, &cluster).await?;
-    let shown = queue
-        .show("1")
-        .await?
-        .context("a dead event is not shown")?;
-    ensure!(
-        shown.state == QueueState::Dead && shown.why == "poison",
-        "{shown:?}"
-    );
-    ensure!(
-        queue
-            .list(10)
-            .await?
-            .iter()
-            .any(|entry| entry.event.id == "1")
-    );
-
-    queue.replay("1").await?;
-    let again = take(queue, &cluster).await?;
-    ensure!(
-        again.attempt == 1,
-        "replay counts anew, but attempt is {}",
-        again.attempt
-    );
-    queue.dead(again, "poison still").await?;
-    queue.discard("1").await?;
-    for gone in [queue.replay("1").await, queue.discard("1").await] {
-        ensure!(matches!(gone, Err(QueueError::Unknown(_))), "{gone:?}");
-    }
     nothing(queue, &cluster).await
 }
 
