@@ -117,7 +117,7 @@ fn reachable(input: &Input<'_>) -> Vec<Finding> {
     let finding = |(node, why): (&NodeName, String)| {
         Finding::error(
             codes::NODE_DOWN,
-            format!("the node cannot be reached: {why}"),
+            format!("{node} cannot be reached: {why}"),
         )
         .on(node)
     };
