@@ -6,6 +6,7 @@ pub mod challenges;
 pub mod check;
 pub mod cli;
 pub mod config;
+mod dns;
 pub mod flow;
 pub mod forge;
 pub mod git;

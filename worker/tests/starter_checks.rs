@@ -93,3 +93,39 @@ async fn what_only_haproxy_sees_leads_to_the_line_and_its_template() -> Result<(
     assert_eq!(finding.node, None, "one mistake on all nodes is told once");
     Ok(())
 }
+
+#[tokio::test]
+async fn the_zone_for_challenges_is_checked_like_the_others() -> Result<()> {
+    let acme = "edge: { role: edge, network: public, network6: public6 }\nacme: { authorities: [{ name: ca, directory: \"https://ca.example.net/dir\" }], dns: {} }\n";
+    let edge = "edge: { role: edge, network: public, network6: public6 }\n";
+    let mut snapshot = replaced(starter()?, "cluster.yaml", edge, acme)?;
+    let certificate = "names: [\"*.example.org\"]\nacme: {}\n";
+    let entry = Entry::File(certificate.as_bytes().into());
+    snapshot
+        .entries
+        .insert("certificates/all.yaml".to_owned(), entry);
+    let (findings, run, _) = checked(&snapshot, &Remembered::default()).await?;
+    assert!(findings.is_empty(), "{findings:#?}");
+    assert!(run > 5);
+
+    let path = "components/bind-primary/named.conf.tera";
+    let strange = replaced(
+        snapshot.clone(),
+        path,
+        "grant acme zonesub TXT",
+        "grant acme wildcard _acme.* TXT",
+    )?;
+    let (findings, ..) = checked(&strange, &Remembered::default()).await?;
+    let told = findings
+        .iter()
+        .any(|finding| finding.message.contains("_acme.*"));
+    assert!(told, "{findings:#?}");
+    let path = "components/bind-primary/component.yaml";
+    let keyless = replaced(snapshot, path, "key \"acme\" {", "key \"acmee\" {")?;
+    let (findings, ..) = checked(&keyless, &Remembered::default()).await?;
+    let told = findings
+        .iter()
+        .any(|finding| finding.message.contains("acme"));
+    assert!(told, "{findings:#?}");
+    Ok(())
+}

@@ -24,6 +24,8 @@ pub struct Access {
     pub root: Option<String>,
     /// The external account binding's key, where there is one.
     pub eab: Option<SecretText>,
+    /// The key that signs changes of the zone for challenges, in base64.
+    pub zone_key: Option<SecretText>,
     pub contact: Vec<String>,
 }
 

@@ -5,18 +5,21 @@
 
 mod account;
 mod by_hand;
+mod dns;
 mod key;
 mod leaf;
 mod ledger;
 mod orderer;
 mod past;
 mod paths;
+mod proofs;
 mod shelf;
 mod steps;
 mod transport;
 mod trouble;
 
 pub use by_hand::{Reason, revoke, roll_account_key};
+pub use dns::Records;
 pub use leaf::Leaf;
 pub use ledger::{Asked, Ledger, OpenOrder, Suggestion};
 pub use orderer::{Access, Announce, Orderer, Ran, Unannounced};

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use windlass_core::acme::due::{Due, directory};
 use windlass_core::acme::order::Begun;
-use windlass_core::acme::{Entry, Failure, Issued, Step, Wanted};
+use windlass_core::acme::{Entry, Failure, Issued, Proof, Step, Wanted};
 use windlass_core::materials::SecretText;
-use windlass_core::model::Authority;
 use windlass_core::model::names::CertName;
+use windlass_core::model::{Authority, Challenge};
 
 pub use super::account::Access;
 use super::account::{self, Session};
+use super::dns::Records;
 use super::key;
 use super::leaf::{self, Leaf};
 use super::ledger::{Asked, Ledger, OpenOrder, Suggestion};
@@ -56,6 +57,7 @@ pub struct Orderer<A> {
     pub shelf: Shelf,
     pub challenges: Challenges,
     pub paths: Paths,
+    pub records: Records,
     pub announce: A,
 }
 
@@ -72,14 +74,16 @@ impl<A: Announce> Orderer<A> {
         let at = directory(wanted, due.authority, due.rehearsal);
         let fitting = |open: &OpenOrder| {
             let begun = &open.order.begun;
-            let same = begun.terms == wanted.terms() && begun.directory == at;
+            let same = begun.terms == wanted.terms()
+                && begun.directory == at
+                && begun.challenge == wanted.challenge();
             same || open.order.next() == Step::Announce
         };
         let mut open = match self.ledger.open(&wanted.name).await? {
             Some(open) if fitting(&open) => open,
             outdated => {
                 if let Some(mut outdated) = outdated {
-                    self.give_up(&mut outdated).await?;
+                    self.give_up(&mut outdated, wanted, access).await?;
                 }
                 let Some(begun) = begun(wanted, due) else {
                     return Ok(None);
@@ -138,7 +142,13 @@ impl<A: Announce> Orderer<A> {
     }
 
     /// Something else is wanted by now, or from someone else.
-    async fn give_up(&self, open: &mut OpenOrder) -> Result<(), StoreError> {
+    async fn give_up(
+        &self,
+        open: &mut OpenOrder,
+        wanted: &Wanted,
+        access: &Access,
+    ) -> Result<(), StoreError> {
+        self.withdraw(open, wanted, access).await;
         let entry = Entry::Failed {
             failure: Failure::OrderLost,
             why: "something else is wanted by now, or from another authority".to_owned(),
@@ -155,7 +165,9 @@ impl<A: Announce> Orderer<A> {
         access: &Access,
     ) -> Result<Option<Ran>, StoreError> {
         let step = open.order.next();
-        let proofs = open.order.proofs.iter().filter(|_| open.order.answers());
+        let over_http = open.order.begun.challenge == Challenge::Http;
+        let given = |_: &&Proof| open.order.answers() && over_http;
+        let proofs = open.order.proofs.iter().filter(given);
         let _given = self
             .challenges
             .give(proofs.map(|proof| (proof.token.clone(), proof.answer.clone())));
@@ -206,9 +218,16 @@ impl<A: Announce> Orderer<A> {
             }
             // An order alone counts against the authority's limits: it is not placed where it could not end well.
             Step::Place => {
-                self.probe(wanted, begun.names.iter()).await?;
+                match begun.challenge {
+                    Challenge::Http => self.probe(wanted, begun.names.iter()).await?,
+                    Challenge::Dns => self.clear_records(open, wanted, access).await?,
+                }
                 let session = self.session(session, begun, wanted, access).await?;
                 self.ask_authority(Step::Place, open, session).await?
+            }
+            Step::Probe if begun.challenge == Challenge::Dns => {
+                self.write_records(open, wanted, access).await?;
+                Entry::Probed
             }
             Step::Probe => {
                 let names = open.order.proofs.iter().map(|proof| &proof.name);
@@ -219,6 +238,17 @@ impl<A: Announce> Orderer<A> {
             // Told together with others, or told already: `run` does not come here.
             Step::Announce | Step::Over => Entry::Announced,
             Step::EndRehearsal => Entry::Rehearsed,
+            Step::Prove => {
+                // They may be gone since, where a worker died or another order was under way.
+                self.write_records(open, wanted, access).await?;
+                let session = self.session(session, begun, wanted, access).await?;
+                let url = open.order.url.as_deref().unwrap_or_default();
+                let proven = session.prove(begun, url).await;
+                if !matches!(&proven, Err(trouble) if trouble.passes()) {
+                    self.withdraw(open, wanted, access).await;
+                }
+                proven?
+            }
             step => {
                 let session = self.session(session, begun, wanted, access).await?;
                 self.ask_authority(step, open, session).await?
@@ -250,7 +280,6 @@ impl<A: Announce> Orderer<A> {
                 session.place(begun, replaces.as_ref()).await
             }
             Step::Publish => session.proofs(begun, url).await,
-            Step::Prove => session.prove(url).await,
             Step::Finalize => session.finalize(begun, url, key_of(open)?).await,
             _ => {
                 let entry = session.download(url).await?;
@@ -342,6 +371,7 @@ fn begun(wanted: &Wanted, due: &Due) -> Option<Begun> {
         profile: wanted.profile.clone(),
         terms: wanted.terms(),
         rehearsal: due.rehearsal,
+        challenge: wanted.challenge(),
     })
 }
 

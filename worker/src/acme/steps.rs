@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use windlass_core::acme::order::Begun;
 use windlass_core::acme::{Entry, Failure, Proof, Step, Window};
 use windlass_core::materials::SecretText;
+use windlass_core::model::Challenge;
 
 use super::account::Session;
 use super::key;
@@ -108,22 +109,29 @@ impl Session {
                 }
             }
             let name = begun.names.iter().find(|name| name.as_str() == named);
-            let challenge = authorization.challenge(ChallengeType::Http01);
+            let challenge = authorization.challenge(kind(begun));
             let (Some(name), Some(challenge)) = (name, challenge) else {
-                let why = format!("the authority does not offer to prove {named} over HTTP");
+                let how = match begun.challenge {
+                    Challenge::Http => "over HTTP",
+                    Challenge::Dns => "through DNS",
+                };
+                let why = format!("the authority does not offer to prove {named} {how}");
                 return Err(Trouble::new(Failure::Refused, why));
             };
             proofs.push(Proof {
                 name: name.clone(),
                 token: challenge.token.clone(),
-                answer: challenge.key_authorization().as_str().to_owned(),
+                answer: match begun.challenge {
+                    Challenge::Http => challenge.key_authorization().as_str().to_owned(),
+                    Challenge::Dns => challenge.key_authorization().dns_value(),
+                },
             });
         }
         Ok(Entry::Published { proofs })
     }
 
     /// Has the authority look, and waits until it is convinced.
-    pub(super) async fn prove(&self, url: &str) -> Result<Entry, Trouble> {
+    pub(super) async fn prove(&self, begun: &Begun, url: &str) -> Result<Entry, Trouble> {
         let failed = self.failed(Step::Prove);
         let mut order = self.account.order(url.to_owned()).await.map_err(&failed)?;
         match order.state().status {
@@ -139,7 +147,7 @@ impl Session {
             if authorization.status != AuthorizationStatus::Pending {
                 continue;
             }
-            if let Some(mut challenge) = authorization.challenge(ChallengeType::Http01)
+            if let Some(mut challenge) = authorization.challenge(kind(begun))
                 && challenge.status == ChallengeStatus::Pending
             {
                 challenge.set_ready().await.map_err(&failed)?;
@@ -261,6 +269,13 @@ impl Session {
         }
         let chain = order.poll_certificate(&PATIENCE).await.map_err(&failed)?;
         Ok(Entry::Downloaded { chain })
+    }
+}
+
+fn kind(begun: &Begun) -> ChallengeType {
+    match begun.challenge {
+        Challenge::Http => ChallengeType::Http01,
+        Challenge::Dns => ChallengeType::Dns01,
     }
 }
 

@@ -32,6 +32,15 @@ impl Trouble {
         }
     }
 
+    /// Whether the order is taken up again where it was left.
+    pub(super) fn passes(&self) -> bool {
+        match self {
+            Self::Failed { failure, .. } => !failure.ends_order(),
+            Self::NoAccount => false,
+            Self::Store(_) => true,
+        }
+    }
+
     pub(super) fn local(why: impl Into<String>) -> Self {
         Self::new(Failure::Local, why)
     }

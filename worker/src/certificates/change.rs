@@ -247,6 +247,7 @@ fn access_of(authority: &Authority, contact: &[String], snapshot: &Snapshot) -> 
         root: root.map(|pem| String::from_utf8_lossy(pem).into_owned()),
         // An account that is there needs none.
         eab: None,
+        zone_key: None,
         contact: contact.to_vec(),
     }
 }

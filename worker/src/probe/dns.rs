@@ -1,20 +1,15 @@
-//! What one name server answers, asked without recursion: only what it knows itself counts. Truncated answers
-//! are asked again over TCP.
+//! What one name server answers, held against what it should.
 
 use std::net::SocketAddr;
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use hickory_net::NetError;
-use hickory_net::runtime::TokioRuntimeProvider;
-use hickory_net::tcp::TcpClientStream;
-use hickory_net::udp::UdpClientStream;
-use hickory_net::xfer::{DnsHandle as _, FirstAnswer as _};
-use hickory_proto::op::{DnsRequest, DnsRequestOptions, Message, Query, ResponseCode};
-use hickory_proto::rr::{Name, RData, RecordType};
+use hickory_proto::op::Message;
+use hickory_proto::rr::{RData, RecordType};
 use windlass_core::gate::DnsExpect;
 
 use super::tcp;
+use crate::dns::{self, NoAnswer, shown};
 
 pub(super) async fn probe(
     server: SocketAddr,
@@ -60,42 +55,12 @@ async fn ask(
     kind: RecordType,
     timeout: Duration,
 ) -> Result<Message, String> {
-    let mut name = Name::from_ascii(name).map_err(|_| format!("{name:?} is not a name"))?;
-    name.set_fqdn(true);
-    let question = Query::query(name, kind);
-    let answer = tokio::time::timeout(timeout, exchange(server, question, timeout))
-        .await
-        .map_err(|_| tcp::no_answer(timeout))?
-        .map_err(|error| words(&error, timeout))?;
-    match answer.metadata.response_code {
-        ResponseCode::NoError => Ok(answer),
-        ResponseCode::ServFail => Err("SERVFAIL: the server could not load the zone".to_owned()),
-        ResponseCode::NXDomain => Err("NXDOMAIN: there is no such name".to_owned()),
-        ResponseCode::Refused => Err("REFUSED: the server does not answer for it".to_owned()),
-        other => Err(other.to_string()),
-    }
-}
-
-async fn exchange(
-    server: SocketAddr,
-    question: Query,
-    timeout: Duration,
-) -> Result<Message, NetError> {
-    let mut options = DnsRequestOptions::default();
-    options.recursion_desired = false;
-    options.use_edns = true;
-    let request = DnsRequest::from_query(question, options);
-    let provider = TokioRuntimeProvider::new();
-    let udp = UdpClientStream::builder(server, provider.clone())
-        .with_timeout(Some(timeout))
-        .exchange();
-    let answer = udp.send(request.clone()).first_answer().await?;
-    if !answer.metadata.truncation {
-        return Ok(answer.into_message());
-    }
-    let tcp = TcpClientStream::exchange(server, None, timeout, None, provider).await?;
-    let answer = tcp.send(request).first_answer().await?;
-    Ok(answer.into_message())
+    let answer = dns::ask(server, name, kind, timeout).await;
+    answer.map_err(|why| match why {
+        NoAnswer::Silence => tcp::no_answer(timeout),
+        NoAnswer::Io(error) => tcp::words(&error),
+        other => other.to_string(),
+    })
 }
 
 fn serial(answer: &Message) -> Result<u32, String> {
@@ -135,19 +100,6 @@ fn holds(answer: &Message, kind: RecordType, wanted: &[String]) -> Result<String
     Ok(all)
 }
 
-fn shown(data: &RData) -> String {
-    match data {
-        RData::TXT(text) => {
-            let parts = text
-                .txt_data
-                .iter()
-                .map(|part| String::from_utf8_lossy(part));
-            parts.collect::<Vec<_>>().concat()
-        }
-        other => other.to_string(),
-    }
-}
-
 /// One way of writing for one meaning: case and white space, the last dot, and how a text is quoted do not count.
 fn plain(record: &str, kind: RecordType) -> String {
     if kind == RecordType::TXT {
@@ -164,12 +116,4 @@ fn plain(record: &str, kind: RecordType) -> String {
         }
     });
     words.collect::<Vec<_>>().join(" ")
-}
-
-fn words(error: &NetError, timeout: Duration) -> String {
-    match error {
-        NetError::Timeout => tcp::no_answer(timeout),
-        NetError::Io(error) => tcp::words(error),
-        other => other.to_string(),
-    }
 }

@@ -11,7 +11,7 @@ use windlass_core::acme::due::directory;
 use windlass_core::acme::{Due, Failure, Issued, Known, Wanted, due, wanted};
 use windlass_core::ids::ClusterName;
 use windlass_core::materials::{Materials, SecretText};
-use windlass_core::model;
+use windlass_core::model::{self, challenge::KEY_SECRET};
 use windlass_core::snapshot::Snapshot;
 
 use crate::acme::{Access, Announce, Leaf, Orderer, Ran, Suggestion};
@@ -239,9 +239,14 @@ fn access(wanted: &Wanted, authority: usize, snapshot: &Snapshot, materials: &Ma
     let root = authority.and_then(|authority| snapshot.file(authority.root.as_ref()?));
     let secret =
         authority.and_then(|authority| materials.secrets.get(&authority.eab.as_ref()?.secret));
+    let key = wanted
+        .dns
+        .as_ref()
+        .and_then(|_| materials.secrets.get(KEY_SECRET));
     Access {
         root: root.map(|pem| String::from_utf8_lossy(pem).into_owned()),
         eab: secret.map(|secret| SecretText::new(secret.reveal())),
+        zone_key: key.map(|secret| SecretText::new(secret.reveal())),
         contact: wanted.contact.clone(),
     }
 }

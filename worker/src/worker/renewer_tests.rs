@@ -112,6 +112,7 @@ impl Cluster {
                 shelf: own.shelf,
                 challenges: own.challenges,
                 paths: own.paths,
+                records: own.records,
                 announce: Waking {
                     cluster: cluster.clone(),
                     queue: self.queue(),

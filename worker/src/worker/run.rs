@@ -28,7 +28,7 @@ use super::requests;
 use super::shared::{self, Handlers, share};
 use super::systemd::{tell, watchdog};
 use super::watcher::{Pace, Watcher};
-use crate::acme::{Ledger, Orderer, Paths, Shelf};
+use crate::acme::{Ledger, Orderer, Paths, Records, Shelf};
 use crate::certificates::Sightings;
 use crate::challenges::Challenges;
 use crate::check::{Checker, Limits, Sandbox};
@@ -292,6 +292,7 @@ fn renewer(
             shelf: Shelf::new(&config.state, &cluster),
             challenges: challenges.clone(),
             paths: Paths::default(),
+            records: Records::default(),
             announce: Waking {
                 cluster: cluster.clone(),
                 queue: queue.clone(),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::due::Issued;
 use super::failure::Failure;
 use crate::ids::Digest;
+use crate::model::Challenge;
 use crate::model::acme::KeyType;
 use crate::model::names::{CertName, Label};
 
@@ -16,6 +17,7 @@ use crate::model::names::{CertName, Label};
 pub struct Proof {
     pub name: CertName,
     pub token: String,
+    /// Over HTTP the token's answer, through DNS the record's text.
     pub answer: String,
 }
 
@@ -32,6 +34,8 @@ pub struct Begun {
     pub terms: Digest,
     /// Nothing but a rehearsal: what comes of it is thrown away.
     pub rehearsal: bool,
+    #[serde(default)]
+    pub challenge: Challenge,
 }
 
 /// What is stored of an order. Never a private key: that has a place of its own.

@@ -1,12 +1,18 @@
 //! The certificates that are to be ordered, as they follow from the sites and the policy.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
 
-use crate::ids::Digest;
+use crate::ids::{Digest, NodeName};
 use crate::model::acme::{Authority, KeyType, Ordered};
-use crate::model::names::{CertName, HostName, Label};
+use crate::model::names::{CertName, DomainName, HostName, Label};
 use crate::model::reach::{Reach, Way, reach};
-use crate::model::{Model, derive};
+use crate::model::{
+    Certificate, Challenge, Model, Placement, address_of, derive, published_address,
+};
+
+const DNS_PORT: u16 = 53;
 
 /// One certificate that the cluster wants ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +26,54 @@ pub struct Wanted {
     pub contact: Vec<String>,
     /// The addresses at which an authority will ask, by name. A name that is missing here must be looked up.
     pub ways: BTreeMap<HostName, Vec<Way>>,
+    /// Where it is proven through DNS instead.
+    pub dns: Option<Dns>,
+}
+
+/// Whom the worker asks, and tells, to prove names through DNS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dns {
+    /// Where records for challenges stand.
+    pub zone: DomainName,
+    pub primary: Server,
+    /// Everybody who answers for the zone: each must have a record before an authority asks.
+    pub secondaries: Vec<Server>,
+    /// By name without `*.`.
+    pub names: BTreeMap<HostName, Asked>,
+}
+
+/// Where an authority asks for one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// `_acme-challenge.<name>`, which must be an alias of `target`.
+    pub owner: DomainName,
+    pub target: DomainName,
+    /// Who answers for the owner; empty where that is no zone of the cluster.
+    pub servers: Vec<Server>,
+}
+
+/// A name server of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    pub node: NodeName,
+    pub socket: SocketAddr,
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.node, self.socket.ip())
+    }
 }
 
 impl Wanted {
+    /// How the names are proven.
+    pub fn challenge(&self) -> Challenge {
+        match self.dns {
+            Some(_) => Challenge::Dns,
+            None => Challenge::Http,
+        }
+    }
+
     /// What the certificate is to be: where this changes, it is ordered anew.
     pub fn terms(&self) -> Digest {
         let mut names: Vec<&str> = self.names.iter().map(CertName::as_str).collect();
@@ -59,7 +110,11 @@ pub fn wanted(model: &Model) -> Vec<Wanted> {
             .iter()
             .map(|at| at.value.clone())
             .collect();
-        let hosts = names.iter().filter_map(CertName::host);
+        let dns = dns(model, certificate);
+        let hosts = names
+            .iter()
+            .filter(|_| dns.is_none())
+            .filter_map(CertName::host);
         let ways = hosts.filter_map(|host| match reach(model, &zones, &host) {
             Reach::Ways(ways) => Some((host, ways)),
             Reach::Elsewhere | Reach::Nowhere => None,
@@ -67,6 +122,7 @@ pub fn wanted(model: &Model) -> Vec<Wanted> {
         Wanted {
             name: name.clone(),
             ways: ways.collect(),
+            dns,
             names,
             key: ordered.key.unwrap_or(acme.key),
             profile: ordered.profile.clone().or_else(|| acme.profile.clone()),
@@ -76,6 +132,53 @@ pub fn wanted(model: &Model) -> Vec<Wanted> {
     })
     .filter(|wanted| !wanted.authorities.is_empty())
     .collect()
+}
+
+fn dns(model: &Model, certificate: &Certificate) -> Option<Dns> {
+    if !model.by_dns(certificate) {
+        return None;
+    }
+    let zone = model.dynamic_zone()?;
+    let definition = model.zones.get(&zone)?;
+    let names = certificate.names.iter().filter_map(|name| {
+        let alias = model.challenge_alias(name)?;
+        let own = derive::zone_of(model, &name.base());
+        let servers = own.map_or_else(Vec::new, |(_, own)| servers(model, &own.secondaries));
+        let asked = Asked {
+            owner: alias.owner,
+            target: alias.target,
+            servers,
+        };
+        Some((name.base(), asked))
+    });
+    Some(Dns {
+        primary: servers(model, &definition.primary).into_iter().next()?,
+        secondaries: servers(model, &definition.secondaries),
+        names: names.collect(),
+        zone,
+    })
+}
+
+fn servers(model: &Model, placement: &Placement) -> Vec<Server> {
+    let dns = model
+        .cluster
+        .acme
+        .as_ref()
+        .and_then(|acme| acme.dns.as_ref());
+    let network = dns.and_then(|dns| dns.network.as_ref());
+    let address = |name: &NodeName| match (network, model.nodes.get(name)) {
+        (Some(network), Some(node)) => address_of(node, network),
+        _ => published_address(model, name),
+    };
+    let nodes = model.nodes_of(placement).into_iter();
+    nodes
+        .filter_map(|node| {
+            Some(Server {
+                socket: SocketAddr::new(address(node)?, DNS_PORT),
+                node: node.clone(),
+            })
+        })
+        .collect()
 }
 
 fn authorities<'a>(

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::names::{CertName, Label};
+use super::challenge::{Challenge, Dynamic};
+use super::names::{CertName, HostName, Label};
 use super::{Certificate, Defined, Model, Site, derive};
 use crate::yaml::At;
 
@@ -33,6 +34,12 @@ pub struct Acme {
     /// it should have been renewed has passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alert_days: Option<u32>,
+    /// How names are proven. Wildcards are proven through DNS in any case.
+    #[serde(default)]
+    pub challenge: Challenge,
+    /// Proving through DNS: `{}` sets it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<Dynamic>,
 }
 
 /// A certificate authority. Its terms of service are agreed to by writing it here.
@@ -71,6 +78,8 @@ pub enum Group {
     Site,
     /// Those whose first host lies in the same zone; named like the zone, with `-` for each dot.
     Zone,
+    /// Like `zone`, with `*.` for what lies directly below it: a further site needs no further certificate.
+    Wildcard,
 }
 
 /// The kind of a certificate's private key.
@@ -96,6 +105,8 @@ pub struct Ordered {
     pub key: Option<KeyType>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<Label>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<Challenge>,
     /// Names of authorities, in the order in which they are asked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub authorities: Vec<At<Label>>,
@@ -131,7 +142,10 @@ pub(super) fn derive_certificates(model: &mut Model) -> Vec<Taken> {
             taken.push((name.clone(), Arc::clone(&other.file)));
             continue;
         }
-        let names = site.hosts.iter().map(|host| CertName::from(&host.value));
+        let hosts = site.hosts.iter();
+        let names: Vec<CertName> = hosts
+            .flat_map(|host| names_for(model, group, host))
+            .collect();
         let certificate = derived.entry(own.clone()).or_insert_with(|| Defined {
             file: Arc::clone(&site.file),
             value: Arc::new(Certificate {
@@ -161,7 +175,7 @@ pub(super) fn derive_certificates(model: &mut Model) -> Vec<Taken> {
 fn certificate_name(model: &Model, group: Group, name: &Label, site: &Site) -> Label {
     let zone = match group {
         Group::Site => None,
-        Group::Zone => site
+        Group::Zone | Group::Wildcard => site
             .hosts
             .first()
             .and_then(|host| derive::zone_of(model, host)),
@@ -169,4 +183,23 @@ fn certificate_name(model: &Model, group: Group, name: &Label, site: &Site) -> L
     // A zone whose name is too long or odd for a file has a certificate for each site.
     let of_zone = zone.and_then(|(zone, _)| zone.as_str().replace('.', "-").parse().ok());
     of_zone.unwrap_or_else(|| name.clone())
+}
+
+/// The names that a site's certificate has for one of its hosts.
+fn names_for(model: &Model, group: Group, host: &HostName) -> Vec<CertName> {
+    let own = CertName::from(host);
+    let zone = derive::zone_of(model, host).filter(|_| group == Group::Wildcard);
+    let Some((zone, _)) = zone else {
+        return vec![own];
+    };
+    let above = match host.as_str().split_once('.') {
+        Some((_, above)) if host.as_str() != zone.as_str() => above,
+        _ => zone.as_str(),
+    };
+    let apex = format!("{zone}").parse::<CertName>();
+    let wildcard = format!("*.{above}").parse::<CertName>();
+    match wildcard {
+        Ok(wildcard) => apex.into_iter().chain([wildcard]).collect(),
+        Err(_) => vec![own],
+    }
 }

@@ -9,7 +9,7 @@ use super::names::{DomainName, HostName};
 use super::rdata;
 use super::scalars::Seconds;
 use super::zone::{RecordType, Zone};
-use super::{Defined, Model, address_of};
+use super::{Defined, Model, address_of, challenge};
 use crate::finding::Location;
 
 /// All records of one owner and type.
@@ -25,7 +25,7 @@ pub struct RecordSet {
     pub from: Location,
 }
 
-type Sets = BTreeMap<(String, RecordType), RecordSet>;
+pub(super) type Sets = BTreeMap<(String, RecordType), RecordSet>;
 
 /// Every zone with its record sets, by owner and type; the apex comes first.
 pub fn zones(model: &Model) -> BTreeMap<&DomainName, Vec<RecordSet>> {
@@ -37,6 +37,7 @@ pub fn zones(model: &Model) -> BTreeMap<&DomainName, Vec<RecordSet>> {
     for site in model.sites.values().filter(|site| site.dns.manage) {
         publish(model, site, &mut zones);
     }
+    challenge::publish(model, &mut zones);
     let in_order = |(name, sets): (_, Sets)| (name, sets.into_values().collect());
     zones.into_iter().map(in_order).collect()
 }
@@ -46,7 +47,15 @@ pub fn zone_of<'a>(
     model: &'a Model,
     host: &HostName,
 ) -> Option<(&'a DomainName, &'a Defined<Zone>)> {
-    let mut rest = host.as_str();
+    zone_above(model, host.as_str())
+}
+
+/// The same for any name.
+pub(super) fn zone_above<'a>(
+    model: &'a Model,
+    name: &str,
+) -> Option<(&'a DomainName, &'a Defined<Zone>)> {
+    let mut rest = name;
     loop {
         if let Some(found) = model.zones.get_key_value(rest) {
             return Some(found);
@@ -175,7 +184,7 @@ fn add_address(sets: &mut Sets, owner: &str, ttl: Seconds, address: IpAddr, from
     add(sets, owner, kind, ttl, address.to_string(), from);
 }
 
-fn add(
+pub(super) fn add(
     sets: &mut Sets,
     owner: &str,
     kind: RecordType,

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 pub mod acme;
 mod cache;
+pub mod challenge;
 pub mod cluster;
 mod crosscheck;
 pub mod definitions;
@@ -30,6 +31,7 @@ pub mod zone;
 
 pub use acme::{Acme, Authority, Eab, KeyType};
 pub use cache::Cache;
+pub use challenge::Challenge;
 pub use cluster::{Cluster, Drift, OnFailure, Policy, Unreachable, Wave};
 pub use definitions::{Backend, Certificate, Forward, Maintenance, Node, Placement, Site, Target};
 pub use load::{Loaded, load, load_cached};
@@ -83,6 +85,13 @@ pub struct Model {
 /// The address at which a node is published or reached in a network.
 pub fn address_of(node: &Node, network: &Label) -> Option<IpAddr> {
     node.addresses.get(network).map(|address| address.value)
+}
+
+/// The address at which other nodes reach this one: where sites are published, else its first.
+pub fn published_address(model: &Model, name: &NodeName) -> Option<IpAddr> {
+    let node = model.nodes.get(name)?;
+    let first = || node.addresses.values().next().map(|address| address.value);
+    address_of(node, &model.cluster.edge.network).or_else(first)
 }
 
 #[cfg(test)]

@@ -208,6 +208,11 @@ impl CertName {
         (!self.0.starts_with("*.")).then(|| HostName(self.0.clone()))
     }
 
+    /// The name without `*.`: what is asked for when it is proven through DNS.
+    pub fn base(&self) -> HostName {
+        HostName(self.0.trim_start_matches("*.").to_owned())
+    }
+
     /// Whether a certificate with this name covers the host (RFC 6125: `*` stands for exactly one label).
     pub fn covers(&self, host: &HostName) -> bool {
         match self.0.strip_prefix("*.") {

@@ -92,7 +92,7 @@ fn way(model: &Model, address: &str) -> Option<Way> {
 }
 
 /// The owner itself, or the wildcard that stands in for it (RFC 4592).
-fn closest(sets: &[RecordSet], owner: &str) -> Option<String> {
+pub(super) fn closest(sets: &[RecordSet], owner: &str) -> Option<String> {
     let exists = |name: &str| sets.iter().any(|set| set.name == name);
     let below = |name: &str| {
         let suffix = format!(".{name}");

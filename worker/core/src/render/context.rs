@@ -13,7 +13,10 @@ use super::values::{Files, Named, object, text, texts};
 use crate::ids::{Digest, NodeName};
 use crate::model::derive::{self, RecordSet};
 use crate::model::names::DomainName;
-use crate::model::{Backend, Defined, Maintenance, Model, Node, Placement, Site, Zone, address_of};
+use crate::model::{
+    Backend, Defined, Maintenance, Model, Node, Placement, Site, Zone, address_of,
+    published_address,
+};
 use crate::snapshot::{Entry, Snapshot};
 
 /// Top-level name → value.
@@ -183,13 +186,6 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// The address at which other nodes reach this one: where sites are published, else its first.
-pub(super) fn published_address(model: &Model, name: &NodeName) -> Option<std::net::IpAddr> {
-    let node = model.nodes.get(name)?;
-    let first = || node.addresses.values().next().map(|address| address.value);
-    address_of(node, &model.cluster.edge.network).or_else(first)
-}
-
 fn digests(snapshot: &Snapshot) -> BTreeMap<String, Digest> {
     let entries: Vec<(&String, &Entry)> = snapshot.entries.iter().collect();
     let digest = |(path, entry): (&String, &Entry)| match entry {
@@ -282,6 +278,10 @@ fn shared_zone<'a>(
         ("expire", seconds(zone.expire.get())),
         ("minimum", seconds(zone.minimum.get())),
         ("records", Value::from(sets.collect::<Vec<Value>>())),
+        (
+            "dynamic",
+            Value::from(model.dynamic_zone().as_ref() == Some(name)),
+        ),
     ]);
     let mut files: Vec<&str> = records.iter().map(|set| set.from.file.as_str()).collect();
     files.push(&zone.file);

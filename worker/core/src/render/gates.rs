@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 
 use tera::Context;
 
-use super::context::published_address;
 use super::engine::Engine;
 use super::node::Inputs;
 use crate::codes::components as codes;
@@ -15,7 +14,7 @@ use crate::finding::{Finding, Findings};
 use crate::gate::{DnsExpect, Gate, HttpProbe, Probe};
 use crate::ids::NodeName;
 use crate::model::names::Label;
-use crate::model::{Defined, Model, Node, Site, Zone, address_of};
+use crate::model::{Defined, Model, Node, Site, Zone, address_of, published_address};
 use crate::yaml::{At, nearest};
 
 /// A command gate that says nothing for so long has failed.
@@ -278,11 +277,13 @@ impl Resolver<'_> {
         let model = self.gates.model;
         let primary = model.nodes_of(&zone.primary).into_iter().next();
         let is_primary = primary == Some(self.name);
+        let is_dynamic = model.dynamic_zone().is_some_and(|own| own.as_str() == name);
         if !is_primary && !model.nodes_of(&zone.secondaries).contains(&self.name) {
             return Ok(None);
         }
         let (expect, needs) = match (expect, primary) {
-            (ZoneExpect::Serial, Some(primary)) if !is_primary => {
+            // One that changes with every order is behind for a moment, whoever serves it.
+            (ZoneExpect::Serial, Some(primary)) if !is_primary && !is_dynamic => {
                 let network = gate.on.as_ref();
                 let node = model.nodes.get(primary);
                 let address = match (network, node) {

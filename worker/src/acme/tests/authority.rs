@@ -67,6 +67,7 @@ pub(super) fn begun(wanted: &windlass_core::acme::Wanted) -> windlass_core::acme
         profile: wanted.profile.clone(),
         terms: wanted.terms(),
         rehearsal: false,
+        challenge: wanted.challenge(),
     }
 }
 

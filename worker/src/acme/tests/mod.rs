@@ -3,6 +3,8 @@
 mod authority;
 mod killed;
 mod limits;
+mod name_servers;
 mod orders;
 mod pebble;
+mod through_dns;
 pub(crate) mod world;

@@ -15,6 +15,8 @@ pub(super) struct Options {
     pub(super) eab: bool,
     /// Where every name leads; empty: 127.0.0.1.
     pub(super) address: String,
+    /// Whom it asks instead of its own name server, which leads every name to 127.0.0.1.
+    pub(super) name_server: Option<SocketAddr>,
 }
 
 pub(super) const EAB_KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
@@ -183,10 +185,12 @@ impl Drop for Pebble {
 
 fn spawn(dir: &Path, dns_port: u16, options: &Options) -> Child {
     let log = std::fs::File::create(dir.join("pebble.log")).unwrap();
+    let own = SocketAddr::from(([127, 0, 0, 1], dns_port));
+    let name_server = options.name_server.unwrap_or(own);
     Command::new("pebble")
         .arg("-config")
         .arg(dir.join("pebble.json"))
-        .args(["-dnsserver", &format!("127.0.0.1:{dns_port}")])
+        .args(["-dnsserver", &name_server.to_string()])
         .env("PEBBLE_VA_NOSLEEP", "1")
         .env("PEBBLE_WFE_NONCEREJECT", options.nonces_refused.to_string())
         .env("PEBBLE_AUTHZREUSE", "0")

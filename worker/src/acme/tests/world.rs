@@ -12,7 +12,7 @@ use windlass_core::model::{Authority, Eab, KeyType};
 use windlass_core::yaml::At;
 
 use super::pebble::{Options, Pebble, free_port};
-use crate::acme::{Access, Announce, Ledger, Orderer, Paths, Ran, Shelf};
+use crate::acme::{Access, Announce, Ledger, Orderer, Paths, Ran, Records, Shelf};
 use crate::challenges::Challenges;
 use crate::inbound::challenge;
 use crate::store::Store;
@@ -35,6 +35,7 @@ pub(crate) struct World {
     /// The worker's answers; a new process begins with none.
     pub(super) challenges: Arc<Mutex<Challenges>>,
     pub(crate) http_port: u16,
+    pub(super) records: Records,
 }
 
 impl World {
@@ -52,6 +53,7 @@ impl World {
             told: Told::default(),
             challenges: Arc::default(),
             http_port,
+            records: Records::default(),
         };
         world.answer_at("127.0.0.1").await;
         world.answer_at("127.0.0.2").await;
@@ -91,6 +93,7 @@ impl World {
             shelf: Shelf::new(self.dir.path(), &cluster),
             challenges,
             paths: Paths::at_port(self.http_port),
+            records: self.records.clone(),
             announce: self.told.clone(),
         }
     }
@@ -124,6 +127,7 @@ impl World {
             authorities: vec![self.authority()],
             contact: vec!["hostmaster@example.org".to_owned()],
             ways,
+            dns: None,
         }
     }
 
@@ -141,6 +145,7 @@ impl World {
         Access {
             root: Some(self.pebble.root.clone()),
             eab: None,
+            zone_key: None,
             contact: vec!["hostmaster@example.org".to_owned()],
         }
     }

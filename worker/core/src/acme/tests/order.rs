@@ -18,6 +18,7 @@ fn begun(rehearsal: bool) -> Begun {
         profile: None,
         terms: Digest::of(b"terms"),
         rehearsal,
+        challenge: crate::model::Challenge::Http,
     }
 }
 

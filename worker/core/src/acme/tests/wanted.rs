@@ -3,6 +3,7 @@
 use super::{model_of, snapshot};
 use crate::acme::wanted;
 use crate::model::acme::KeyType;
+use crate::model::derive::{self, RecordSet};
 use crate::model::example;
 
 #[test]
@@ -89,4 +90,94 @@ fn terms_change_with_names_key_and_profile_alone() {
     for (index, one) in all.iter().enumerate() {
         assert!(!all[..index].contains(one));
     }
+}
+
+const BY_DNS: &str = "  group: wildcard\n  dns: {}\n";
+
+#[test]
+fn a_wildcard_serves_all_sites_of_its_zone() {
+    let mut deep = snapshot("tls: {}", BY_DNS);
+    let site = "hosts: [a.deep.example.org]\non: { role: edge }\nport: 8090\ntls: {}\n";
+    example::put(&mut deep, "sites/deep.yaml", site);
+    let model = model_of(&deep);
+    let all = wanted(&model);
+    let [one] = &all[..] else { panic!("{all:?}") };
+    let names: Vec<&str> = one.names.iter().map(|name| name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["example.org", "*.example.org", "*.deep.example.org"]
+    );
+    for site in model.sites.values() {
+        assert_eq!(
+            model.certificate_of(site).unwrap().0.as_str(),
+            "example-org"
+        );
+    }
+    assert!(one.ways.is_empty(), "nothing is asked over HTTP");
+    let dns = one.dns.as_ref().unwrap();
+    assert_eq!(dns.primary.to_string(), "homelab (10.80.0.20)");
+    let shown: Vec<String> = dns.secondaries.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["vps1 (10.80.0.11)", "vps2 (10.80.0.12)"]);
+    let asked: Vec<(&str, &str)> = dns
+        .names
+        .values()
+        .map(|asked| (asked.owner.as_str(), asked.target.as_str()))
+        .collect();
+    assert_eq!(
+        asked,
+        [
+            (
+                "_acme-challenge.deep.example.org",
+                "deep.example.org.acme.example.org"
+            ),
+            (
+                "_acme-challenge.example.org",
+                "example.org.acme.example.org"
+            ),
+        ]
+    );
+    assert!(dns.names.values().all(|asked| asked.servers.len() == 2));
+}
+
+#[test]
+fn what_leads_to_a_challenge_follows_from_the_certificates() {
+    let mut own = snapshot(
+        "tls: { certificate: own }",
+        "  dns: { zone: dyn.example.org }\n",
+    );
+    let text = "names: [\"*.example.org\", other.example.net]\nacme: {}\n";
+    example::put(&mut own, "certificates/own.yaml", text);
+    let model = model_of(&own);
+    let shop = &wanted(&model)[1];
+    assert!(
+        shop.name.as_str() == "shop" && shop.dns.is_none(),
+        "over HTTP as before"
+    );
+    let zones = derive::zones(&model);
+    let shown = |zone: &str| -> Vec<String> {
+        let sets = zones
+            .iter()
+            .find(|(name, _)| name.as_str() == zone)
+            .unwrap()
+            .1;
+        let wanted = |set: &&RecordSet| set.name.starts_with('_') || set.name == "dyn";
+        let sets = sets.iter().filter(wanted);
+        sets.map(|set| format!("{} {} {}", set.name, set.kind, set.values.join(" ")))
+            .collect()
+    };
+    assert_eq!(
+        shown("example.org"),
+        [
+            "_acme-challenge CNAME example.org.dyn.example.org.",
+            "dyn NS vps1.example.org. vps2.example.org."
+        ]
+    );
+    assert_eq!(
+        zones.len(),
+        2,
+        "the zone for challenges is served like the one it lies in"
+    );
+    let all = wanted(&model);
+    let asked = &all[0].dns.as_ref().unwrap().names["other.example.net"];
+    assert!(asked.servers.is_empty(), "looked up where it is served");
 }

@@ -6,17 +6,19 @@ use super::{View, unknown};
 use crate::codes::definitions as codes;
 use crate::finding::{Finding, Findings};
 use crate::model::acme::{self, Acme, Authority};
+use crate::model::challenge;
 use crate::model::names::CertName;
 use crate::model::reach::{Reach, Way, reach};
 use crate::model::zone::soa_contact;
-use crate::model::{Certificate, Defined, Model};
+use crate::model::{Certificate, Challenge, Defined, Model};
 use crate::yaml::At;
 
 /// As many names as public authorities put into one certificate.
 const MAX_NAMES: usize = 100;
 
-/// Gives sites their certificates; a name that a file took before is a finding.
+/// Gives sites their certificates, and challenges their zone; a name that a file took before is a finding.
 pub(in crate::model) fn taken(model: &mut Model) -> Vec<Finding> {
+    challenge::derive_zone(model);
     let taken = acme::derive_certificates(model);
     let told = taken.into_iter().filter_map(|(site, file)| {
         let site = model.sites.get(&site)?;
@@ -111,6 +113,12 @@ pub(super) fn ordered(view: &View<'_>, findings: &mut Findings) {
             let finding = unknown(codes::AUTHORITY, "authority", wanted.as_str(), names(acme));
             findings.push(finding.at(certificate.place(wanted)));
         }
+        let by_dns = ordered.challenge.unwrap_or(acme.challenge) == Challenge::Dns;
+        if by_dns && acme.dns.is_none() {
+            let message = format!("`{name}` is to be proven through DNS, but `acme` has no `dns`");
+            let finding = Finding::error(codes::CHALLENGE_ZONE, message).at(certificate.whole());
+            findings.push(finding.hint("write `dns: {}` below `acme` in cluster.yaml"));
+        }
         if certificate.names.len() > MAX_NAMES {
             let message = format!(
                 "{} names are more than authorities put into one certificate",
@@ -138,7 +146,8 @@ pub(super) fn provable(view: &View<'_>, findings: &mut Findings) {
         return;
     }
     let zones = crate::model::derive::zones(model);
-    for certificate in model.certificates.values().filter(|own| own.acme.is_some()) {
+    let over_http = |own: &&Defined<Certificate>| own.acme.is_some() && !model.by_dns(own);
+    for certificate in model.certificates.values().filter(over_http) {
         for name in &certificate.names {
             let Some(host) = name.host() else {
                 findings.push(wildcard(certificate, name));
@@ -188,5 +197,5 @@ fn wildcard(certificate: &Defined<Certificate>, name: &At<CertName>) -> Finding 
         format!("no authority can be shown that {name} is ours: a wildcard is proven by DNS alone");
     Finding::error(codes::UNPROVABLE, message)
         .at(certificate.place(name))
-        .hint("list the names themselves, or give the certificate by file")
+        .hint("write `dns: {}` below `acme` in cluster.yaml, list the names themselves, or give the certificate by file")
 }

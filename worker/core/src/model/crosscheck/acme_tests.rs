@@ -105,3 +105,64 @@ fn names_to_be_ordered_can_be_proven() {
     );
     finds(&own, &[("WL155", "certificates/own.yaml", 1)]);
 }
+
+/// The example with a wildcard to be ordered, with these words below `acme`.
+fn through_dns(dns: &str, record: &str) -> Snapshot {
+    let acme = AUTHORITY.replace("acme: {", &format!("acme: {{ {dns},"));
+    let mut own = ordering(&acme, record);
+    let text = "names: [\"*.example.org\", any.example.org]\nacme: {}\n";
+    put(&mut own, "certificates/own.yaml", text);
+    own
+}
+
+#[test]
+fn a_wildcard_needs_a_zone_for_challenges() {
+    const OWN: &str = "certificates/own.yaml";
+    finds(&through_dns("dns: {}", ""), &[]);
+    finds(
+        &through_dns("dns: { zone: acme.example.net }", ""),
+        &[("WL158", CLUSTER, 8)],
+    );
+    finds(&through_dns("dns: { network: public }", ""), &[]);
+    finds(
+        &through_dns("dns: { network: nowhere }", ""),
+        &[("WL124", CLUSTER, 8)],
+    );
+    finds(
+        &through_dns("dns: { network: public6 }", ""),
+        &[("WL158", CLUSTER, 8), ("WL158", CLUSTER, 8)],
+    );
+
+    let mut wanted = ordering(AUTHORITY, "");
+    put(
+        &mut wanted,
+        OWN,
+        "names: [shop.example.org]\nacme: { challenge: dns }\n",
+    );
+    finds(&wanted, &[("WL158", OWN, 0)]);
+
+    // Where something else stands at the challenge's name, or would be hidden by it.
+    let text = "  - { name: _acme-challenge.any, type: TXT, value: old }";
+    finds(&through_dns("dns: {}", text), &[("WL155", OWN, 1)]);
+    let right =
+        "  - { name: _acme-challenge.any, type: CNAME, value: any.example.org.acme.example.org. }";
+    finds(&through_dns("dns: {}", right), &[]);
+    let hidden = "  - { name: \"*\", type: A, value: 10.80.0.20 }";
+    finds(&through_dns("dns: {}", hidden), &[("WL155", OWN, 1)]);
+
+    // The zone is the worker's alone.
+    let mut own = through_dns("dns: {}", "");
+    let zone = "contact: hostmaster@example.org\nprimary: { role: dns-primary }\nsecondaries: { role: dns-secondary }\nnameservers: [vps1.example.org]\n";
+    put(&mut own, "zones/acme.example.org.yaml", zone);
+    finds(&own, &[]);
+    let with_record = format!("{zone}records:\n  - {{ name: x, type: A, value: 10.80.0.20 }}\n");
+    put(&mut own, "zones/acme.example.org.yaml", &with_record);
+    finds(&own, &[("WL158", "zones/acme.example.org.yaml", 6)]);
+    let mut inside = through_dns("dns: {}", "");
+    put(
+        &mut inside,
+        "sites/in.yaml",
+        "hosts: [in.acme.example.org]\non: { role: edge }\nport: 8090\n",
+    );
+    finds(&inside, &[("WL158", "sites/in.yaml", 1)]);
+}

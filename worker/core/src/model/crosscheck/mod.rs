@@ -16,6 +16,7 @@ use crate::yaml::{At, nearest};
 mod acme;
 mod addresses;
 mod certificates;
+mod challenge;
 mod forwards;
 mod names;
 mod order;
@@ -53,9 +54,11 @@ const ALWAYS: [Check; 17] = [
 ];
 
 /// Checks that miss something; where files could not be read they would blame the wrong ones.
-const ONLY_COMPLETE: [Check; 13] = [
+const ONLY_COMPLETE: [Check; 15] = [
     acme::ordered,
     acme::provable,
+    challenge::zone,
+    challenge::names,
     certificates::exist,
     names::nodes_exist,
     names::roles_exist,
