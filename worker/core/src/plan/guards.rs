@@ -115,11 +115,7 @@ fn reachable(input: &Input<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let finding = |(node, why): (&NodeName, String)| {
-        Finding::error(
-            codes::NODE_DOWN,
-            format!("{node} cannot be reached: {why}"),
-        )
-        .on(node)
+        Finding::error(codes::NODE_DOWN, format!("{node} cannot be reached: {why}")).on(node)
     };
     down.into_iter().map(finding).collect()
 }
