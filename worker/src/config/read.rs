@@ -218,7 +218,7 @@ clusters:
         );
         let cases = [
             ("kind: github", "kind: gitea", "not known where"),
-            ("kind: github", "kind: gitbucket", "unknown variant"),
+            ("kind: github", "kind: gitbucket", "none of the words"),
             (
                 "kind: github",
                 "kind: gitea, url: http://git.example.org",
