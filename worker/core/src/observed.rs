@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::gate::Probe;
 use crate::ids::{ClusterName, Digest, NodeName, NodePath};
 use crate::release::ReleaseMeta;
 
@@ -28,6 +29,17 @@ pub struct NodeState {
     pub drift: BTreeMap<NodePath, DriftKind>,
     /// Digests of releases that were rolled back on this node, newest last.
     pub rolled_back: Vec<Digest>,
+}
+
+impl NodeState {
+    /// The hosts that its release serves over TLS, as its gates say.
+    pub fn over_tls(&self) -> impl Iterator<Item = &String> {
+        let gates = self.current.iter().flat_map(|current| &current.gates);
+        gates.filter_map(|gate| match &gate.probe {
+            Probe::Tls { name, .. } => Some(name),
+            _ => None,
+        })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

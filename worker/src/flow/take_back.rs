@@ -1,16 +1,17 @@
 //! Certificates that the worker does not have any more and the nodes still hold: after its disk was lost, or where a
 //! certificate by file is ordered from now on. They are taken back, so that no host loses TLS and none is ordered
-//! without need. What a node gives is believed no more than any PEM file: chain and key must fit, the names must be
+//! without need. A host that no node serves over TLS yet gets none of them, though another site's might cover it: what
+//! serves it is to be its own. What a node gives is believed no more than any PEM file: chain and key must fit, the names must be
 //! covered, and it must be in force. Whether clients trust it, the roll's gate asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use windlass_core::acme::{Wanted, wanted};
 use windlass_core::ids::NodePath;
 use windlass_core::materials::SecretText;
-use windlass_core::model::names::{CertName, Label};
-use windlass_core::observed::{Observed, Seen};
+use windlass_core::model::names::{CertName, HostName, Label};
+use windlass_core::observed::{NodeState, Observed, Seen};
 use windlass_core::release::ReleaseMeta;
 
 use super::prepare::Rendered;
@@ -33,11 +34,17 @@ pub(super) async fn take_back<N: NodeWriter>(
     shelf: Option<&Shelf>,
 ) -> bool {
     let pending = &rendered.bundle.pending;
-    let Some(shelf) = shelf.filter(|_| !pending.is_empty()) else {
+    let served = observed.states().flat_map(NodeState::over_tls);
+    let losing: BTreeSet<HostName> = served
+        .filter(|host| pending.contains(*host))
+        .filter_map(|host| host.parse().ok())
+        .collect();
+    let Some(shelf) = shelf.filter(|_| !losing.is_empty()) else {
         return false;
     };
     let mut missing = wanted(&rendered.model);
-    missing.retain(|own| own.names.iter().any(|name| pending.contains(name.as_str())));
+    let loses = |name: &CertName| losing.iter().any(|host| name.covers(host));
+    missing.retain(|own| own.names.iter().any(loses));
     let best = held(nodes, observed, &missing).await;
     let mut taken = false;
     for (name, found) in best {

@@ -65,6 +65,12 @@ impl Model {
         }
     }
 
+    /// Whether nobody has a use for a secret that a component declares: the key of a zone for challenges that is not
+    /// there.
+    pub fn is_idle(&self, secret: &str) -> bool {
+        secret == KEY_SECRET && self.dynamic_zone().is_none()
+    }
+
     /// Whether a certificate that is ordered is proven through DNS: where that is wanted, and wherever it must be.
     pub fn by_dns(&self, certificate: &Certificate) -> bool {
         let (Some(acme), Some(ordered)) = (&self.cluster.acme, &certificate.acme) else {

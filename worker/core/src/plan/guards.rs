@@ -7,7 +7,6 @@ use super::make::Input;
 use crate::codes::plan as codes;
 use crate::fence::Claim;
 use crate::finding::{Finding, Findings};
-use crate::gate::Probe;
 use crate::ids::NodeName;
 use crate::model::Unreachable;
 use crate::observed::{Attempt, AttemptPhase, NodeState, Seen};
@@ -53,12 +52,8 @@ fn lost(input: &Input<'_>) -> Vec<Finding> {
     let mut lost = Vec::new();
     for (name, seen) in &input.observed.nodes {
         let Seen::State(state) = seen else { continue };
-        let gates = state.current.iter().flat_map(|current| &current.gates);
-        let served = gates.filter_map(|gate| match &gate.probe {
-            Probe::Tls { name, .. } => Some(name),
-            _ => None,
-        });
-        let first = served
+        let first = state
+            .over_tls()
             .filter(|host| input.bundle.pending.contains(*host))
             .min();
         lost.extend(first.map(|host| {

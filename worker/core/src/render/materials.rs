@@ -6,7 +6,6 @@ use super::node::Inputs;
 use crate::codes::components as codes;
 use crate::finding::Finding;
 use crate::materials::Materials;
-use crate::model::challenge::KEY_SECRET;
 use crate::release::Bundle;
 use crate::sealed;
 
@@ -71,9 +70,7 @@ pub(super) fn missing(inputs: &Inputs<'_>, bundle: &Bundle) -> Vec<Finding> {
         .filter(|f| present.contains(f.name().as_str()))
     {
         for secret in &folder.definition.secrets {
-            // Without a zone for challenges nobody has a use for its key.
-            let idle = secret.as_str() == KEY_SECRET && inputs.model.dynamic_zone().is_none();
-            if !idle && !materials.secrets.contains_key(secret.as_str()) {
+            if !inputs.model.is_idle(secret) && !materials.secrets.contains_key(secret.as_str()) {
                 let (message, hint) = unknown(secret, materials);
                 let finding = Finding::warning(codes::MATERIAL_MISSING, message);
                 let finding = finding.at(folder.place(secret)).of(folder.name());

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use windlass_core::codes::{checks, components, definitions};
 use windlass_core::component;
 use windlass_core::finding::{Finding, Location};
+use windlass_core::model;
 use windlass_core::sealed::{self, Sealed};
 
 use super::{Shelf, counted};
@@ -27,9 +28,11 @@ pub(super) fn run(session: &Session<'_>) -> anyhow::Result<Exit> {
     }
     let (components, broken) = component::load(&shelf.snapshot);
     findings.extend(broken);
+    let model = model::load(&shelf.snapshot).model;
+    let is_idle = |secret: &str| model.as_ref().is_some_and(|model| model.is_idle(secret));
     for folder in components.iter() {
         for secret in &folder.definition.secrets {
-            if !there.contains(secret.as_str()) {
+            if !there.contains(secret.as_str()) && !is_idle(secret) {
                 let message = format!("there is no secret `{secret}`");
                 let missing = Finding::error(components::MATERIAL_MISSING, message)
                     .at(folder.place(secret))

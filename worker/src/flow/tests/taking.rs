@@ -31,13 +31,17 @@ gates:
 
 /// A site whose certificate is given as a file, on the nodes.
 async fn by_file() -> (World, PathBuf, String) {
+    by_file_for("blog.example.org").await
+}
+
+async fn by_file_for(name: &str) -> (World, PathBuf, String) {
     let mut world = World::new();
     let (given, ordered) = (
         world.dir.path().join("given"),
         world.dir.path().join("ordered"),
     );
     fs::create_dir(&given).unwrap();
-    let made = rcgen::generate_simple_self_signed(vec!["blog.example.org".to_owned()]).unwrap();
+    let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
     let pem = format!("{}{}", made.cert.pem(), made.signing_key.serialize_pem());
     fs::write(given.join("blog.pem"), &pem).unwrap();
     world.deploy.materials.certificates = Some(given);
@@ -45,7 +49,7 @@ async fn by_file() -> (World, PathBuf, String) {
     world.write("cluster.yaml", &format!("{CLUSTER}{ACME}"));
     world.write("zones/example.org.yaml", ZONE);
     world.write("components/app/component.yaml", COMPONENT);
-    world.write("certificates/blog.yaml", "names: [blog.example.org]\n");
+    world.write("certificates/blog.yaml", &format!("names: ['{name}']\n"));
     site(&world, "{ certificate: blog }");
     world.commit("By file");
     let report = world.run(EventKind::Moved).await.unwrap();
@@ -104,4 +108,19 @@ async fn what_does_not_cover_the_names_is_not_taken() {
     let report = world.run(EventKind::Moved).await.unwrap();
     assert_eq!(World::refusal(&report), ["WL418"].into());
     assert!(!taken.exists());
+}
+
+#[tokio::test]
+async fn a_new_site_is_not_served_with_the_certificate_of_another() {
+    let (world, taken, _) = by_file_for("*.example.org").await;
+    let shop = "hosts: [shop.example.org]\non: { role: web }\nport: 8081\ntls: {}\n";
+    world.write("sites/shop.yaml", shop);
+    world.commit("A shop");
+    let report = world.run(EventKind::Moved).await.unwrap();
+    assert!(
+        matches!(report.outcome, Outcome::Unchanged { .. }),
+        "{:#?}",
+        report.outcome
+    );
+    assert!(!taken.with_file_name("shop.pem").exists());
 }
