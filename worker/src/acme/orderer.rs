@@ -8,15 +8,14 @@ use windlass_core::acme::due::{Due, directory};
 use windlass_core::acme::order::Begun;
 use windlass_core::acme::{Entry, Failure, Issued, Proof, Step, Wanted};
 use windlass_core::materials::SecretText;
+use windlass_core::model::Challenge;
 use windlass_core::model::names::CertName;
-use windlass_core::model::{Authority, Challenge};
 
 pub use super::account::Access;
-use super::account::{self, Session};
+use super::account::Session;
 use super::dns::Records;
 use super::key;
-use super::leaf::{self, Leaf};
-use super::ledger::{Asked, Ledger, OpenOrder, Suggestion};
+use super::ledger::{Asked, Ledger, OpenOrder};
 use super::paths::Paths;
 use super::shelf::Shelf;
 use super::trouble::Trouble;
@@ -266,31 +265,6 @@ impl<A: Announce> Orderer<A> {
         probed.map_err(|why| Trouble::new(Failure::PathBroken, why))
     }
 
-    async fn ask_authority(
-        &self,
-        step: Step,
-        open: &OpenOrder,
-        session: &Session,
-    ) -> Result<Entry, Trouble> {
-        let begun = &open.order.begun;
-        let url = open.order.url.as_deref().unwrap_or_default();
-        match step {
-            Step::Place => {
-                let replaces = self.followed(begun).await;
-                session.place(begun, replaces.as_ref()).await
-            }
-            Step::Publish => session.proofs(begun, url).await,
-            Step::Finalize => session.finalize(begun, url, key_of(open)?).await,
-            _ => {
-                let entry = session.download(url).await?;
-                if let Entry::Downloaded { chain } = &entry {
-                    fitting(chain, open)?;
-                }
-                Ok(entry)
-            }
-        }
-    }
-
     fn store(&self, open: &OpenOrder) -> Result<Entry, Trouble> {
         let begun = &open.order.begun;
         let Some(chain) = &open.order.chain else {
@@ -309,55 +283,6 @@ impl<A: Announce> Orderer<A> {
             },
         })
     }
-
-    /// The certificate that an order follows: one of the same authority.
-    async fn followed(&self, begun: &Begun) -> Option<Leaf> {
-        let leaf = self.shelf.leaf(&begun.certificate).ok().flatten()?;
-        let suggested = self
-            .ledger
-            .suggestion(&begun.certificate)
-            .await
-            .ok()
-            .flatten()?;
-        // Only an authority that has suggestions knows what is followed.
-        (suggested.serial == leaf.serial && suggested.window.is_some()).then_some(leaf)
-    }
-
-    async fn session<'s>(
-        &self,
-        session: &'s mut Option<Session>,
-        begun: &Begun,
-        wanted: &Wanted,
-        access: &Access,
-    ) -> Result<&'s Session, Trouble> {
-        if session.is_none() {
-            let named = wanted
-                .authorities
-                .iter()
-                .find(|own| own.name == begun.authority);
-            let Some(authority) = named else {
-                let why = format!("the authority `{}` is named no more", begun.authority);
-                return Err(Trouble::new(Failure::OrderLost, why));
-            };
-            *session =
-                Some(account::open(&self.ledger, authority, &begun.directory, access).await?);
-        }
-        session.as_ref().ok_or_else(|| Trouble::local("no account"))
-    }
-
-    /// Asks the authority when it wants the certificate renewed (RFC 9773). `None`: it has no opinion.
-    pub async fn suggested(
-        &self,
-        authority: &Authority,
-        directory: &str,
-        leaf: &Leaf,
-        access: &Access,
-    ) -> Option<Suggestion> {
-        let session = account::open(&self.ledger, authority, directory, access)
-            .await
-            .ok()?;
-        session.suggestion(leaf).await
-    }
 }
 
 fn begun(wanted: &Wanted, due: &Due) -> Option<Begun> {
@@ -375,26 +300,9 @@ fn begun(wanted: &Wanted, due: &Due) -> Option<Begun> {
     })
 }
 
-fn key_of(open: &OpenOrder) -> Result<&SecretText, Trouble> {
+pub(super) fn key_of(open: &OpenOrder) -> Result<&SecretText, Trouble> {
     let lost = || Trouble::new(Failure::OrderLost, "the private key of the order is lost");
     open.key.as_ref().ok_or_else(lost)
-}
-
-/// What was signed is what was asked for.
-fn fitting(chain: &str, open: &OpenOrder) -> Result<(), Trouble> {
-    let wrong = |why| {
-        Trouble::new(
-            Failure::Refused,
-            format!("the authority signed something else: {why}"),
-        )
-    };
-    leaf::fits(chain, key_of(open)?.reveal()).map_err(wrong)?;
-    let leaf = Leaf::read(chain).map_err(wrong)?;
-    if leaf.is_for(&open.order.begun.names) {
-        return Ok(());
-    }
-    let names: Vec<&str> = leaf.names.iter().map(String::as_str).collect();
-    Err(wrong(format!("it is for {}", names.join(", "))))
 }
 
 fn ended(entry: &Entry) -> Option<Ran> {
