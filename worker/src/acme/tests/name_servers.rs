@@ -17,7 +17,8 @@ pub(super) const KEY: &str = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0IQ==";
 const XFER: &str = "dHJhbnNmZXItdHJhbnNmZXItdHJhbnNmZXItdHI=";
 const PRIMARY: &str = "homelab";
 const SECONDARIES: [&str; 2] = ["vps1", "vps2"];
-/// Whom an authority asks: it follows an alias into another zone, which name servers themselves do not.
+/// Whom an authority asks: it follows an alias into another zone, which name servers themselves do not, and remembers
+/// what it saw for as long as it may.
 const RESOLVER: &str = "resolver";
 /// Names that have their alias; the last is in a zone that the repository does not know.
 const LED: [(&str, &str); 5] = [
@@ -85,7 +86,7 @@ impl NameServers {
         std::fs::create_dir_all(&dir).unwrap();
         let (shown, port) = (dir.display(), self.ports[node]);
         let recursion = match node {
-            RESOLVER => "yes; max-cache-ttl 0; max-ncache-ttl 0",
+            RESOLVER => "yes",
             _ => "no",
         };
         let head = format!(

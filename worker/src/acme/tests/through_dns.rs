@@ -118,6 +118,17 @@ async fn a_wildcard_and_its_zone_in_one_certificate() {
     assert!(leaf.is_for(&more.names));
 }
 
+/// What the authority's name server remembers of one order is no answer to the next.
+#[tokio::test]
+async fn two_certificates_of_one_name_right_after_each_other() {
+    let place = Place::new().await;
+    for name in ["first", "second", "third"] {
+        let wanted = place.wanted(name, &["*.example.org", "example.org"]);
+        World::issued(place.run(&wanted).await);
+    }
+    assert_eq!(place.world.pebble.orders(), 3);
+}
+
 #[tokio::test]
 async fn a_bound_account_and_a_rehearsal() {
     let options = Options {
