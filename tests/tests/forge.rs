@@ -4,6 +4,7 @@
 mod forge {
     mod clients;
     mod place;
+    mod reviewed;
     mod story;
     mod trouble;
 }

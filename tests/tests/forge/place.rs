@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -35,6 +36,10 @@ pub(crate) const APP: &str = "components/app/component.yaml";
 impl Place {
     /// With version 1 rolled out.
     pub(crate) fn make(flavour: Flavour) -> Result<Self> {
+        Self::with_policy(flavour, "on_divergence: roll")
+    }
+
+    pub(crate) fn with_policy(flavour: Flavour, policy: &str) -> Result<Self> {
         let lab = Lab::boot(&LabSpec::only(&["vps1"]))?;
         let fake = Fake::start(flavour);
         let node = lab.node("vps1");
@@ -49,7 +54,7 @@ impl Place {
         let cluster = format!(
             "name: example\ndomain: example.org\nnetworks: {{ public: {network}.0/24 }}\norder: [vps1]\n\
              edge: {{ role: web, network: public }}\n\
-             policy: {{ min_healthy_time: 0s, healthy_deadline: 20s, progress_deadline: 2m, reconnect_deadline: 30s }}\n"
+             policy: {{ min_healthy_time: 0s, healthy_deadline: 20s, progress_deadline: 2m, reconnect_deadline: 30s, {policy} }}\n"
         );
         let app = component("1", "true");
         let commit = fake.push_main(&[
@@ -64,7 +69,7 @@ impl Place {
         let (token, ca) = (fake.token_file(), fake.ca_file());
         let (token, ca) = (token.display(), ca.display());
         let config = format!(
-            "state: state\nlisten: 127.0.0.1:{port}\nhook: {{ secret_files: [hook] }}\n\
+            "state: state\nlisten: 127.0.0.1:{port}\npublic_url: http://127.0.0.1:{port}\nhook: {{ secret_files: [hook] }}\n\
              ssh: {{ identity_file: {key} }}\nsweep: 60s\nclusters:\n  - name: example\n    poll: 3s\n    \
              repository: {{ url: {address}/ops/cluster.git, token_file: {token}, ca_file: {ca} }}\n    \
              forge: {{ kind: {kind}, url: '{address}', project: ops/cluster, token_file: {token}, ca_file: {ca}, poll: 5s }}\n",
@@ -72,12 +77,7 @@ impl Place {
             kind = flavour.word(),
         );
         fs::write(dir.path().join("worker.yaml"), config)?;
-        let log = File::create(dir.path().join("log"))?;
-        let mut command = Command::new(program()?);
-        command
-            .args(["worker", "--config"])
-            .arg(dir.path().join("worker.yaml"));
-        let worker = command.stdin(Stdio::null()).stderr(log).spawn()?;
+        let worker = work(dir.path())?;
         let place = Self {
             fake,
             lab,
@@ -88,6 +88,14 @@ impl Place {
         place.until("version 1", |_| place.holds("1"))?;
         place.until("its status", |_| place.log().contains(&commit[..12]))?;
         Ok(place)
+    }
+
+    /// Kills the worker and starts another one on what it left.
+    pub(crate) fn restart(&mut self) -> Result<()> {
+        self.worker.kill()?;
+        self.worker.wait()?;
+        self.worker = work(self.dir.path())?;
+        Ok(())
     }
 
     pub(crate) fn log(&self) -> String {
@@ -140,6 +148,18 @@ impl Place {
         let path = self.lab.node("vps1").root().join("etc/app.conf");
         fs::read_to_string(path).is_ok_and(|text| text.trim() == version)
     }
+}
+
+fn work(dir: &Path) -> Result<Child> {
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(dir.join("log"))?;
+    let mut command = Command::new(program()?);
+    command
+        .args(["worker", "--config"])
+        .arg(dir.join("worker.yaml"));
+    Ok(command.stdin(Stdio::null()).stderr(log).spawn()?)
 }
 
 impl Drop for Place {

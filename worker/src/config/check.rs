@@ -43,6 +43,15 @@ fn whole(config: &Config, file: &str, findings: &mut Findings) {
                 .hint(hint),
         );
     }
+    if let Some(url) = &config.public_url
+        && let Some((message, hint)) = public(config, &url.value)
+    {
+        findings.push(
+            Finding::error(codes::CONFIG_PUBLIC, message)
+                .at(url.location(file))
+                .hint(hint),
+        );
+    }
     if let Some(acme) = &config.acme {
         certificates(config, acme, file, findings);
     }
@@ -60,6 +69,35 @@ fn whole(config: &Config, file: &str, findings: &mut Findings) {
                 .at(hook.location(file))
                 .hint("list one file; a second only while the secret is being replaced"),
         );
+    }
+}
+
+/// It comes to stand in comments, where nobody can mend it any more.
+fn public(config: &Config, url: &str) -> Option<Wrong> {
+    if config.listen.is_none() {
+        return Some((
+            "`public_url` leads to pages that are served nowhere",
+            "add `listen: 127.0.0.1:8320`, or remove `public_url`",
+        ));
+    }
+    let Ok(parsed) = reqwest::Url::parse(url) else {
+        return Some(("this is no address", "write `https://windlass.example.org`"));
+    };
+    let login = !parsed.username().is_empty() || parsed.password().is_some();
+    if login || parsed.query().is_some() || parsed.fragment().is_some() {
+        return Some((
+            "`public_url` carries more than host and path",
+            "write `https://windlass.example.org`, without user, `?` or `#`",
+        ));
+    }
+    let local = matches!(parsed.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    match parsed.scheme() {
+        "https" => None,
+        "http" if local => None,
+        _ => Some((
+            "what a preview shows would go over the network in the clear",
+            "write `https://…`, and have a proxy with a certificate send it on to `listen`",
+        )),
     }
 }
 

@@ -206,6 +206,35 @@ clusters:
     }
 
     #[test]
+    fn the_public_address_is_one_that_a_comment_can_link_to() {
+        let with =
+            |url: &str| parsed(&GOOD.replace("listen:", &format!("public_url: '{url}'\nlisten:")));
+        for good in [
+            "https://windlass.example.org",
+            "https://example.org/windlass/",
+            "http://127.0.0.1:8320",
+        ] {
+            let config = with(good).unwrap();
+            assert_eq!(config.public_url.unwrap().value, good);
+        }
+        let cases = [
+            ("windlass.example.org", "no address"),
+            ("http://windlass.example.org", "in the clear"),
+            ("http://localhost.example.org", "in the clear"),
+            ("https://me:pw@example.org", "more than host and path"),
+            ("https://example.org/?a", "more than host and path"),
+        ];
+        for (url, words) in cases {
+            let error = with(url).unwrap_err().to_string();
+            assert!(
+                error.contains("WL617") && error.contains(words),
+                "{url}: {error}"
+            );
+            assert!(!error.contains("pw@"), "{error}");
+        }
+    }
+
+    #[test]
     fn mistakes_of_a_forge_are_told_at_its_line() {
         let with = |forge: &str| parsed(&format!("{GOOD}    forge: {{ {forge} }}\n"));
         let good = "kind: github, project: ops/home, token_file: $CREDENTIALS_DIRECTORY/forge";

@@ -23,6 +23,9 @@ pub struct Config {
     /// from elsewhere.
     #[schemars(with = "Option<String>")]
     pub listen: Option<At<SocketAddr>>,
+    /// Where people reach `listen` with their browsers: `https://windlass.example.org`. Comments on requests then link to the
+    /// full preview; absent: they do not.
+    pub public_url: Option<At<String>>,
     pub hook: Option<At<HookConfig>>,
     #[serde(default)]
     pub ssh: SshConfig,

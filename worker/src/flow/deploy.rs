@@ -22,6 +22,7 @@ use super::heard::Heard;
 use super::looked::{Ended, Flowed, Looked, Planned};
 use super::newer::Newer;
 use super::prepare::{self, Memory, Prepared, Rendered};
+use super::review::{Asked, Review};
 use super::take_back;
 use super::trial::Trial;
 use super::trouble::{Trouble, of_git};
@@ -55,6 +56,8 @@ pub struct Deploy<F> {
     pub handover: Handover,
     pub under_way: UnderWay,
     pub newer: Arc<Newer>,
+    /// What was said of the requests that are rolled; absent where no forge is configured.
+    pub review: Option<Review>,
     pub live: Live,
     /// The worker is to stop: a roll goes back, or is left to another worker.
     pub stop: CancellationToken,
@@ -154,9 +157,17 @@ impl<F: Fleet> Deploy<F> {
         let mut plan = self.plan(&prepared, rendered, &observed, kind).await?;
         plan.findings
             .extend(self.rewound(&commit, &observed).await?);
+        let asked = Asked {
+            plan: &plan,
+            prepared: &prepared,
+            rendered,
+            observed: &observed,
+        };
+        let said = self.reviewed(&asked, nodes.as_ref()).await?;
+        plan.findings.extend(said);
         if plan.findings.has_errors() {
-            let findings = plan.findings.sorted();
-            let ended = refused(&prepared, Some(plan.bundle), findings);
+            let findings = plan.findings.clone().sorted();
+            let ended = refused(&prepared, Some(&plan), findings);
             return Ok(Looked::Ended(Box::new(ended)));
         }
         Ok(Looked::Planned(Box::new(Planned {
@@ -228,7 +239,7 @@ impl<F: Fleet> Deploy<F> {
     }
 
     /// What another commit defined; `None` where it cannot be read any more.
-    async fn inventory(&self, commit: &str) -> Option<Inventory> {
+    pub(super) async fn inventory(&self, commit: &str) -> Option<Inventory> {
         let snapshot = self.source.snapshot(commit).await.ok()?;
         let loading = tokio::task::spawn_blocking(move || model::load(&snapshot));
         let model = loading.await.ok()?.model?;
@@ -333,6 +344,7 @@ impl<F: Fleet> Deploy<F> {
             commit: record.seen.unwrap_or_default(),
             subject: String::new(),
             bundle: None,
+            reviewed: None,
             outcome: Outcome::Refused { findings },
         })))
     }
@@ -353,18 +365,19 @@ fn sound(prepared: &Prepared) -> Option<&Rendered> {
     rendered.filter(|_| !prepared.findings.has_errors())
 }
 
-fn refused(prepared: &Prepared, bundle: Option<Digest>, findings: Findings) -> Ended {
+fn refused(prepared: &Prepared, plan: Option<&Plan>, findings: Findings) -> Ended {
     Ended {
         roll: None,
         commit: prepared.snapshot.commit.clone(),
         subject: prepared.snapshot.subject.clone(),
-        bundle,
+        bundle: plan.map(|plan| plan.bundle),
+        reviewed: plan.and_then(|plan| plan.reviewed),
         outcome: Outcome::Refused { findings },
     }
 }
 
 /// Not `worktree`, which a roll by hand may have left on the nodes.
-fn is_commit(id: &str) -> bool {
+pub(super) fn is_commit(id: &str) -> bool {
     matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

@@ -30,6 +30,7 @@ impl<N> Planned<N> {
             commit: self.plan.commit.clone(),
             subject: self.plan.subject.clone(),
             bundle: Some(self.plan.bundle),
+            reviewed: self.plan.reviewed,
             outcome,
         }
     }
@@ -51,5 +52,7 @@ pub(super) struct Ended {
     pub(super) commit: String,
     pub(super) subject: String,
     pub(super) bundle: Option<Digest>,
+    /// What a review of it can show.
+    pub(super) reviewed: Option<Digest>,
     pub(super) outcome: Outcome,
 }

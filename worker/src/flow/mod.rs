@@ -13,6 +13,7 @@ pub mod preview;
 mod remember;
 pub mod request;
 mod resume;
+pub mod review;
 mod take_back;
 pub mod trial;
 pub mod trouble;

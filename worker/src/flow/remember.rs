@@ -43,6 +43,7 @@ impl<F: Fleet> Deploy<F> {
             commit: ended.commit,
             subject: ended.subject,
             bundle: ended.bundle,
+            reviewed: ended.reviewed,
             trigger: trigger.to_owned(),
             started,
             ended: Timestamp::now(),

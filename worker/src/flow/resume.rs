@@ -41,6 +41,7 @@ impl<F: Fleet> Deploy<F> {
                 commit,
                 subject,
                 bundle: Some(open.plan.bundle),
+                reviewed: open.plan.reviewed,
                 outcome,
             };
             self.remember(ended, "resumed", started).await?;

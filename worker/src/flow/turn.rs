@@ -171,6 +171,7 @@ impl<F: Fleet> Deploy<F> {
             commit: message.plan.commit.clone(),
             subject: message.plan.subject.clone(),
             bundle: Some(message.plan.bundle),
+            reviewed: message.plan.reviewed,
             outcome,
         })
     }

@@ -23,6 +23,8 @@ pub struct ClusterRecord {
     pub compared: Option<String>,
     #[schemars(with = "Option<String>")]
     pub compared_at: Option<Timestamp>,
+    /// What a person released, though it is not what was reviewed.
+    pub released: Option<Digest>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -39,7 +41,7 @@ impl Store {
         self.call(move |connection| {
             connection
                 .query_row(
-                    "SELECT seen, rolled, accepted, compared, compared_at FROM cluster WHERE name = ?1",
+                    "SELECT seen, rolled, accepted, compared, compared_at, released FROM cluster WHERE name = ?1",
                     [name],
                     |row| {
                         let at: Option<i64> = row.get(4)?;
@@ -49,6 +51,9 @@ impl Store {
                             accepted: row.get(2)?,
                             compared: row.get(3)?,
                             compared_at: at.and_then(|at| Timestamp::from_millisecond(at).ok()),
+                            released: row
+                                .get::<_, Option<String>>(5)?
+                                .and_then(|digest| digest.parse().ok()),
                         })
                     },
                 )
@@ -75,6 +80,12 @@ impl Store {
 
     pub async fn accept(&self, cluster: &ClusterName, commit: &str) -> Result<(), StoreError> {
         self.remember(cluster, "accepted = ?2, seen_at = ?3", commit)
+            .await
+    }
+
+    /// This may be rolled, whatever was reviewed.
+    pub async fn release(&self, cluster: &ClusterName, bundle: Digest) -> Result<(), StoreError> {
+        self.remember(cluster, "released = ?2, seen_at = ?3", &bundle.to_string())
             .await
     }
 

@@ -19,6 +19,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("../queue/lanes.sql")),
     M::up(include_str!("compared.sql")),
     M::up(include_str!("requests.sql")),
+    M::up(include_str!("released.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -25,6 +25,9 @@ pub struct Report {
     pub subject: String,
     /// Absent where the commit gave no bundle.
     pub bundle: Option<Digest>,
+    /// What a review of the bundle can show; equal to a preview's bundle where nothing differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reviewed: Option<Digest>,
     /// What woke the worker: "push", "poll", "sweep" …
     pub trigger: String,
     #[schemars(with = "String")]

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
-use windlass_core::ids::ClusterName;
+use windlass_core::ids::{ClusterName, Digest};
 use windlass_core::preview::{Preview, Status};
 
 use super::{Store, StoreError};
@@ -51,6 +51,15 @@ pub struct KnownRequest {
     /// Comments whose commands were carried out or refused.
     #[serde(default)]
     pub answered: Vec<u64>,
+    /// Who holds it.
+    #[serde(default)]
+    pub held: Option<String>,
+    /// The comment that held or released it last.
+    #[serde(default)]
+    pub ruled: Option<u64>,
+    /// What waits for a release, because it is not what was reviewed.
+    #[serde(default)]
+    pub waits: Option<Digest>,
     /// Who was told that commands are not for them.
     #[serde(default)]
     pub refused: Vec<String>,

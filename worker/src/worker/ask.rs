@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
-use windlass_core::ids::ClusterName;
+use windlass_core::ids::{ClusterName, Digest};
 
 use super::queues;
 use crate::config::Config;
@@ -20,15 +20,17 @@ pub(super) const DATABASE: &str = "windlass.db";
 enum Asked {
     Retry,
     AcceptRewind(String),
+    /// What waits may be rolled, though it is not what was reviewed.
+    Release(Digest),
 }
 
 /// Does here what was asked of another worker. Once more where it was asked of this one, which does no harm.
 pub(super) async fn heed(store: &Store, event: &Event) -> Result<(), StoreError> {
-    let data = event
-        .data
-        .clone()
-        .filter(|_| event.kind == EventKind::Asked);
-    match data.and_then(|data| serde_json::from_value(data).ok()) {
+    let data = event.data.clone();
+    let asked = data.and_then(|data| serde_json::from_value(data).ok());
+    match asked {
+        Some(Asked::Release(bundle)) => store.release(&event.subject, bundle).await,
+        _ if event.kind != EventKind::Asked => Ok(()),
         Some(Asked::Retry) => store.lift_quarantine(&event.subject).await.map(drop),
         Some(Asked::AcceptRewind(commit)) => store.accept(&event.subject, &commit).await,
         None => Ok(()),

@@ -18,11 +18,14 @@ use crate::check::{Checker, Limits as SandboxLimits, Sandbox};
 use crate::config::{ClusterConfig, Config, ForgeConfig, ForgeKind, PreviewsFrom};
 use crate::flow::deploy::Deploy;
 use crate::flow::preview::{Previews, SshReaders, Stranger};
-use crate::flow::request::{Policy, Requests, Who};
+use crate::flow::request::{OfForge, Policy, Requests, Who};
+use crate::flow::review::Review;
 use crate::flow::trouble::Trouble;
 use crate::forge::{AnyForge, Kind, Place};
+use crate::git::source::Source;
 use crate::ports::forge::{ForgeError, ForgeReader as _};
 use crate::queue::{Event, EventKind, EventQueue};
+use crate::store::Store;
 use crate::store::requests::{KnownRequest, Stage};
 
 /// How often it is looked whether a merge that waits for its roll has a report.
@@ -82,7 +85,8 @@ fn own<F>(
         deploy.materials.clone(),
         (Stranger::of_this_program(sandbox), checker),
         readers,
-    );
+    )
+    .with_pages(deploy.store.clone(), address(config));
     Ok(Requests {
         cluster: cluster.name.clone(),
         branch: cluster.repository.branch.clone(),
@@ -95,6 +99,35 @@ fn own<F>(
         stop: deploy.stop.clone(),
         state: Default::default(),
     })
+}
+
+/// Where people find the pages of previews.
+fn address(config: &Config) -> Option<String> {
+    let url = config.public_url.as_ref();
+    url.map(|url| url.value.clone())
+}
+
+/// What is asked of the cluster's forge before anything is rolled; `None` where it has none.
+pub(super) fn review(
+    config: &Config,
+    cluster: &ClusterConfig,
+    source: &Source,
+    store: &Store,
+) -> anyhow::Result<Option<Review>> {
+    let Some(forge) = &cluster.forge else {
+        return Ok(None);
+    };
+    let merges = OfForge {
+        cluster: cluster.name.clone(),
+        branch: cluster.repository.branch.clone(),
+        forge: client(forge)?,
+        store: store.clone(),
+        source: source.clone(),
+    };
+    Ok(Some(Review {
+        merges: Arc::new(merges),
+        address: address(config),
+    }))
 }
 
 fn policy(forge: &ForgeConfig) -> Policy {

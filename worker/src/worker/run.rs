@@ -76,7 +76,7 @@ async fn work(config: Config, store: Store, queue: &AnyQueue) -> anyhow::Result<
     }
     let mut deployers = Vec::new();
     for cluster in &config.clusters {
-        let deployer = deployer(&config, cluster, &api, &prober, &stop);
+        let deployer = deployer(&config, cluster, &api, &prober, &stop)?;
         deployers.push((cluster, Arc::new(deployer)));
     }
     for (_, deployer) in &deployers {
@@ -247,8 +247,9 @@ fn deployer(
     api: &Api<AnyQueue>,
     prober: &Arc<NetProber>,
     stop: &CancellationToken,
-) -> Deployer<SshFleet> {
+) -> anyhow::Result<Deployer<SshFleet>> {
     let desk = desk::of(config, cluster, &api.store);
+    let review = requests::review(config, cluster, &desk.source, &api.store)?;
     let deploy = Deploy {
         cluster: cluster.name.clone(),
         source: desk.source,
@@ -271,9 +272,10 @@ fn deployer(
         },
         under_way: UnderWay::default(),
         newer: Arc::new(Newer::default()),
+        review,
         stop: stop.clone(),
     };
-    Deployer::new(deploy)
+    Ok(Deployer::new(deploy))
 }
 
 fn renewer(

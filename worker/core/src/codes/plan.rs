@@ -37,4 +37,8 @@ super::codes! {
         "With a message broker a roll goes from turn to turn in messages, each with the whole plan, and a broker takes messages up to a limit (RabbitMQ: 16 MiB). Roll this commit once by hand with `windlass roll`, which needs no messages, or push it in smaller steps.";
     CERTIFICATE_LOST = "WL418", "the nodes serve a certificate that the worker does not have",
         "A host is served over TLS now, and the certificate for it is missing on the worker: its state directory was lost, or the site changed from a certificate by file to one that is ordered. A roll would take TLS away from the host, so nothing is rolled until the certificate is there. The nodes were asked for it and hold none that covers all names and is in force. It is being ordered, and the nodes still send the authority's question on; or put the old PEM file into the worker's directory of certificates.";
+    HELD = "WL419", "a merged request is held",
+        "Someone who may merge typed `windlass hold` in a request that the commit brings, so nothing of the branch is rolled. Type `windlass release` in the request to go on. `windlass roll` by hand rolls it all the same: it asks no forge.";
+    DIVERGED = "WL420", "what would be rolled is not what was reviewed",
+        "The request was merged, and the nodes would get something else than its comment showed: the branch moved on meanwhile, or it was merged before it had been looked at. The request's comment shows the new plan. With `on_divergence: wait` in the policy of cluster.yaml nothing is rolled until someone who may merge types `windlass release` in the request; that is for exactly the bundle that the comment shows. With `on_divergence: roll` it is rolled and told. `windlass roll` by hand rolls it too.";
 }

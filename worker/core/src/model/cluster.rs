@@ -90,6 +90,7 @@ pub struct Policy {
     pub on_failure: OnFailure,
     pub unreachable: Unreachable,
     pub drift: Drift,
+    pub on_divergence: OnDivergence,
     /// Role → how many of its nodes must be reachable before a roll begins.
     pub quorum: BTreeMap<Label, At<u32>>,
     pub limits: Limits,
@@ -112,6 +113,7 @@ impl Default for Policy {
             on_failure: OnFailure::default(),
             unreachable: Unreachable::default(),
             drift: Drift::default(),
+            on_divergence: OnDivergence::default(),
             quorum: BTreeMap::new(),
             limits: Limits::default(),
             freeze: Vec::new(),
@@ -151,6 +153,17 @@ pub enum Drift {
     Refuse,
     /// What was changed by hand is replaced; a copy is kept.
     Overwrite,
+}
+
+/// A merged request whose result is not what was reviewed, because the branch moved on meanwhile.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDivergence {
+    /// It is rolled, and the request is told how it differs.
+    #[default]
+    Roll,
+    /// Nothing is rolled until someone who may merge releases what is shown then.
+    Wait,
 }
 
 /// The share of what exists that one roll may remove, counted from 10 existing up.

@@ -90,6 +90,7 @@ pub fn make(input: &Input<'_>) -> Plan {
         commit: input.bundle.commit.clone(),
         subject: input.subject.to_owned(),
         bundle: input.bundle.digest,
+        reviewed: Some(input.bundle.reviewed()),
         waves: waves(&in_order, &outline.policy.serial),
         turns,
         unchanged,

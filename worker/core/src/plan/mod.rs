@@ -7,6 +7,7 @@ mod guards;
 mod limits;
 mod make;
 mod outline;
+mod review;
 mod waves;
 
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use crate::model::OnFailure;
 pub(crate) use guards::CANCELLED;
 pub use make::{Adopt, Input, base_commit, make};
 pub use outline::{Inventory, Outline};
+pub use review::{Merge, Said};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
@@ -37,6 +39,9 @@ pub struct Plan {
     pub commit: String,
     pub subject: String,
     pub bundle: Digest,
+    /// What a review of it can show: equal to the bundle of a preview that shows the same.
+    #[serde(default)]
+    pub reviewed: Option<Digest>,
     /// Nodes whose turns may run side by side, wave after wave.
     pub waves: Vec<Vec<NodeName>>,
     pub turns: BTreeMap<NodeName, Turn>,

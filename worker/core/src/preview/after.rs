@@ -1,25 +1,145 @@
 //! The same comment after the merge: how the roll went.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::comment::{Head, compose};
 use super::limits::Limits;
-use super::markdown::{code, fence};
+use super::markdown::{code, codes, fence};
 use super::parts::{self, Part};
 use super::{Preview, Shown};
-use crate::ids::NodeName;
+use crate::codes::Code;
+use crate::codes::plan::{DIVERGED, HELD, QUARANTINED};
+use crate::finding::{Finding, Severity};
+use crate::ids::{NodeName, NodePath};
 use crate::outcome::{Failure, Outcome};
 use crate::plan::Skipped;
 use crate::snapshot::Snapshot;
 
-pub fn after(preview: &Preview, outcome: &Outcome, limits: &Limits) -> String {
-    let head = Head {
-        first: format!("**Windlass on {}: {}**", preview.cluster, headline(outcome)),
+/// More names than anyone reads are counted.
+const MOST: usize = 8;
+
+/// What came after the merge.
+#[derive(Debug, Clone, Copy)]
+pub struct After<'a> {
+    /// What was told before the merge.
+    pub reviewed: &'a Preview,
+    /// What was planned after it, where that was something else.
+    pub planned: Option<&'a Preview>,
+    pub outcome: &'a Outcome,
+}
+
+pub fn after(told: After<'_>, limits: &Limits) -> String {
+    let After {
+        reviewed, outcome, ..
+    } = told;
+    let mut head = Head {
+        first: format!(
+            "**Windlass on {}: {}**",
+            reviewed.cluster,
+            headline(outcome)
+        ),
         rest: rest(outcome),
     };
     let mut parts = refusal(outcome);
-    parts.extend(parts::all(preview, limits));
-    compose(preview, &head, parts, limits)
+    let Some(planned) = told.planned else {
+        parts.extend(parts::all(reviewed, limits));
+        return compose(reviewed, &head, parts, limits);
+    };
+    head.rest.push_str(&diverged(reviewed, planned, outcome));
+    parts.extend(parts::all(planned, limits));
+    let shown = Preview {
+        bundle: reviewed.bundle,
+        ..planned.clone()
+    };
+    compose(&shown, &head, parts, limits)
+}
+
+/// Nothing is wrong with it: it is not rolled until someone says so.
+pub fn waits(outcome: &Outcome) -> bool {
+    is_refused_for(outcome, &[HELD, DIVERGED])
+}
+
+/// It only says that what went back before is not tried again by itself: how it went back says more.
+pub fn repeats(outcome: &Outcome) -> bool {
+    is_refused_for(outcome, &[QUARANTINED])
+}
+
+fn is_refused_for(outcome: &Outcome, codes: &[Code]) -> bool {
+    let Outcome::Refused { findings } = outcome else {
+        return false;
+    };
+    let mut errors = findings
+        .iter()
+        .filter(|found| found.severity == Severity::Error)
+        .peekable();
+    errors.peek().is_some() && errors.all(|found| codes.contains(&found.code))
+}
+
+/// Why it waits, where someone holds it.
+pub(super) fn held(outcome: &Outcome) -> Option<&Finding> {
+    match outcome {
+        Outcome::Refused { findings } if waits(outcome) => {
+            findings.iter().find(|found| found.code == HELD)
+        }
+        _ => None,
+    }
+}
+
+/// How what was planned after the merge is another thing than what was reviewed.
+fn diverged(reviewed: &Preview, planned: &Preview, outcome: &Outcome) -> String {
+    let what = if let Outcome::Refused { .. } = outcome {
+        "would be rolled"
+    } else {
+        "was rolled"
+    };
+    let bundle = |preview: &Preview| {
+        preview
+            .bundle
+            .map_or_else(|| "none".to_owned(), |digest| code(&digest.to_string()))
+    };
+    let mut text = match reviewed.bundle {
+        Some(_) => format!(
+            "**This is not what was reviewed.** The comment showed bundle {}, and {} {what}, at {}.",
+            bundle(reviewed),
+            bundle(planned),
+            code(planned.request.base.get(..12).unwrap_or_default()),
+        ),
+        None => format!(
+            "**This was not reviewed:** it was merged before it had been looked at to the end. Bundle {} {what}.",
+            bundle(planned)
+        ),
+    };
+    let others = differing(reviewed, planned);
+    if reviewed.bundle.is_some() && !others.is_empty() {
+        let others = codes(others.iter().map(NodePath::as_str), MOST);
+        _ = write!(text, " Not as reviewed: {others}.");
+    }
+    text.push_str(" What follows is the new plan.");
+    if waits(outcome) {
+        text.push_str(" Type `windlass release` to have it rolled.");
+    }
+    text.push_str("\n\n");
+    text
+}
+
+/// The files whose differences are not the ones that were reviewed.
+fn differing(reviewed: &Preview, planned: &Preview) -> BTreeSet<NodePath> {
+    if reviewed.against != planned.against {
+        return BTreeSet::new();
+    }
+    let each = |preview: &Preview| -> BTreeSet<(NodePath, NodeName, Option<String>)> {
+        let diffs = preview.diffs.iter();
+        let nodes = diffs.flat_map(|shared| {
+            let file = &shared.file;
+            let nodes = shared.nodes.iter();
+            nodes.map(|node| (file.path.clone(), node.clone(), file.diff.clone()))
+        });
+        nodes.collect()
+    };
+    let (old, new) = (each(reviewed), each(planned));
+    let differing = old.symmetric_difference(&new);
+    differing.map(|(path, ..)| path.clone()).collect()
 }
 
 /// "rolled back (vps2, gates)"; nothing in it is of the request.
@@ -36,6 +156,12 @@ pub(super) fn headline(outcome: &Outcome) -> String {
         }
         Outcome::RolledBack { failure, .. } => {
             format!("{word} ({}, {})", failure.node, step(failure))
+        }
+        Outcome::Refused { .. } if held(outcome).is_some() => {
+            "merged, and held until someone releases it".to_owned()
+        }
+        Outcome::Refused { .. } if waits(outcome) => {
+            "merged, and waits: this is not what was reviewed".to_owned()
         }
         Outcome::Refused { .. } => format!("{word}, no node was touched"),
         Outcome::Stuck { nodes, .. } => {
@@ -121,7 +247,6 @@ fn step(failure: &Failure) -> &str {
 }
 
 fn names(nodes: &[NodeName]) -> String {
-    const MOST: usize = 8;
     let shown: Vec<&str> = nodes.iter().take(MOST).map(NodeName::as_str).collect();
     match nodes.len() {
         0 => "no node".to_owned(),

@@ -97,6 +97,13 @@ fn about(preview: &Preview) -> String {
         code(&request.branch),
         short(&request.base)
     );
+    if let Some(who) = &preview.held {
+        _ = write!(
+            text,
+            "\n\nHeld by {}: once merged, nothing is rolled until someone types `windlass release`.",
+            code(who)
+        );
+    }
     let why = match &preview.verdict {
         Verdict::Conflicted { files } => Some(codes(files.iter().map(String::as_str), MOST_FILES)),
         Verdict::NotRun { why } | Verdict::Withheld { why } | Verdict::Failed { why } => {

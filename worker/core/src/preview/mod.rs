@@ -24,10 +24,10 @@ use crate::report::diff::Shared;
 use crate::report::findings::{Style, one};
 use crate::snapshot::Snapshot;
 
-pub use after::after;
+pub use after::{After, after, repeats, waits};
 pub use comment::{comment, marker};
 pub use limits::{Flavour, Limits};
-pub use status::{State, Status, status, status_after};
+pub use status::{State, Status, status, status_after, status_merged};
 pub use verdict::counted;
 
 /// A request of a forge (pull request, merge request), as it was looked at.
@@ -62,6 +62,9 @@ pub struct Preview {
     pub left_out: usize,
     /// Address of the full preview; the worker's own, never of the request.
     pub page: Option<String>,
+    /// Who holds it: merging rolls nothing until someone releases it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -168,6 +171,7 @@ impl Preview {
             diffs: Vec::new(),
             left_out: 0,
             page: None,
+            held: None,
         }
     }
 

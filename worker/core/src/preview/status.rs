@@ -52,14 +52,39 @@ pub fn status(preview: &Preview) -> Status {
         Verdict::Refused | Verdict::Conflicted { .. } => State::Failure,
         Verdict::NotRun { .. } | Verdict::Failed { .. } => State::Error,
     };
-    Status::new(&preview.cluster, state, &preview.headline())
+    match &preview.held {
+        None => Status::new(&preview.cluster, state, &preview.headline()),
+        Some(who) => {
+            let words = format!("held by {who}; {}", preview.headline());
+            Status::new(&preview.cluster, State::Pending, &words)
+        }
+    }
+}
+
+/// Merged, and not rolled yet.
+pub fn status_merged(cluster: &ClusterName, held: Option<&str>) -> Status {
+    match held {
+        None => Status::new(
+            cluster,
+            State::Pending,
+            "merged; how it is rolled is told here",
+        ),
+        Some(who) => Status::new(
+            cluster,
+            State::Pending,
+            &format!("merged, and held by {who} until it is released"),
+        ),
+    }
 }
 
 pub fn status_after(preview: &Preview, outcome: &Outcome) -> Status {
     let state = match outcome {
+        _ if after::waits(outcome) => State::Pending,
         Outcome::Unchanged { .. } | Outcome::RolledOut { .. } => State::Success,
         Outcome::RolledBack { .. } | Outcome::Refused { .. } => State::Failure,
         Outcome::Stuck { .. } => State::Error,
     };
-    Status::new(&preview.cluster, state, &after::headline(outcome))
+    let held = after::held(outcome).map(|held| held.message.as_str());
+    let headline = after::headline(outcome);
+    Status::new(&preview.cluster, state, held.unwrap_or(&headline))
 }

@@ -9,7 +9,7 @@ mod readers;
 mod running;
 mod secrets;
 mod stubs;
-mod told;
+pub(in crate::flow) mod told;
 mod wire;
 
 pub use look::{Asked, Previews};

@@ -15,7 +15,7 @@ use windlass_core::snapshot::Snapshot;
 /// More than anyone reads.
 const MOST_FINDINGS: usize = 200;
 
-pub(super) type Diffs = BTreeMap<NodeName, Vec<FileDiff>>;
+pub(in crate::flow) type Diffs = BTreeMap<NodeName, Vec<FileDiff>>;
 
 pub(super) fn conflicted(preview: &mut Preview, files: Vec<String>) {
     let findings = files.iter().map(|file| {
@@ -29,7 +29,7 @@ pub(super) fn conflicted(preview: &mut Preview, files: Vec<String>) {
     preview.verdict = Verdict::Conflicted { files };
 }
 
-pub(super) fn findings(preview: &mut Preview, findings: &Findings, snapshot: &Snapshot) {
+pub(in crate::flow) fn findings(preview: &mut Preview, findings: &Findings, snapshot: &Snapshot) {
     let findings = findings.iter().take(MOST_FINDINGS);
     let shown = findings.map(|finding| Shown::of(finding, snapshot));
     preview.findings.extend(shown);
@@ -57,7 +57,7 @@ pub(super) fn all_answered(observed: &Observed) -> bool {
     seen.all(|seen| matches!(seen, Seen::State(_)))
 }
 
-pub(super) fn planned(
+pub(in crate::flow) fn planned(
     preview: &mut Preview,
     plan: &Plan,
     inventories: (Option<&Inventory>, &Inventory),

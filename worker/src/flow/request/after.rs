@@ -1,7 +1,11 @@
 //! After the merge the same comment and status tell how it was rolled.
 
+use windlass_core::codes::plan::DIVERGED;
+use windlass_core::ids::Digest;
 use windlass_core::outcome::Outcome;
-use windlass_core::preview::{State, Status, Verdict, after, status_after};
+use windlass_core::preview::{
+    After, Preview, Verdict, after, repeats, status_after, status_merged, waits,
+};
 
 use super::look::{Previewer, Requests};
 use crate::flow::trouble::Trouble;
@@ -38,11 +42,7 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         request: &ForgeRequest,
         mut known: KnownRequest,
     ) -> Result<(), Trouble> {
-        let status = Status {
-            state: State::Pending,
-            description: "merged; how it is rolled is told here".to_owned(),
-            context: format!("windlass/{}", self.cluster),
-        };
+        let status = status_merged(&self.cluster, known.held.as_deref());
         self.set_status(&request.head, &mut known, status, None)
             .await?;
         Ok(self.store.remember_request(&self.cluster, &known).await?)
@@ -65,11 +65,17 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
                     report.outcome,
                     Outcome::Unchanged { .. } | Outcome::RolledOut { .. }
                 );
-            let text = after(&preview, &report.outcome, &self.limits);
+            let planned = self.planned(&preview, report).await?;
+            let told = After {
+                reviewed: &preview,
+                planned: planned.as_ref(),
+                outcome: &report.outcome,
+            };
+            let text = after(told, &self.limits);
             self.say_in_place(&mut known, &text, quiet || nothing)
                 .await?;
             let status = status_after(&preview, &report.outcome);
-            let page = preview.page.as_deref();
+            let page = planned.as_ref().unwrap_or(&preview).page.as_deref();
             self.set_status(&request.head, &mut known, status.clone(), page)
                 .await?;
             if report.commit != request.head {
@@ -78,6 +84,7 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
                     .await?;
             }
             known.report = Some(report.id);
+            known.waits = waiting(report);
         }
         if matches!(
             report.outcome,
@@ -88,19 +95,42 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         Ok(self.store.remember_request(&self.cluster, &known).await?)
     }
 
+    /// What was planned after the merge, where that is not what was reviewed.
+    async fn planned(
+        &self,
+        preview: &Preview,
+        report: &Report,
+    ) -> Result<Option<Preview>, Trouble> {
+        let Some(reviewed) = report.reviewed else {
+            return Ok(None);
+        };
+        if preview.reviewed(&reviewed) {
+            return Ok(None);
+        }
+        let number = preview.request.number;
+        let latest = self.store.latest_preview(&self.cluster, number).await?;
+        Ok(latest.filter(|latest| latest.reviewed(&reviewed)))
+    }
+
     /// How the first commit that contains the merge was rolled; where it was tried again, how that ended.
     async fn report(&self, merged: &str) -> Result<Option<Report>, Trouble> {
         let reports = self.store.reports(Some(&self.cluster), REPORTS).await?;
-        let mut found: Option<Report> = None;
+        let (mut found, mut repeated) = (None::<Report>, None);
         for report in reports {
+            if repeats(&report.outcome) && self.contains(&report.commit, merged).await {
+                repeated = repeated.or(Some(report));
+                continue;
+            }
             match &found {
+                // What waited was rolled with a later commit.
+                Some(_) if waits(&report.outcome) => break,
                 Some(newer) if newer.commit == report.commit => {}
                 _ if self.contains(&report.commit, merged).await => found = Some(report),
                 Some(_) => break,
                 None => {}
             }
         }
-        Ok(found)
+        Ok(found.or(repeated))
     }
 
     async fn contains(&self, commit: &str, merged: &str) -> bool {
@@ -110,4 +140,14 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         let step = self.source.step(merged, commit).await;
         matches!(step, Ok(Step::Same | Step::Forward))
     }
+}
+
+/// What may be released, where that is missing.
+fn waiting(report: &Report) -> Option<Digest> {
+    let Outcome::Refused { findings } = &report.outcome else {
+        return None;
+    };
+    let mut findings = findings.iter();
+    let diverged = findings.any(|found| found.code == DIVERGED);
+    report.reviewed.filter(|_| diverged)
 }

@@ -3,19 +3,23 @@
 use serde_json::json;
 use uuid::Uuid;
 use windlass_core::codes;
-use windlass_core::ids::ClusterName;
+use windlass_core::ids::{ClusterName, Digest};
 
 use super::look::{Next, Previewer, Requests};
 use super::trouble::of_forge;
 use crate::flow::trouble::Trouble;
-use crate::ports::forge::{ForgeRequest, ForgeWriter};
+use crate::ports::forge::{ForgeRequest, ForgeWriter, Stage};
 use crate::queue::{Event, EventKind};
-use crate::store::requests::KnownRequest;
+use crate::store::requests::{self as store, KnownRequest};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Look at it now, whoever wrote it.
     Preview,
+    /// Merged or not: it is not rolled.
+    Hold,
+    /// It may be rolled after all, as it is shown now.
+    Release,
     /// Try what was rolled back once more.
     Retry,
     /// Say what a finding's code means.
@@ -32,6 +36,8 @@ impl Command {
         let words: Vec<&str> = line.split_whitespace().skip(1).collect();
         Some(match words[..] {
             ["preview"] => Self::Preview,
+            ["hold"] => Self::Hold,
+            ["release"] => Self::Release,
             ["retry"] => Self::Retry,
             ["explain", code] => Self::Explain(code.to_owned()),
             _ => Self::Unknown,
@@ -73,18 +79,47 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
                 Next::Look
             }
             Command::Retry => Next::Then(Box::new(retry(&self.cluster))),
+            Command::Hold if is_rolled(request, known) => {
+                let words = "It was rolled already; there is nothing to hold.";
+                self.say(request.number, words).await?;
+                Next::Nothing
+            }
+            Command::Hold => {
+                known.ruled = Some(comment.id);
+                known.held = Some(comment.author.login.clone());
+                Next::Look
+            }
+            Command::Release => {
+                known.ruled = Some(comment.id);
+                self.release(request, known).await?
+            }
             Command::Explain(code) => {
                 self.say(request.number, &explanation(&code)).await?;
                 Next::Nothing
             }
             Command::Unknown => {
-                let words = "Windlass knows `windlass preview`, `windlass retry` and `windlass explain CODE`.";
+                let words = "Windlass knows `windlass preview`, `windlass hold`, `windlass release`, `windlass retry` and `windlass explain CODE`.";
                 self.say(request.number, words).await?;
                 Next::Nothing
             }
         };
         self.answered(known, comment.id).await?;
         Ok(next)
+    }
+
+    async fn release(
+        &self,
+        request: &ForgeRequest,
+        known: &mut KnownRequest,
+    ) -> Result<Next, Trouble> {
+        let (held, waits) = (known.held.take(), known.waits.take());
+        if matches!(request.stage, Stage::Merged(_)) {
+            return Ok(Next::Then(Box::new(release(&self.cluster, waits))));
+        }
+        if held.is_none() {
+            self.say(request.number, "Nothing is held here.").await?;
+        }
+        Ok(Next::Look)
     }
 
     /// Once for each person, so that nobody can have us fill a request with answers.
@@ -111,6 +146,20 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
     async fn say(&self, request: u64, words: &str) -> Result<(), Trouble> {
         let said = self.forge.write_comment(request, words).await;
         said.map(drop).map_err(of_forge)
+    }
+}
+
+fn is_rolled(request: &ForgeRequest, known: &KnownRequest) -> bool {
+    matches!(request.stage, Stage::Merged(_)) && known.stage == store::Stage::Over
+}
+
+/// The branch is looked at again; what waited for this word may be rolled.
+fn release(cluster: &ClusterName, waits: Option<Digest>) -> Event {
+    let id = Uuid::new_v4().to_string();
+    let event = Event::new(EventKind::Moved, "/forge", cluster, id);
+    match waits {
+        Some(bundle) => event.with(json!({ "release": bundle })),
+        None => event,
     }
 }
 
@@ -144,6 +193,8 @@ mod tests {
             Some(Command::Preview)
         );
         assert_eq!(of("windlass retry"), Some(Command::Retry));
+        assert_eq!(of("No.\nwindlass hold"), Some(Command::Hold));
+        assert_eq!(of("windlass release\nThanks"), Some(Command::Release));
         assert_eq!(
             of("windlass explain WL101"),
             Some(Command::Explain("WL101".to_owned()))

@@ -4,6 +4,7 @@
 mod after;
 mod command;
 mod look;
+mod merges;
 mod policy;
 mod post;
 mod previews;
@@ -11,4 +12,5 @@ mod trouble;
 
 pub use command::Command;
 pub use look::{Previewer, Requests};
+pub use merges::OfForge;
 pub use policy::{Policy, Who};

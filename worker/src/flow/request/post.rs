@@ -14,12 +14,13 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         &self,
         request: &ForgeRequest,
         mut known: KnownRequest,
-        preview: Preview,
+        mut preview: Preview,
     ) -> Result<(), Trouble> {
+        preview.held.clone_from(&known.held);
         let text = comment(&preview, &self.limits);
         let quiet = match preview.verdict {
             // No change, no noise; but what stands there already must not stay wrong.
-            Verdict::NoChange | Verdict::Checking | Verdict::Failed { .. } => true,
+            Verdict::NoChange | Verdict::Checking | Verdict::Failed { .. } => known.held.is_none(),
             _ => false,
         };
         self.say_in_place(&mut known, &text, quiet).await?;

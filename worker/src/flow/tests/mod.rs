@@ -3,6 +3,9 @@
 mod comparing;
 mod deploying;
 mod fleet;
+pub(crate) mod paper;
 mod relayed;
+mod requests;
+mod reviewing;
 mod taking;
 mod world;

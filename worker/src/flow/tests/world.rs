@@ -171,6 +171,7 @@ fn deploy(dir: &std::path::Path, url: &str, fleet: &Memory) -> Deploy<Memory> {
         handover: Handover::Never,
         under_way: UnderWay::default(),
         newer: Arc::new(Newer::default()),
+        review: None,
         live: crate::live::Live::default(),
         stop: CancellationToken::new(),
     }

@@ -190,6 +190,7 @@ impl World {
             commit: "new".into(),
             subject: "Add a site".into(),
             bundle: Digest::of(b"bundle"),
+            reviewed: None,
             waves: NODES.map(|name| vec![node(name)]).to_vec(),
             turns: NODES.iter().map(|name| (node(name), turn(name))).collect(),
             unchanged: BTreeMap::new(),

@@ -153,7 +153,7 @@ fn every_comment(text: &str, limits: &Limits) -> Vec<String> {
     comments.extend(
         outcomes
             .iter()
-            .map(|outcome| after(&preview, outcome, limits)),
+            .map(|outcome| after(told(&preview, outcome), limits)),
     );
     comments
 }

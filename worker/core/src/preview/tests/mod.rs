@@ -5,10 +5,11 @@ mod texts;
 
 use std::collections::BTreeMap;
 
-use super::{Against, Preview, Request, Roll, Shown, Verdict};
+use super::{After, Against, Preview, Request, Roll, Shown, Verdict};
 use crate::codes::definitions::WRONG_VALUE;
 use crate::finding::{Finding, Findings, Location};
 use crate::ids::NodeName;
+use crate::outcome::Outcome;
 use crate::plan::fixtures::{World, bundle, cluster, component, gate, node, release, state};
 use crate::plan::{Inventory, Plan, Skipped};
 use crate::release::Release;
@@ -94,6 +95,14 @@ fn refused() -> Preview {
 
 fn lines(count: usize, word: &str) -> String {
     (0..count).map(|n| format!("{word} {n}\n")).collect()
+}
+
+fn told<'a>(reviewed: &'a Preview, outcome: &'a Outcome) -> After<'a> {
+    After {
+        reviewed,
+        planned: None,
+        outcome,
+    }
 }
 
 fn skipped(name: &str, why: &str) -> Skipped {

@@ -1,6 +1,7 @@
 //! The texts themselves, as snapshots.
 
 use super::*;
+use crate::codes::plan::{DIVERGED, HELD};
 use crate::outcome::{Failure, Outcome, StuckNode};
 use crate::preview::{Flavour, Limits, State, after, comment, status, status_after};
 
@@ -91,7 +92,48 @@ fn the_comment_tells_how_the_roll_went() {
     ];
     let told = outcomes.map(|outcome| {
         let status = status_after(&preview, &outcome);
-        format!("{status:?}\n{}\n", after(&preview, &outcome, &limits()))
+        format!(
+            "{status:?}\n{}\n",
+            after(told(&preview, &outcome), &limits())
+        )
+    });
+    insta::assert_snapshot!(told.concat());
+}
+
+#[test]
+fn what_is_not_as_reviewed_is_told_with_what_differs() {
+    let (reviewed, _) = changing(OLD, NEW);
+    let (mut planned, _) = changing(OLD, &NEW.replace("2000", "3000"));
+    planned.request.base = "89abcdef".repeat(5);
+    let refused = |code, words: &str| Outcome::Refused {
+        findings: Findings::from_iter([Finding::error(code, words)]),
+    };
+    let rolled = Outcome::RolledOut {
+        nodes: vec![node("vps1")],
+        skipped: vec![],
+    };
+    let never = Preview::new(cluster(), request(), Verdict::Checking);
+    let told = [
+        (
+            &reviewed,
+            refused(DIVERGED, "merging request 12 rolls something else"),
+        ),
+        (&reviewed, rolled),
+        (&never, refused(HELD, "request 12 is held by alice")),
+    ];
+    let told = told.map(|(reviewed, outcome)| {
+        let status = status_after(reviewed, &outcome);
+        let after = after(
+            After {
+                reviewed,
+                planned: Some(&planned),
+                outcome: &outcome,
+            },
+            &limits(),
+        );
+        let (first, _) = after.split_once("#### The roll").unwrap();
+        let (_, last) = after.split_once("\n---\n").unwrap();
+        format!("{status:?}\n{first}…\n{last}\n")
     });
     insta::assert_snapshot!(told.concat());
 }

@@ -1,0 +1,252 @@
+//! What people type in a request, and what they are told after the merge.
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use windlass_core::codes::plan::{DIVERGED, HELD, QUARANTINED};
+use windlass_core::finding::{Finding, Findings};
+use windlass_core::ids::Digest;
+use windlass_core::outcome::{Failure, Outcome};
+use windlass_core::preview::{Flavour, Limits, Preview, Request, Verdict};
+
+use super::paper::Paper;
+use super::world::World;
+use crate::flow::request::{Policy, Previewer, Requests, Who};
+use crate::ports::forge::ForgeRequest;
+use crate::queue::{Event, EventKind};
+use crate::store::reports::Report;
+
+const REQUEST: u64 = 12;
+
+/// Finds the same each time.
+struct Same(Digest);
+
+impl Previewer for Same {
+    async fn look(&self, request: &ForgeRequest, _: &CancellationToken) -> Option<Preview> {
+        Some(preview(&request.head, "base", self.0))
+    }
+}
+
+fn preview(head: &str, base: &str, bundle: Digest) -> Preview {
+    let request = Request {
+        number: REQUEST,
+        head: head.to_owned(),
+        base: base.to_owned(),
+        branch: "main".to_owned(),
+    };
+    let verdict = Verdict::WouldChange {
+        nodes: 1,
+        of: 2,
+        files: 1,
+    };
+    let mut preview = Preview::new("example".parse().unwrap(), request, verdict);
+    preview.bundle = Some(bundle);
+    preview
+}
+
+struct Place {
+    world: World,
+    paper: Paper,
+    requests: Requests<Paper, Same>,
+}
+
+impl Place {
+    /// With an open request that was previewed.
+    async fn new() -> Self {
+        let (world, paper) = (World::new(), Paper::default());
+        let requests = requests(&world, &paper);
+        let place = Self {
+            world,
+            paper,
+            requests,
+        };
+        place.paper.open(REQUEST, "head");
+        assert_eq!(place.wake(None).await, None);
+        assert_eq!(place.paper.own(REQUEST).len(), 1);
+        place
+    }
+
+    async fn wake(&self, comment: Option<u64>) -> Option<Event> {
+        let cluster = &self.requests.cluster;
+        let event = Event::new(EventKind::Request, "/test", cluster, "id");
+        let data = serde_json::json!({ "request": REQUEST, "comment": comment });
+        let ran = self.requests.run(&event.with(data)).await;
+        ran.unwrap_or_else(|trouble| panic!("{trouble}"))
+    }
+
+    async fn types(&self, login: &str, words: &str) -> Option<Event> {
+        let comment = self.paper.says(REQUEST, login, words);
+        self.wake(Some(comment)).await
+    }
+
+    /// What the comment says, its first line and the rest.
+    fn comment(&self) -> String {
+        self.paper.own(REQUEST).remove(0)
+    }
+
+    async fn ended(&self, reviewed: Digest, outcome: Outcome) {
+        let report = Report {
+            id: 0,
+            roll: None,
+            cluster: self.requests.cluster.clone(),
+            commit: "merge".to_owned(),
+            subject: "Merge".to_owned(),
+            bundle: None,
+            reviewed: Some(reviewed),
+            trigger: "push".to_owned(),
+            started: Timestamp::now(),
+            ended: Timestamp::now(),
+            outcome,
+        };
+        self.requests.store.add_report(report).await.unwrap();
+    }
+}
+
+fn requests(world: &World, paper: &Paper) -> Requests<Paper, Same> {
+    let deploy = &world.deploy;
+    Requests {
+        cluster: deploy.cluster.clone(),
+        branch: "main".to_owned(),
+        forge: paper.clone(),
+        previews: Same(Digest::of(b"reviewed")),
+        source: deploy.source.clone(),
+        store: deploy.store.clone(),
+        limits: Limits::of(Flavour::GitHub),
+        policy: Policy {
+            from: Who::Members,
+            authors: Vec::new(),
+        },
+        stop: CancellationToken::new(),
+        state: Default::default(),
+    }
+}
+
+fn refused(finding: Finding) -> Outcome {
+    Outcome::Refused {
+        findings: Findings::from_iter([finding]),
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_held_over_a_restart_and_released_by_who_may_merge() {
+    let mut place = Place::new().await;
+    let verdict = "merging would change 1 of 2 nodes (1 file)";
+    assert_eq!(place.paper.status(), format!("Success: {verdict}"));
+    assert_eq!(place.types("alice", "windlass hold").await, None);
+    let held = format!("Pending: held by alice; {verdict}");
+    assert_eq!(place.paper.status(), held);
+    assert!(place.comment().contains("Held by `alice`"));
+
+    // Another process, and a stranger who asks twice.
+    place.requests = requests(&place.world, &place.paper);
+    for _ in 0..2 {
+        assert_eq!(place.types("mallory", "windlass release").await, None);
+    }
+    assert_eq!(place.paper.status(), held);
+    let own = place.paper.own(REQUEST);
+    assert!(own.len() == 2 && own[1].starts_with("Sorry"), "{own:?}");
+
+    assert_eq!(place.types("alice", "windlass release").await, None);
+    assert_eq!(place.paper.status(), format!("Success: {verdict}"));
+    assert!(!place.comment().contains("Held by"));
+    assert_eq!(place.types("alice", "windlass release").await, None);
+    assert_eq!(place.paper.own(REQUEST)[2], "Nothing is held here.");
+}
+
+#[tokio::test]
+async fn a_merge_that_is_held_says_who_holds_it_until_it_is_released() {
+    let place = Place::new().await;
+    place.types("alice", "windlass hold").await;
+    place.paper.merged(REQUEST, Some("merge"));
+    place.wake(None).await;
+    let status = "Pending: merged, and held by alice until it is released";
+    assert_eq!(place.paper.status(), status);
+    let finding = Finding::error(HELD, "request 12 is held by alice");
+    let reviewed = Digest::of(b"reviewed");
+    place.ended(reviewed, refused(finding)).await;
+    place.wake(None).await;
+    assert_eq!(place.paper.status(), "Pending: request 12 is held by alice");
+    let first = "**Windlass on example: merged, and held until someone releases it**\n";
+    assert!(place.comment().starts_with(first), "{}", place.comment());
+
+    let event = place.types("alice", "windlass release").await.unwrap();
+    assert_eq!((event.kind, event.data), (EventKind::Moved, None));
+    let rolled = Outcome::RolledOut {
+        nodes: vec!["one".parse().unwrap()],
+        skipped: vec![],
+    };
+    place.ended(reviewed, rolled).await;
+    place.wake(None).await;
+    assert_eq!(place.paper.status(), "Success: rolled out to one");
+    place.types("alice", "windlass hold").await;
+    let last = place.paper.own(REQUEST).pop().unwrap();
+    assert!(last.starts_with("It was rolled already"), "{last}");
+}
+
+#[tokio::test]
+async fn what_is_not_as_reviewed_is_shown_and_released_as_it_was_shown() {
+    let place = Place::new().await;
+    place.paper.merged(REQUEST, Some("merge"));
+    let (store, cluster) = (&place.requests.store, &place.requests.cluster);
+    let new = Digest::of(b"new");
+    let address = Some("https://windlass.example.org");
+    let planned = preview("head", "0123456789abcdef", new);
+    store.add_preview(planned, address).await.unwrap();
+    let finding = Finding::error(DIVERGED, "merging request 12 rolls something else");
+    place.ended(new, refused(finding)).await;
+    place.wake(None).await;
+    let status = "Pending: merged, and waits: this is not what was reviewed";
+    assert_eq!(place.paper.status(), status);
+    let (comment, reviewed) = (place.comment(), Digest::of(b"reviewed"));
+    for part in [
+        format!(
+            "The comment showed bundle `{reviewed}`, and `{new}` would be rolled, at `0123456789ab`."
+        ),
+        "Type `windlass release` to have it rolled.".to_owned(),
+        "<https://windlass.example.org/previews/".to_owned(),
+        format!("Bundle `{reviewed}` is what was reviewed here."),
+    ] {
+        assert!(comment.contains(&part), "{part}\n{comment}");
+    }
+
+    let event = place.types("alice", "windlass release").await.unwrap();
+    let asked = serde_json::json!({ "release": new });
+    assert_eq!((event.kind, event.data), (EventKind::Moved, Some(asked)));
+    let rolled = Outcome::RolledOut {
+        nodes: vec!["one".parse().unwrap()],
+        skipped: vec![],
+    };
+    place.ended(new, rolled).await;
+    place.wake(None).await;
+    assert_eq!(place.paper.status(), "Success: rolled out to one");
+    let comment = place.comment();
+    assert!(
+        comment.contains(&format!("`{new}` was rolled")),
+        "{comment}"
+    );
+    let known = store.request(cluster, REQUEST).await.unwrap().unwrap();
+    assert_eq!(known.waits, None);
+}
+
+#[tokio::test]
+async fn that_nothing_is_tried_again_does_not_hide_how_it_went_back() {
+    let place = Place::new().await;
+    place.paper.merged(REQUEST, Some("merge"));
+    let reviewed = Digest::of(b"reviewed");
+    let failure = Failure {
+        node: "one".parse().unwrap(),
+        step: "gates".to_owned(),
+        what: "a gate".to_owned(),
+        message: "it does not hold".to_owned(),
+        log: vec![],
+    };
+    let back = Outcome::RolledBack {
+        failure,
+        nodes: vec!["one".parse().unwrap()],
+        kept: vec![],
+    };
+    place.ended(reviewed, back).await;
+    let finding = Finding::error(QUARANTINED, "rolled back before");
+    place.ended(reviewed, refused(finding)).await;
+    place.wake(None).await;
+    assert_eq!(place.paper.status(), "Failure: rolled back (one, gates)");
+}
