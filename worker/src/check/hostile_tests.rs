@@ -48,7 +48,9 @@ async fn homes_keys_accounts_and_environment_stay_hidden() {
                 test \"$names\" = 'HOME LC_ALL OLDPWD PATH PWD ' || { echo \"$names\"; exit 8; }\n\
                 test \"$(ls /proc | grep -c '^[0-9]')\" -lt 10\n\
                 never touch /usr/windlass-was-here\n\
-                never mount -o remount,rw,bind /usr\n";
+                never mount -o remount,rw,bind /usr\n\
+                never unshare --user true\n\
+                never unshare --map-root-user --mount mount -t tmpfs none /mnt\n";
     assert_accepts(&["openssh-server"], text, &[]).await;
 }
 

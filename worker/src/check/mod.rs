@@ -3,6 +3,7 @@
 
 mod capture;
 mod cgroup;
+mod filter;
 mod program;
 mod remembered;
 mod runner;

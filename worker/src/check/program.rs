@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
 use super::cgroup::Cage;
+use super::filter;
 use super::sandbox::{NOBODY, Sandbox, is_root};
 
 /// The program's file is opened before anything is given up; a line is awaited, by when the process is in its cgroup.
@@ -99,6 +100,7 @@ impl Sandbox {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        filter::hand_over(&mut command)?;
         let child = command.spawn()?;
         if let (Some(cage), Some(pid)) = (cage, child.id()) {
             cage.admit(pid)?;

@@ -1,6 +1,6 @@
 //! The sandbox for programs that a commit names: bubblewrap with a file system, network, process table and user
-//! table of their own, none of the worker's environment, and limits on time, memory, processes, files and
-//! output. It guards against a hostile commit, and as much against an honest check that hangs or floods.
+//! table of their own, none of the worker's environment, a filter of system calls, and limits on time, memory,
+//! processes, files and output. It guards against a hostile commit, and as much against an honest check that hangs or floods.
 //!
 //! As root the sandbox is entered as `nobody`: root in it is then nobody outside, and a way out of the
 //! mounts would still meet files that belong to someone else.
@@ -18,6 +18,7 @@ use windlass_core::check::Ended;
 
 use super::capture::Capture;
 use super::cgroup::{Cage, Total, cages};
+use super::filter;
 use super::tree::{COMMAND, Candidate, SCRIPTS, SYSTEM_FILES};
 
 pub(super) const NOBODY: u32 = 65534;
@@ -98,6 +99,7 @@ impl Sandbox {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
+        filter::hand_over(&mut command).map_err(|error| error.to_string())?;
         let output = match command.output().await {
             Ok(output) => output,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -195,6 +197,7 @@ impl Sandbox {
             .stdout(writer.try_clone()?)
             .stderr(writer)
             .kill_on_drop(true);
+        filter::hand_over(&mut command)?;
         let child = command.spawn()?;
         if let (Some(cage), Some(pid)) = (cage, child.id()) {
             cage.admit(pid)?;
@@ -238,6 +241,9 @@ impl Sandbox {
             command.args(["--dir", path]);
         }
         command.args(["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]);
+        if filter::exists() {
+            command.args(["--seccomp", filter::NUMBER_WORD]);
+        }
         command.args(["--cap-drop", "ALL"]);
         for capability in capabilities {
             command.args(["--cap-add", capability]);
