@@ -178,6 +178,7 @@ fn merge(state: &State, number: u64, request: &Request) -> Value {
         "source_branch": request.branch, "target_branch": request.base, "target_project_id": 1,
         "source_project_id": if request.foreign { 2 } else { 1 },
         "merge_commit_sha": request.merged, "squash_commit_sha": null, "detailed_merge_status": "mergeable",
+        "updated_at": state.updated(number),
     })
 }
 
@@ -185,5 +186,6 @@ fn note(state: &State, it: &Comment) -> Value {
     json!({
         "id": it.id, "body": it.body, "author": user(state, &it.author), "system": false,
         "noteable_type": "MergeRequest", "noteable_iid": it.request, "resolvable": false,
+        "created_at": it.created.to_string(),
     })
 }

@@ -142,6 +142,7 @@ fn pull(state: &State, number: u64, request: &Request) -> Value {
         "head": { "ref": request.branch, "sha": request.head, "repo": source },
         "base": { "ref": request.base, "sha": "", "repo": { "id": 1, "full_name": "ops/cluster" } },
         "merged": request.merged.is_some(), "merge_commit_sha": request.merged, "mergeable": null,
+        "updated_at": state.updated(number),
         "a_field_of_next_year": { "x": [1, 2] },
     })
 }
@@ -162,7 +163,7 @@ fn comment(state: &State, it: &Comment) -> Value {
             format!("https://git.invalid/ops/cluster/pulls/{}", it.request).into(),
         )
     };
-    let mut comment = json!({ "id": it.id, "body": it.body, "user": user(state, &it.author), "issue_url": issue });
+    let mut comment = json!({ "id": it.id, "body": it.body, "user": user(state, &it.author), "issue_url": issue, "created_at": it.created.to_string() });
     if !request.is_null() {
         comment["pull_request_url"] = request;
     }

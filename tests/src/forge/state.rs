@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::Flavour;
 
 #[derive(Debug, Clone)]
@@ -31,6 +33,7 @@ pub struct Comment {
     pub author: String,
     pub body: String,
     pub edits: u32,
+    pub created: Timestamp,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,8 +115,17 @@ impl State {
             author: author.to_owned(),
             body: body.to_owned(),
             edits: 0,
+            created: Timestamp::now(),
         });
         self.last_id
+    }
+
+    /// As forges write it: another one after each comment and each edit.
+    pub(super) fn updated(&self, request: u64) -> String {
+        let comments = self.comments.iter().filter(|it| it.request == request);
+        let count: i64 = comments.map(|it| 1 + i64::from(it.edits)).sum();
+        let at = Timestamp::from_second(1_790_000_000 + count);
+        at.unwrap_or_default().to_string()
     }
 
     /// What the worker's account said on a request.

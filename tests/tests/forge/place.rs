@@ -92,8 +92,17 @@ impl Place {
 
     /// Kills the worker and starts another one on what it left.
     pub(crate) fn restart(&mut self) -> Result<()> {
+        self.stop()?;
+        self.start()
+    }
+
+    pub(crate) fn stop(&mut self) -> Result<()> {
         self.worker.kill()?;
         self.worker.wait()?;
+        Ok(())
+    }
+
+    pub(crate) fn start(&mut self) -> Result<()> {
         self.worker = work(self.dir.path())?;
         Ok(())
     }

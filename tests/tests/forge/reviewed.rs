@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use anyhow::{Context as _, Result};
-use windlass_tests::forge::{Flavour, Word};
+use windlass_tests::forge::{Flavour, State, Word};
 
 use super::place::{APP, Place, component};
 
@@ -124,5 +124,45 @@ fn a_merge_is_held_over_a_restart_released_and_tried_again() -> Result<()> {
     types(&place, 12, "alice", "windlass retry");
     place.has_status(&head, "success", "rolled out to vps1")?;
     assert!(place.holds("2"));
+    Ok(())
+}
+
+#[test]
+#[ignore = "lab: needs root"]
+fn commands_whose_webhook_was_lost_are_found_and_carried_out_once() -> Result<()> {
+    let mut place = Place::make(Flavour::Forgejo)?;
+    let head = place
+        .fake
+        .open(12, "alice", &[(APP, &component("2", "true"))]);
+    place.says(12, "merging would change 1 of 1 node")?;
+    let explained = |place: &Place| {
+        let state = place.fake.state();
+        let own = state.own(12);
+        own.iter().filter(|it| it.body.starts_with("**WL6")).count()
+    };
+    place
+        .fake
+        .state()
+        .comment(12, "alice", "windlass explain WL601");
+    place.until("an explanation", |state| state.own(12).len() == 2)?;
+    // Typed while nobody works.
+    place.stop()?;
+    place
+        .fake
+        .state()
+        .comment(12, "alice", "windlass explain WL602");
+    place.fake.state().comment(12, "alice", "windlass hold");
+    place.start()?;
+    place.has_status(&head, "pending", "held by alice")?;
+    place.until("the other explanation", |state| state.own(12).len() == 3)?;
+    // Another worker finds the same comments, and has nothing to do with them.
+    place.restart()?;
+    let listed = |state: &State| state.asked("GET", "/issues/12/comments");
+    let before = listed(&place.fake.state());
+    place.until("a look at the comments", |state| listed(state) > before)?;
+    let release = place.fake.state().comment(12, "alice", "windlass release");
+    place.deliver("release", Word::Commented(12, release));
+    place.has_status(&head, "success", "would change 1 of 1 node")?;
+    assert_eq!(explained(&place), 2);
     Ok(())
 }

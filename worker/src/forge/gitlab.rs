@@ -35,6 +35,8 @@ struct Merge {
     target_project_id: u64,
     merge_commit_sha: Option<String>,
     squash_commit_sha: Option<String>,
+    #[serde(default)]
+    updated_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -43,6 +45,8 @@ struct Note {
     author: User,
     #[serde(default)]
     body: String,
+    #[serde(default)]
+    created_at: Option<String>,
     /// GitLab's own words: "added 1 commit".
     #[serde(default)]
     system: bool,
@@ -144,6 +148,7 @@ impl From<Note> for Comment {
             id: note.id,
             author: note.author.into(),
             body: note.body,
+            written: note.created_at.and_then(|at| at.parse().ok()),
         }
     }
 }
@@ -162,6 +167,7 @@ impl ForgeReader for GitLab {
         let listed = merges.map(|merge| Listed {
             number: merge.iid,
             head: merge.sha.unwrap_or_default(),
+            updated: merge.updated_at,
         });
         Ok(listed.collect())
     }

@@ -37,6 +37,8 @@ struct Pull {
     #[serde(default)]
     merged: Option<bool>,
     merge_commit_sha: Option<String>,
+    #[serde(default)]
+    updated_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -56,6 +58,8 @@ struct Said {
     id: u64,
     user: User,
     body: Option<String>,
+    #[serde(default)]
+    created_at: Option<String>,
     /// GitHub: of the request's issue. Gitea leaves it empty for requests and gives `pull_request_url`.
     #[serde(default)]
     issue_url: String,
@@ -138,6 +142,7 @@ impl From<Said> for Comment {
             id: said.id,
             author: said.user.into(),
             body: said.body.unwrap_or_default(),
+            written: said.created_at.and_then(|at| at.parse().ok()),
         }
     }
 }
@@ -157,6 +162,7 @@ impl ForgeReader for Hub {
         let listed = ours.map(|pull| Listed {
             number: pull.number,
             head: pull.head.sha,
+            updated: pull.updated_at,
         });
         Ok(listed.collect())
     }

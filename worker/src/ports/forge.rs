@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use windlass_core::preview::Status;
 
 /// An account of the forge.
@@ -19,6 +20,8 @@ pub struct Listed {
     pub number: u64,
     /// The commit that is asked to be merged.
     pub head: String,
+    /// Another word where anything has changed, a comment too; only to be compared.
+    pub updated: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +53,8 @@ pub struct Comment {
     pub id: u64,
     pub author: Account,
     pub body: String,
+    /// When it was written first, where the forge tells.
+    pub written: Option<Timestamp>,
 }
 
 /// A webhook that the forge has for this project.

@@ -20,6 +20,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("compared.sql")),
     M::up(include_str!("requests.sql")),
     M::up(include_str!("released.sql")),
+    M::up(include_str!("listened.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

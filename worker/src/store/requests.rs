@@ -57,6 +57,9 @@ pub struct KnownRequest {
     /// The comment that held or released it last.
     #[serde(default)]
     pub ruled: Option<u64>,
+    /// The newest comment that was looked at for commands.
+    #[serde(default)]
+    pub heard: Option<u64>,
     /// What waits for a release, because it is not what was reviewed.
     #[serde(default)]
     pub waits: Option<Digest>,
@@ -129,6 +132,37 @@ impl Store {
             connection.execute(
                 "DELETE FROM request WHERE stage = 'over' AND changed < ?1",
                 [now - KEPT_DAYS * 24 * 60 * 60 * 1000],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// When the forge was asked last what no webhook told of.
+    pub async fn listened(&self, cluster: &ClusterName) -> Result<Option<Timestamp>, StoreError> {
+        let name = cluster.to_string();
+        self.call(move |connection| -> Result<Option<Timestamp>, StoreError> {
+            let at: Option<Option<i64>> = connection
+                .query_row(
+                    "SELECT listened FROM cluster WHERE name = ?1",
+                    [name],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            Ok(at
+                .flatten()
+                .and_then(|at| Timestamp::from_millisecond(at).ok()))
+        })
+        .await
+    }
+
+    pub async fn listen(&self, cluster: &ClusterName, at: Timestamp) -> Result<(), StoreError> {
+        let name = cluster.to_string();
+        self.call(move |connection| -> Result<(), StoreError> {
+            connection.execute(
+                "INSERT INTO cluster (name, listened) VALUES (?1, ?2)
+                 ON CONFLICT (name) DO UPDATE SET listened = ?2",
+                params![name, at.as_millisecond()],
             )?;
             Ok(())
         })

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -23,13 +24,16 @@ use crate::flow::review::Review;
 use crate::flow::trouble::Trouble;
 use crate::forge::{AnyForge, Kind, Place};
 use crate::git::source::Source;
-use crate::ports::forge::{ForgeError, ForgeReader as _};
-use crate::queue::{Event, EventKind, EventQueue};
+use crate::ports::forge::{ForgeError, ForgeReader as _, Listed};
+use crate::queue::{Event, EventKind, EventQueue, RequestChanged};
 use crate::store::Store;
 use crate::store::requests::{KnownRequest, Stage};
 
 /// How often it is looked whether a merge that waits for its roll has a report.
 const LOOK_AT_REPORTS: Duration = Duration::from_secs(2);
+
+/// By so much the forge's clock and ours may differ.
+const CLOCKS: Duration = Duration::from_secs(60);
 
 type Own = Requests<AnyForge, Previews<SshReaders>>;
 
@@ -63,6 +67,7 @@ pub(super) fn of<F, Q: Clone>(
     Ok(Some(Poller {
         queue: queue.clone(),
         requests,
+        started: Timestamp::now(),
         every: Duration::from_secs(u64::from(forge.poll.get())),
     }))
 }
@@ -175,6 +180,8 @@ fn kind(kind: ForgeKind) -> Kind {
 pub(super) struct Poller<Q> {
     queue: Q,
     requests: Arc<Own>,
+    /// Where the forge was never asked before, what was typed earlier is left alone.
+    started: Timestamp,
     every: Duration,
 }
 
@@ -182,6 +189,8 @@ pub(super) struct Poller<Q> {
 #[derive(Default)]
 struct Told {
     looks: BTreeMap<u64, (String, String)>,
+    /// As the list had it when the comments were read.
+    read: BTreeMap<u64, String>,
     report: Option<i64>,
     trouble: Option<String>,
 }
@@ -232,12 +241,13 @@ impl<Q: EventQueue> Poller<Q> {
         let base = requests.source.look().await;
         let base = base.map_err(|error| Trouble::Later(error.to_string()))?;
         let known = requests.store.requests(&requests.cluster).await?;
+        self.listen(&open, &known, told).await?;
         for listed in &open {
             let looked = known.iter().find(|known| known.number == listed.number);
             if looked.is_none_or(|known| is_behind(known, &listed.head, &base)) {
                 let look = (listed.head.clone(), base.clone());
                 if told.looks.get(&listed.number) != Some(&look) {
-                    self.publish(listed.number).await;
+                    self.publish(listed.number, None).await;
                     told.looks.insert(listed.number, look);
                 }
             }
@@ -246,10 +256,46 @@ impl<Q: EventQueue> Poller<Q> {
             known.stage == Stage::Open && !open.iter().any(|open| open.number == known.number)
         });
         for known in gone {
-            self.publish(known.number).await;
+            self.publish(known.number, None).await;
             told.looks.remove(&known.number);
         }
         Ok(())
+    }
+
+    /// Commands that no webhook told of, in requests whose comments may have changed.
+    async fn listen(
+        &self,
+        open: &[Listed],
+        known: &[KnownRequest],
+        told: &mut Told,
+    ) -> Result<(), Trouble> {
+        let (requests, cluster) = (&self.requests, self.cluster());
+        let now = Timestamp::now();
+        let last = requests.store.listened(cluster).await?;
+        let since = last.unwrap_or(self.started) - CLOCKS;
+        for listed in open {
+            let read = told.read.get(&listed.number);
+            if listed.updated.is_none() || read != listed.updated.as_ref() {
+                self.hear(listed.number, since).await?;
+                let updated = listed.updated.clone();
+                updated.map(|updated| told.read.insert(listed.number, updated));
+            }
+        }
+        told.read
+            .retain(|number, _| open.iter().any(|open| open.number == *number));
+        // Those may wait for a word, and are in no list.
+        for known in known.iter().filter(|known| known.stage == Stage::Merged) {
+            self.hear(known.number, since).await?;
+        }
+        Ok(requests.store.listen(cluster, now).await?)
+    }
+
+    async fn hear(&self, number: u64, since: Timestamp) -> Result<(), Trouble> {
+        let missed = self.requests.missed(number, since).await?;
+        for comment in &missed.comments {
+            self.publish(number, Some(*comment)).await;
+        }
+        self.requests.heard(number, &missed).await
     }
 
     /// A roll has ended: whoever waits for it is looked at.
@@ -265,14 +311,22 @@ impl<Q: EventQueue> Poller<Q> {
         };
         told.report = latest;
         for known in known.iter().filter(|known| known.stage == Stage::Merged) {
-            self.publish(known.number).await;
+            self.publish(known.number, None).await;
         }
     }
 
-    async fn publish(&self, number: u64) {
-        let id = Uuid::new_v4().to_string();
+    async fn publish(&self, number: u64, comment: Option<u64>) {
+        let id = match comment {
+            // However often it is found.
+            Some(comment) => format!("{}-{number}-comment-{comment}", self.cluster()),
+            None => Uuid::new_v4().to_string(),
+        };
         let event = Event::new(EventKind::Request, "/poll", self.cluster(), id);
-        let event = event.with(json!({ "request": number }));
+        let changed = RequestChanged {
+            request: number,
+            comment,
+        };
+        let event = event.with(json!(changed));
         if let Err(error) = self.queue.publish(&event).await {
             tracing::error!(cluster = %self.cluster(), %error, "an event could not be queued");
         }

@@ -88,7 +88,7 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         self.tell(&request, preview).await
     }
 
-    fn turn(&self, number: u64) -> Arc<tokio::sync::Mutex<()>> {
+    pub(super) fn turn(&self, number: u64) -> Arc<tokio::sync::Mutex<()>> {
         let turns = self.state.turns.lock();
         let mut turns = turns.unwrap_or_else(PoisonError::into_inner);
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use jiff::Timestamp;
 use windlass_core::preview::Status;
 
 use crate::ports::forge::{
@@ -64,6 +65,7 @@ impl Paper {
             id,
             author: account(login),
             body: body.to_owned(),
+            written: Some(Timestamp::now()),
         };
         sheet.comments.push((request, comment));
         id
@@ -110,6 +112,7 @@ impl ForgeReader for Paper {
             .map(|request| Listed {
                 number: request.number,
                 head: request.head.clone(),
+                updated: None,
             })
             .collect())
     }

@@ -1,5 +1,7 @@
 //! What people type in a request, and what they are told after the merge.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use windlass_core::codes::plan::{DIVERGED, HELD, QUARANTINED};
@@ -249,4 +251,25 @@ async fn that_nothing_is_tried_again_does_not_hide_how_it_went_back() {
     place.ended(reviewed, refused(finding)).await;
     place.wake(None).await;
     assert_eq!(place.paper.status(), "Failure: rolled back (one, gates)");
+}
+
+#[tokio::test]
+async fn commands_that_no_webhook_told_of_are_found_once() {
+    let place = Place::new().await;
+    let start = Timestamp::now();
+    let missed = async |since| place.requests.missed(REQUEST, since).await.unwrap();
+    let delivered = place.paper.says(REQUEST, "alice", "windlass explain WL601");
+    place.wake(Some(delivered)).await;
+    let lost = place.paper.says(REQUEST, "alice", "windlass hold");
+    place.paper.says(REQUEST, "alice", "just words");
+    // Another worker, or one that lost its database: what is older than its last look is left alone.
+    let later = start + Duration::from_secs(3600);
+    assert!(missed(later).await.comments.is_empty());
+    let found = missed(start).await;
+    assert_eq!(found.comments, [lost]);
+    place.requests.heard(REQUEST, &found).await.unwrap();
+    assert!(missed(start).await.comments.is_empty());
+    // From now on the number counts, whatever the clocks say.
+    let next = place.paper.says(REQUEST, "mallory", "windlass retry");
+    assert_eq!(missed(later).await.comments, [next]);
 }
