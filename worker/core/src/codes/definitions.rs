@@ -101,8 +101,6 @@ super::codes! {
         "An authority asks for a token over HTTP at every address that the name resolves to. So each must be an edge node's, where HAProxy sends the request on to the worker. Or it asks the name's servers for a record, the only way for a wildcard: `dns: {}` below `acme` in `cluster.yaml` sets that up, and `_acme-challenge` before the name must then lead to the zone for challenges.";
     AUTHORITY = "WL156", "a certificate authority that cannot be asked",
         "An authority needs a name, the https URL of its ACME directory and, if its own certificate does not come from a root that the worker's machine trusts, a PEM file of this repository with that root.";
-    LATE_PRIMARY = "WL157", "a zone's primary has its turn after a secondary",
-        "A secondary of BIND that cannot reach its primary does not ask it again for ten minutes. In a new cluster a secondary that starts first has no zone when its gate looks, so the roll goes back. Put the (hidden) primary first in `order`; a new record is then there to be fetched when the secondaries have their turns.";
     CHALLENGE_ZONE = "WL158", "there is no zone that challenges can be written to",
         "To prove a name through DNS the worker writes a record, new with every order, to a zone that nothing else changes. It is `acme` below the cluster's domain, or what `zone` below `acme.dns` says; it lies in a zone of the repository, or `zones/` has a file for it. The records of that zone are the worker's alone.";
     SECRET_IN_CLEAR = "WL170", "a secret that is not encrypted",

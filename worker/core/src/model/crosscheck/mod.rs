@@ -54,7 +54,7 @@ const ALWAYS: [Check; 17] = [
 ];
 
 /// Checks that miss something; where files could not be read they would blame the wrong ones.
-const ONLY_COMPLETE: [Check; 15] = [
+const ONLY_COMPLETE: [Check; 14] = [
     acme::ordered,
     acme::provable,
     challenge::zone,
@@ -63,7 +63,6 @@ const ONLY_COMPLETE: [Check; 15] = [
     names::nodes_exist,
     names::roles_exist,
     order::names_every_node,
-    order::primaries_come_first,
     policy::quorum_is_possible,
     sites::zones_exist,
     sites::edge_is_published,

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use super::View;
 use crate::codes::definitions as codes;
 use crate::finding::{Finding, Findings};
-use crate::ids::NodeName;
-use crate::model::names::DomainName;
 
 /// The cluster's order names every node, once.
 pub(super) fn names_every_node(view: &View<'_>, findings: &mut Findings) {
@@ -46,37 +44,6 @@ pub(super) fn names_every_node(view: &View<'_>, findings: &mut Findings) {
             Finding::error(codes::ORDER, "the cluster has no nodes")
                 .at(cluster.whole())
                 .hint("write `nodes/<name>.yaml` for each machine"),
-        );
-    }
-}
-
-/// A zone's primary has its turn before its secondaries. BIND does not ask a primary again for ten minutes that it could
-/// not reach, so a secondary that starts first has no zone when its gate looks, and a new cluster never gets up.
-pub(super) fn primaries_come_first(view: &View<'_>, findings: &mut Findings) {
-    let cluster = &view.model.cluster;
-    let turn = |name: &NodeName| cluster.order.iter().position(|node| node.value == *name);
-    let mut late: BTreeMap<usize, (&NodeName, &DomainName)> = BTreeMap::new();
-    for (zone, definition) in &view.model.zones {
-        let secondaries = view.model.nodes_of(&definition.secondaries);
-        let first = secondaries.into_iter().filter_map(turn).min();
-        let primaries = view.model.nodes_of(&definition.primary);
-        // That there is one is another's question.
-        let [primary] = primaries[..] else { continue };
-        if let (Some(own), Some(first)) = (turn(primary), first)
-            && own > first
-        {
-            late.entry(own).or_insert((primary, zone));
-        }
-    }
-    for (turn, (primary, zone)) in late {
-        let place = cluster.order.get(turn);
-        findings.push(
-            Finding::warning(
-                codes::LATE_PRIMARY,
-                format!("`{primary}`, the primary of {zone}, has its turn after a secondary"),
-            )
-            .at(place.map_or_else(|| cluster.whole(), |node| cluster.place(node)))
-            .hint("put it before the zone's secondaries in `order`"),
         );
     }
 }

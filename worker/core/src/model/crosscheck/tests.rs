@@ -126,20 +126,6 @@ fn the_order_names_every_node_once() {
     );
 }
 
-/// Otherwise the first roll of a new cluster fails at the gate of the zone.
-#[test]
-fn a_primary_has_its_turn_before_its_secondaries() {
-    let order = "order: [homelab, vps1, vps2]";
-    for late in [
-        "order: [vps1, vps2, homelab]",
-        "order: [vps1, homelab, vps2]",
-    ] {
-        let snapshot = edited(CLUSTER, order, late);
-        finds(&snapshot, &[("WL157", CLUSTER, 6)]);
-        assert!(load(&snapshot).model.is_some(), "a warning stops nothing");
-    }
-}
-
 #[test]
 fn the_policy_can_be_carried_out() {
     let serial = "[1, \"50%\", [homelab]]";
