@@ -1,6 +1,7 @@
 //! Why the flow ended without an outcome: not a verdict on the commit, so it is tried again.
 
 use std::fmt;
+use std::time::Duration;
 
 use windlass_core::codes::git as codes;
 use windlass_core::finding::{Finding, Findings};
@@ -13,6 +14,8 @@ use crate::git::GitError;
 pub enum Trouble {
     /// Something outside is away, or someone else is at work; it passes by itself.
     Later(String),
+    /// It said when to come back.
+    Again(Duration, String),
     /// Something went wrong that should not.
     Broken(anyhow::Error),
 }
@@ -20,7 +23,7 @@ pub enum Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Later(why) => f.write_str(why),
+            Self::Later(why) | Self::Again(_, why) => f.write_str(why),
             Self::Broken(error) => write!(f, "{error:#}"),
         }
     }

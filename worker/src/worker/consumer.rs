@@ -22,6 +22,8 @@ pub(super) enum Answer {
     Then(Box<Event>),
     /// Not now: something outside is away. Tried again for as long as it takes.
     Later(String),
+    /// Not before that much time: what is outside said so.
+    Again(Duration, String),
     /// Something went wrong that should not; a few more tries.
     Broken(String),
 }
@@ -81,6 +83,7 @@ pub(super) async fn work<Q: EventQueue, H: Handler>(
         Answer::Done => queue.ack(lease, &[]).await,
         Answer::Then(event) => queue.ack(lease, std::slice::from_ref(&event)).await,
         Answer::Later(why) => queue.retry(lease, delay_after(attempt), &why).await,
+        Answer::Again(delay, why) => queue.retry(lease, delay, &why).await,
         Answer::Broken(why) if attempt < MAX_BREAKS => {
             tracing::error!(
                 event = lease.event.id,
@@ -200,6 +203,18 @@ mod tests {
         let waiting = (QueueState::Ready, 1, "remote away".to_owned());
         assert_eq!(world.state("2").await, waiting);
         assert_eq!(world.state("3").await.0, QueueState::Done);
+    }
+
+    #[tokio::test]
+    async fn what_said_when_to_come_back_is_left_alone_until_then() {
+        let pause = Duration::from_secs(600);
+        let again = Answer::Again(pause, "too many questions".to_owned());
+        let before = jiff::Timestamp::now();
+        let (world, _) = play(vec![Some(again)], &["1"], Duration::ZERO).await;
+        let waiting = (QueueState::Ready, 1, "too many questions".to_owned());
+        assert_eq!(world.state("1").await, waiting);
+        let queued = world.queue.show("1").await.unwrap().unwrap();
+        assert!(queued.due >= before + pause - Duration::from_secs(1));
     }
 
     #[tokio::test]

@@ -67,11 +67,12 @@ impl<F: Fleet> Handler for Deployer<F> {
                 Answer::Done
             }
             // The next sweep comes anyway; events must not pile up while a remote is away.
-            Err(Trouble::Later(why)) if event.kind == EventKind::Sweep => {
+            Err(Trouble::Later(why) | Trouble::Again(_, why)) if event.kind == EventKind::Sweep => {
                 tracing::info!(cluster = %self.deploy.cluster, why, "not now");
                 Answer::Done
             }
             Err(Trouble::Later(why)) => Answer::Later(why),
+            Err(Trouble::Again(delay, why)) => Answer::Again(delay, why),
             Err(Trouble::Broken(error)) => Answer::Broken(format!("{error:#}")),
         }
     }
@@ -98,7 +99,7 @@ impl<F: Fleet> Handler for Comparer<F> {
                 Answer::Then(Box::new(sweep))
             }
             // The next comparison comes anyway.
-            Err(Trouble::Later(why)) => {
+            Err(Trouble::Later(why) | Trouble::Again(_, why)) => {
                 tracing::debug!(%cluster, why, "the nodes are compared another time");
                 Answer::Done
             }

@@ -19,12 +19,12 @@ use crate::check::{Checker, Limits as SandboxLimits, Sandbox};
 use crate::config::{ClusterConfig, Config, ForgeConfig, ForgeKind, PreviewsFrom};
 use crate::flow::deploy::Deploy;
 use crate::flow::preview::{Previews, SshReaders, Stranger};
-use crate::flow::request::{OfForge, Policy, Requests, Who};
+use crate::flow::request::{OfForge, Policy, Requests, Who, of_forge};
 use crate::flow::review::Review;
 use crate::flow::trouble::Trouble;
 use crate::forge::{AnyForge, Kind, Place};
 use crate::git::source::Source;
-use crate::ports::forge::{ForgeError, ForgeReader as _, Listed};
+use crate::ports::forge::{ForgeReader as _, Listed};
 use crate::queue::{Event, EventKind, EventQueue, RequestChanged};
 use crate::store::Store;
 use crate::store::requests::{KnownRequest, Stage};
@@ -46,6 +46,7 @@ impl Handler for Reviewer {
             Ok(None) => Answer::Done,
             Ok(Some(next)) => Answer::Then(Box::new(next)),
             Err(Trouble::Later(why)) => Answer::Later(why),
+            Err(Trouble::Again(delay, why)) => Answer::Again(delay, why),
             Err(Trouble::Broken(error)) => Answer::Broken(format!("{error:#}")),
         }
     }
@@ -204,8 +205,8 @@ impl<Q: EventQueue> Poller<Q> {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep_until(next_poll) => {
-                    self.poll(&mut told).await;
-                    next_poll = Instant::now() + self.every;
+                    let pause = self.poll(&mut told).await;
+                    next_poll = Instant::now() + pause;
                 }
                 () = tokio::time::sleep_until(next_look) => self.rolled(&mut told).await,
             }
@@ -216,28 +217,36 @@ impl<Q: EventQueue> Poller<Q> {
         &self.requests.cluster
     }
 
-    async fn poll(&self, told: &mut Told) {
-        match self.changed(told).await {
+    /// How long to wait before the next one.
+    async fn poll(&self, told: &mut Told) -> Duration {
+        let trouble = match self.changed(told).await {
             Ok(()) => {
                 if told.trouble.take().is_some() {
                     tracing::info!(cluster = %self.cluster(), "the forge can be asked again");
+                    // What was published before it went away waits for minutes by now.
+                    told.looks.clear();
                 }
+                return self.every;
             }
-            Err(trouble) => {
-                let trouble = trouble.to_string();
-                if told.trouble.as_ref() != Some(&trouble) {
-                    tracing::warn!(cluster = %self.cluster(), trouble, "cannot look for requests");
-                    told.trouble = Some(trouble);
-                }
-            }
+            Err(trouble) => trouble,
+        };
+        let pause = match &trouble {
+            Trouble::Again(pause, _) => self.every.max(*pause),
+            Trouble::Later(_) | Trouble::Broken(_) => self.every,
+        };
+        let trouble = trouble.to_string();
+        if told.trouble.as_ref() != Some(&trouble) {
+            tracing::warn!(cluster = %self.cluster(), trouble, "cannot look for requests");
+            told.trouble = Some(trouble);
         }
+        pause
     }
 
     /// Requests whose head or base is not the one that was looked at, and those that are not open any more.
     async fn changed(&self, told: &mut Told) -> Result<(), Trouble> {
         let requests = &self.requests;
         let open = requests.forge.open_requests(&requests.branch).await;
-        let open = open.map_err(later)?;
+        let open = open.map_err(of_forge)?;
         let base = requests.source.look().await;
         let base = base.map_err(|error| Trouble::Later(error.to_string()))?;
         let known = requests.store.requests(&requests.cluster).await?;
@@ -337,8 +346,4 @@ fn is_behind(known: &KnownRequest, head: &str, base: &str) -> bool {
     // What is withheld was not looked at, so that its base does not matter.
     let looked = !known.base.is_empty();
     known.head != head || (looked && known.base != base)
-}
-
-fn later(error: ForgeError) -> Trouble {
-    Trouble::Later(error.to_string())
 }

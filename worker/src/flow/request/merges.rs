@@ -128,7 +128,7 @@ impl<F: ForgeReader> OfForge<F> {
 fn unless<T>(strict: bool, asked: Result<T, Trouble>, what: &str) -> Result<Option<T>, Trouble> {
     match asked {
         Ok(answer) => Ok(Some(answer)),
-        Err(Trouble::Later(why)) if !strict => {
+        Err(Trouble::Later(why) | Trouble::Again(_, why)) if !strict => {
             tracing::warn!(
                 what,
                 why,

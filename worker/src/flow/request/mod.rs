@@ -16,3 +16,4 @@ pub use look::{Previewer, Requests};
 pub use merges::OfForge;
 pub use missed::Missed;
 pub use policy::{Policy, Who};
+pub use trouble::of_forge;

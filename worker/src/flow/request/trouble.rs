@@ -5,7 +5,8 @@ use windlass_core::codes::git as codes;
 use crate::flow::trouble::Trouble;
 use crate::ports::forge::ForgeError;
 
-pub(super) fn of_forge(error: ForgeError) -> Trouble {
+/// As the event's trouble.
+pub fn of_forge(error: ForgeError) -> Trouble {
     let words = error.to_string();
     match error {
         ForgeError::Denied(_) => {
@@ -13,7 +14,10 @@ pub(super) fn of_forge(error: ForgeError) -> Trouble {
             tracing::error!(%code, "{words}; replace the token's file, nothing else is needed");
             Trouble::Later(words)
         }
-        ForgeError::Away { .. } => Trouble::Later(words),
+        ForgeError::Away {
+            again: Some(again), ..
+        } => Trouble::Again(again, words),
+        ForgeError::Away { again: None, .. } => Trouble::Later(words),
         ForgeError::Refused(_) => Trouble::Broken(anyhow::Error::new(error)),
     }
 }

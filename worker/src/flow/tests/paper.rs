@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use windlass_core::preview::Status;
@@ -14,6 +15,8 @@ use crate::ports::forge::{
 #[derive(Debug, Default)]
 pub(crate) struct Sheet {
     pub(crate) away: bool,
+    /// When it says to come back.
+    pub(crate) again: Option<Duration>,
     pub(crate) requests: BTreeMap<u64, ForgeRequest>,
     pub(crate) comments: Vec<(u64, Comment)>,
     pub(crate) statuses: Vec<(String, Status)>,
@@ -93,7 +96,7 @@ impl Paper {
         if sheet.away {
             return Err(ForgeError::Away {
                 why: "nobody is at home".to_owned(),
-                again: None,
+                again: sheet.again,
             });
         }
         Ok(sheet)

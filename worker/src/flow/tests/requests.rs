@@ -13,6 +13,7 @@ use windlass_core::preview::{Flavour, Limits, Preview, Request, Verdict};
 use super::paper::Paper;
 use super::world::World;
 use crate::flow::request::{Policy, Previewer, Requests, Who};
+use crate::flow::trouble::Trouble;
 use crate::ports::forge::ForgeRequest;
 use crate::queue::{Event, EventKind};
 use crate::store::reports::Report;
@@ -272,4 +273,20 @@ async fn commands_that_no_webhook_told_of_are_found_once() {
     // From now on the number counts, whatever the clocks say.
     let next = place.paper.says(REQUEST, "mallory", "windlass retry");
     assert_eq!(missed(later).await.comments, [next]);
+}
+
+#[tokio::test]
+async fn when_the_forge_wants_to_be_asked_again_is_passed_on() {
+    let place = Place::new().await;
+    let pause = Duration::from_secs(600);
+    place.paper.sheet().away = true;
+    place.paper.sheet().again = Some(pause);
+    let cluster = &place.requests.cluster;
+    let event = Event::new(EventKind::Request, "/test", cluster, "id");
+    let event = event.with(serde_json::json!({ "request": REQUEST }));
+    let trouble = place.requests.run(&event).await.unwrap_err();
+    assert!(
+        matches!(&trouble, Trouble::Again(again, _) if *again == pause),
+        "{trouble}"
+    );
 }
