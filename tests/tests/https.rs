@@ -6,3 +6,5 @@ mod new_site;
 mod place;
 #[path = "https/renewal.rs"]
 mod renewal;
+#[path = "https/wildcard.rs"]
+mod wildcard;

@@ -31,6 +31,11 @@ pub struct Authority {
 impl Authority {
     /// Names lead where the lab's node `dns` says, once it serves the zone.
     pub fn start(lab: &Lab, dns: &str) -> anyhow::Result<Self> {
+        Self::asking(lab, SocketAddr::from((lab.node(dns).ip(), 53)))
+    }
+
+    /// Names lead where this name server says.
+    pub fn asking(lab: &Lab, dns: SocketAddr) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("windlass-authority-")
             .tempdir()?;
@@ -53,7 +58,7 @@ impl Authority {
         let pebble = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "pebble", "-config"])
             .arg(dir.path().join("pebble.json"))
-            .args(["-dnsserver", &format!("{}:53", lab.node(dns).ip())])
+            .args(["-dnsserver", &dns.to_string()])
             .env("PEBBLE_VA_NOSLEEP", "1")
             // instant-acme tries again three times; one in twenty would now and then be too many.
             .env("PEBBLE_WFE_NONCEREJECT", "0")

@@ -35,6 +35,8 @@ pub struct Cluster {
     ssh_key: PathBuf,
     /// Where the worker answers an authority's questions, if it is to order certificates.
     answers: Option<SocketAddr>,
+    /// What opens the repository's secrets, if it has any.
+    age_identity: Option<PathBuf>,
 }
 
 impl Cluster {
@@ -50,6 +52,7 @@ impl Cluster {
             windlass: program()?,
             ssh_key: lab.ssh_key(),
             answers: None,
+            age_identity: None,
             dir,
         };
         run(Command::new(&cluster.windlass)
@@ -179,6 +182,14 @@ impl Cluster {
         let roots = fs::read_to_string(self.ca())? + &fs::read_to_string(authority.root())?;
         fs::write(self.ca(), roots)?;
         self.commit("Order certificates").map(drop)
+    }
+
+    pub(super) fn opened_by(&mut self, identity: PathBuf) {
+        self.age_identity = Some(identity);
+    }
+
+    pub(super) fn age_identity(&self) -> Option<&Path> {
+        self.age_identity.as_deref()
     }
 
     pub(super) fn answers(&self) -> Option<SocketAddr> {

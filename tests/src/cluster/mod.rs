@@ -1,12 +1,14 @@
 //! A cluster for tests and the demo: the starter repository of `windlass init` with the lab's addresses and
 //! keys, a bare repository to push to, certificates and secrets, a real worker that watches it, and a real
-//! certificate authority that the worker may order from.
+//! certificate authority that the worker may order from, with the name server that it asks.
 
 mod authority;
 mod client;
 mod fixture;
 mod kept;
 mod keys;
+mod proven;
+mod resolver;
 mod said;
 mod worker;
 
@@ -14,5 +16,6 @@ pub use authority::Authority;
 pub use client::Client;
 pub use fixture::{Cluster, program};
 pub use kept::Kept;
+pub use resolver::Resolver;
 pub use said::{Said, UnderWay};
 pub use worker::{Report, Worker};

@@ -53,8 +53,11 @@ impl Worker {
         let acme = cluster.answers().map_or_else(String::new, |address| {
             format!("acme: {{ listen: \"{address}\" }}\n")
         });
+        let opened = cluster.age_identity().map_or_else(String::new, |file| {
+            format!("age_identities: [{}]\n", file.display())
+        });
         let text = format!(
-            "state: state\nlisten: {listen}\n{queue}{acme}hook: {{ secret_files: [hook-secret] }}\n\
+            "state: state\nlisten: {listen}\n{queue}{acme}{opened}hook: {{ secret_files: [hook-secret] }}\n\
              ssh: {{ identity_file: {key} }}\ncertificates: {certificates}\nsecrets: {secrets}\nca_file: {ca}\n\
              sweep: 60s\nclusters:\n  - name: demo\n    poll: 1s\n    repository: {{ url: {bare}, branch: main }}\n",
             key = cluster.ssh_key().display(),

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use windlass_tests::cluster::{Authority, Cluster, Report, Worker};
+use windlass_tests::cluster::{Authority, Cluster, Report, Resolver, Worker};
 use windlass_tests::lab::{Lab, LabSpec, wait_until};
 
 pub const VPSS: [&str; 3] = ["vps1", "vps2", "vps3"];
 const ASK_SERIAL: &str = "openssl s_client -servername \"$1\" -connect \"$2\" </dev/null 2>/dev/null \
      | openssl x509 -noout -serial";
+const ASK_NAMES: &str = "openssl s_client -servername \"$1\" -connect \"$2\" </dev/null 2>/dev/null \
+     | openssl x509 -noout -ext subjectAltName | sed 1d";
 const ASK_WORKER: &str = "echo 'show proc' | socat -t 5 stdio /run/haproxy-master.sock \
      | awk '$2 == \"worker\" && $3 == 0 { print $1 }'";
 pub const PATIENCE: Duration = Duration::from_secs(240);
@@ -19,6 +21,7 @@ pub const PATIENCE: Duration = Duration::from_secs(240);
 pub struct Place {
     pub worker: Worker,
     pub authority: Authority,
+    _resolver: Option<Resolver>,
     pub cluster: Cluster,
     pub lab: Lab,
 }
@@ -27,13 +30,29 @@ impl Place {
     /// One site with a certificate by file is rolled out.
     pub fn set() -> Result<Self> {
         let lab = Lab::boot(&LabSpec::default())?;
-        let mut cluster = Cluster::make(&lab)?;
         let authority = Authority::start(&lab, "vps1")?;
+        Self::with(lab, authority, None)
+    }
+
+    /// The same, and names are proven through DNS.
+    pub fn through_dns() -> Result<Self> {
+        let lab = Lab::boot(&LabSpec::default())?;
+        let resolver = Resolver::start(&lab, &VPSS)?;
+        let authority = Authority::asking(&lab, resolver.socket())?;
+        Self::with(lab, authority, Some(resolver))
+    }
+
+    fn with(lab: Lab, authority: Authority, resolver: Option<Resolver>) -> Result<Self> {
+        let mut cluster = Cluster::make(&lab)?;
         cluster.order_from(&authority, &lab)?;
+        if resolver.is_some() {
+            cluster.prove_through_dns()?;
+        }
         let worker = cluster.worker()?;
         let place = Self {
             worker,
             authority,
+            _resolver: resolver,
             cluster,
             lab,
         };
@@ -47,7 +66,7 @@ impl Place {
         self.rolled(&commit)
     }
 
-    fn rolled(&self, commit: &str) -> Result<Report> {
+    pub fn rolled(&self, commit: &str) -> Result<Report> {
         self.cluster.push()?;
         let mut report = None;
         self.until("the commit has an outcome", || {
@@ -116,6 +135,18 @@ impl Place {
             Ok((vps, String::from_utf8_lossy(&said.stdout).trim().to_owned()))
         };
         VPSS.into_iter().map(serial).collect()
+    }
+
+    /// The names that a VPS' certificate for a host is for.
+    pub fn names(&self, vps: &str, host: &str) -> Result<String> {
+        let ip = self.lab.node(vps).ip();
+        let said = self
+            .lab
+            .run_in_net("sh")
+            .args(["-ec", ASK_NAMES, "sh", host, &format!("{ip}:443")])
+            .output()?;
+        ensure!(said.status.success(), "{vps}: {said:?}");
+        Ok(String::from_utf8_lossy(&said.stdout).trim().to_owned())
     }
 
     /// HAProxy's processes that serve; another one after every reload.
