@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use windlass_core::component;
-use windlass_core::finding::Findings;
+use windlass_core::finding::{Finding, Findings};
 use windlass_core::materials::{Materials, SecretText};
 use windlass_core::model;
 use windlass_core::release::{Bundle, Release};
@@ -135,4 +135,56 @@ fn what_the_nodes_would_hold_is_as_it_was() {
             .find(|release| release.meta.node.as_str() == node);
         insta::assert_snapshot!(node, told(release.unwrap()));
     }
+}
+
+/// The starter with a site that wants a certificate; `cluster` are further variables of HAProxy, `vps2` is what that node
+/// says more.
+fn unanswered(cluster: &str, vps2: &str) -> Vec<Finding> {
+    let mut files = BTreeMap::new();
+    read(&template(), &template(), &mut files).unwrap();
+    let site = "hosts: [shop.example.org]\non: { nodes: [vps1, vps2] }\nport: 8090\ntls: {}\n";
+    files.insert("sites/shop.yaml".to_owned(), site.to_owned());
+    let acme = "acme:\n  authorities: [{ name: ca, directory: \"https://ca.example.net/dir\" }]\n";
+    for (path, text) in [
+        ("cluster.yaml", cluster),
+        ("cluster.yaml", acme),
+        ("nodes/vps2.yaml", vps2),
+    ] {
+        files.get_mut(path).unwrap().push_str(text);
+    }
+    let texts = files
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_str()));
+    let (_, findings) = render(&Snapshot::of_texts("worktree", texts));
+    let unanswered = findings.into_iter();
+    unanswered
+        .filter(|own| own.code.as_str() == "WL219")
+        .collect()
+}
+
+#[test]
+fn an_edge_that_has_no_way_to_the_worker_is_found_before_anything_is_ordered() {
+    let told = unanswered("", "");
+    assert_eq!(told.len(), 1, "{told:#?}");
+    let at = told[0].at.as_ref().unwrap();
+    assert_eq!((at.file.as_str(), at.line), ("sites/shop.yaml", 1));
+    let message = &told[0].message;
+    assert!(
+        message.contains("shop.example.org is ours") && message.ends_with("by vps1, vps2, vps3"),
+        "{message}"
+    );
+    let hint = told[0].hint.as_deref().unwrap();
+    assert!(
+        hint.contains("acme_server") && hint.contains("challenge: dns"),
+        "{hint}"
+    );
+
+    let answers = "      acme_server: \"198.51.100.20:8402\"\n";
+    assert!(unanswered(answers, "").is_empty());
+    // A node may say otherwise than the cluster.
+    let told = unanswered(answers, "vars: { haproxy: { acme_server: \"\" } }\n");
+    assert!(
+        told.len() == 1 && told[0].message.ends_with("by vps2"),
+        "{told:#?}"
+    );
 }

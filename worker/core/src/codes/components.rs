@@ -37,4 +37,6 @@ super::codes! {
         "The first roll of a new site brings the way on which an authority's question reaches the worker; the site is served over plain HTTP. Then the worker orders the certificate and rolls once more, with TLS, redirect and the gate for both. If that does not follow within minutes, the worker's log says why.";
     ENDLESS = "WL218", "templates that do not come to an end",
         "Rendering is tried first in a process of its own, with 10 s of processor time and 512 MiB of memory, because a template cannot be interrupted. A thousand sites take a fifth of a second, so a loop runs within a loop within a loop, or a `set` doubles its text again and again.";
+    UNANSWERED = "WL219", "a certificate whose authority would ask in vain",
+        "A certificate that is proven over HTTP needs a way for the authority's question from every edge node to the worker. The component `haproxy` sends `/.well-known/acme-challenge/` to its variable `acme_server`, and answers 404 where that is empty. Set it in cluster.yaml, `components: { haproxy: { vars: { acme_server: \"ADDRESS:PORT\" } } }`, to the address of `acme.listen` in worker.yaml as the edge nodes reach it. Names that are proven through DNS do not need it.";
 }

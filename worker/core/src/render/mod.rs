@@ -21,6 +21,7 @@ mod hostile;
 mod materials;
 mod node;
 mod plain;
+mod questions;
 #[cfg(test)]
 mod tests;
 mod texts;

@@ -14,6 +14,7 @@ use super::files::{self, Output};
 use super::gates::Gates;
 use super::materials::{missing, pending, pending_hosts};
 use super::plain;
+use super::questions::unanswered;
 use super::values::{Named, object, text};
 use super::vars::{overrides, vars};
 use crate::codes::components as codes;
@@ -55,6 +56,7 @@ pub fn render(inputs: Inputs<'_>, cache: &mut Cache) -> Rendered {
     let engines = engines(inputs.components, cache);
     let mut findings: Findings = engines.values().flat_map(|c| c.findings.clone()).collect();
     findings.extend(overrides(&inputs));
+    findings.extend(unanswered(&inputs));
     if findings.has_errors() {
         let findings = findings.sorted();
         return Rendered {

@@ -36,6 +36,21 @@ pub(super) fn vars(
     )
 }
 
+/// One variable, as `vars` has it.
+pub(super) fn var<'a>(
+    model: &'a Model,
+    folder: &'a Folder,
+    node: &'a Defined<Node>,
+    key: &str,
+) -> Option<&'a Json> {
+    let name = folder.name();
+    let of_node = node.vars.get(name.as_str()).and_then(|own| own.get(key));
+    let of_cluster = || model.cluster.components.get(name)?.vars.get(key);
+    of_node
+        .or_else(of_cluster)
+        .or_else(|| folder.definition.vars.get(key))
+}
+
 /// An override that nothing reads is a misspelt one.
 pub(super) fn overrides(inputs: &Inputs<'_>) -> Findings {
     let mut findings = Findings::default();
