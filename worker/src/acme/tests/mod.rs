@@ -6,5 +6,7 @@ mod limits;
 mod name_servers;
 mod orders;
 mod pebble;
+mod renewal_info;
+mod slow;
 mod through_dns;
 pub(crate) mod world;

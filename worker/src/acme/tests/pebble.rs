@@ -1,4 +1,5 @@
-//! Starts Debian's pebble and pebble-challtestsrv, and ends them with the test.
+//! Starts Debian's pebble and pebble-challtestsrv, and ends them with the test. The pebble of Debian 12 (2.4) has neither
+//! renewal information nor profiles: `scripts/setup.sh` puts the one of Debian's next release beside it.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -15,11 +16,15 @@ pub(super) struct Options {
     pub(super) eab: bool,
     /// Where every name leads; empty: 127.0.0.1.
     pub(super) address: String,
+    /// Debian's next pebble, which has renewal information and profiles.
+    pub(super) newer: bool,
     /// Whom it asks instead of its own name server, which leads every name to 127.0.0.1.
     pub(super) name_server: Option<SocketAddr>,
 }
 
 pub(super) const EAB_KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
+
+const NEWER: &str = "/usr/local/lib/windlass-tests/pebble";
 
 pub(crate) struct Pebble {
     acme: Child,
@@ -57,6 +62,10 @@ impl Pebble {
             "tlsPort": 1,
             "ocspResponderURL": "",
             "certificateValidityPeriod": 518_400,
+            "profiles": {
+                "default": {"description": "the usual one", "validityPeriod": 7_776_000},
+                "shortlived": {"description": "six days", "validityPeriod": 518_400},
+            },
             "externalAccountBindingRequired": options.eab,
             "externalAccountMACKeys": {"kid-1": EAB_KEY},
             "domainBlocklist": ["blocked.example.com"],
@@ -115,8 +124,23 @@ impl Pebble {
 
     /// How many orders were placed with it since it started.
     pub(crate) fn orders(&self) -> usize {
-        let log = std::fs::read_to_string(self.dir.path().join("pebble.log")).unwrap();
-        log.matches("Added order ").count()
+        self.log().matches("Added order ").count()
+    }
+
+    pub(super) fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("pebble.log")).unwrap()
+    }
+
+    /// What it says from now on of a certificate's renewal.
+    pub(super) async fn suggest(&self, pem: &str, info: &Value) {
+        let url = format!("https://127.0.0.1:{}/set-renewal-info/", self.management);
+        let (leaf, _) = pem.split_once("-----END").unwrap();
+        let leaf = format!("{leaf}-----END CERTIFICATE-----\n");
+        let body = json!({"certificate": leaf, "ariResponse": info.to_string()});
+        let answer = self.client().post(url).body(body.to_string()).send().await;
+        let answer = answer.unwrap();
+        let status = answer.status();
+        assert!(status.is_success(), "{status}: {:?}", answer.text().await);
     }
 
     pub(crate) fn directory(&self) -> String {
@@ -132,6 +156,7 @@ impl Pebble {
         let root = reqwest::Certificate::from_pem(self.root.as_bytes()).unwrap();
         reqwest::Client::builder()
             .no_proxy()
+            .user_agent("windlass-tests")
             .tls_certs_only([root])
             .build()
             .unwrap()
@@ -187,7 +212,8 @@ fn spawn(dir: &Path, dns_port: u16, options: &Options) -> Child {
     let log = std::fs::File::create(dir.join("pebble.log")).unwrap();
     let own = SocketAddr::from(([127, 0, 0, 1], dns_port));
     let name_server = options.name_server.unwrap_or(own);
-    Command::new("pebble")
+    let program = if options.newer { NEWER } else { "pebble" };
+    Command::new(program)
         .arg("-config")
         .arg(dir.join("pebble.json"))
         .args(["-dnsserver", &name_server.to_string()])
