@@ -4,6 +4,10 @@
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod disk;
+#[cfg(test)]
+mod full;
+#[cfg(test)]
 mod killed;
 #[cfg(test)]
 #[path = "../../src/acme/tests/pebble.rs"]

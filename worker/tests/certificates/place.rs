@@ -13,6 +13,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
 
+use super::disk::Disk;
 use super::pebble::{Options, Pebble};
 
 /// Long enough for a machine that builds at the same time.
@@ -26,6 +27,8 @@ pub(super) struct Place {
     pub(super) pebble: Pebble,
     pub(super) address: String,
     port: u16,
+    /// What the worker's state lies on, where that is small.
+    disk: Option<Disk>,
 }
 
 /// A worker process, killed with the test.
@@ -65,12 +68,31 @@ impl Place {
             pebble: Pebble::start(80, options),
             port: free.local_addr().unwrap().port(),
             address,
+            disk: None,
         };
         drop(free);
         place.answer_at_port(80);
         fs::create_dir(place.path("pem")).unwrap();
         place.define(&place.pebble.directory());
         place
+    }
+
+    /// From now on the worker's state lies on a disk of its own.
+    pub(super) fn small(mut self) -> Self {
+        self.disk = Some(Disk::at(&self.path("state")));
+        self
+    }
+
+    pub(super) fn disk(&self) -> &Disk {
+        self.disk.as_ref().unwrap()
+    }
+
+    fn windlass(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_windlass");
+        match &self.disk {
+            Some(disk) => disk.command(program),
+            None => Command::new(program),
+        }
     }
 
     /// `worker.yaml`; authorities ask at port 80.
@@ -165,7 +187,8 @@ clusters:
             .append(true)
             .open(self.path("worker.log"))
             .unwrap();
-        let worker = Command::new(env!("CARGO_BIN_EXE_windlass"))
+        let worker = self
+            .windlass()
             .args(["worker", "--config"])
             .arg(self.path("worker.yaml"))
             .env_remove("NOTIFY_SOCKET")
@@ -180,7 +203,7 @@ clusters:
 
     /// `windlass cert …`
     pub(super) fn cert(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
+        let mut command = self.windlass();
         command.arg("cert").args(args);
         command.arg("--config").arg(self.path("worker.yaml"));
         command.output().unwrap()
