@@ -1,5 +1,7 @@
 //! HTTPS for sites, end to end: real machines, a real worker, a real certificate authority.
 
+#[path = "https/losses.rs"]
+mod losses;
 #[path = "https/new_site.rs"]
 mod new_site;
 #[path = "https/place.rs"]
