@@ -11,7 +11,7 @@ use windlass_core::ids::ClusterName;
 #[derive(Debug)]
 pub struct RollPermit {
     cluster: ClusterName,
-    _lock: File,
+    lock: File,
 }
 
 impl RollPermit {
@@ -28,7 +28,7 @@ impl RollPermit {
         match lock.try_lock() {
             Ok(()) => Ok(Some(Self {
                 cluster: cluster.clone(),
-                _lock: lock,
+                lock,
             })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => {
@@ -39,6 +39,15 @@ impl RollPermit {
 
     pub fn cluster(&self) -> &ClusterName {
         &self.cluster
+    }
+}
+
+impl Drop for RollPermit {
+    /// Closing is not enough: a program that is being started by another thread holds a copy of the file for a moment.
+    fn drop(&mut self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(cluster = %self.cluster, %error, "the right to roll is given back when its file is closed");
+        }
     }
 }
 
@@ -54,7 +63,10 @@ mod tests {
         assert!(first.is_some());
         assert!(take("one").is_none());
         assert!(take("two").is_some());
+        // What a process holds that was forked and has not begun its own program yet.
+        let copy = first.as_ref().unwrap().lock.try_clone().unwrap();
         drop(first);
         assert!(take("one").is_some());
+        drop(copy);
     }
 }
