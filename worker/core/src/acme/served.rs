@@ -208,7 +208,7 @@ pub fn unordered(certificate: &Label, failed: &Failed) -> Finding {
     let message = format!("{certificate} cannot be ordered: {}", failed.why);
     let hint = match failed.failure {
         Failure::PathBroken => {
-            "say in cluster.yaml where the worker answers authorities, as the nodes reach it: components: { haproxy: { vars: { acme_server: \"ADDRESS:PORT\" } } }".to_owned()
+            "over HTTP: say in cluster.yaml where the worker answers authorities, as the nodes reach it: components: { haproxy: { vars: { acme_server: \"ADDRESS:PORT\" } } }; through DNS: docs/certificates.md lists what mends it".to_owned()
         }
         _ => format!("`windlass cert show {certificate}` says when it is tried again"),
     };
