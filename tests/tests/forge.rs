@@ -2,6 +2,7 @@
 //! with a machine of the lab.
 
 mod forge {
+    mod apart;
     mod away;
     mod clients;
     mod place;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -105,6 +105,11 @@ impl Place {
     pub(crate) fn start(&mut self) -> Result<()> {
         self.worker = work(self.dir.path())?;
         Ok(())
+    }
+
+    /// What the worker keeps.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
     }
 
     pub(crate) fn log(&self) -> String {
