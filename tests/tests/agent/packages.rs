@@ -9,7 +9,7 @@ const REPOSITORY: &str = r#"
 mkdir -p /root/repo /root/pkg/DEBIAN /root/pkg/lib/systemd/system && cd /root
 printf 'Package: demo-daemon\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.org>\nDescription: x\n' >pkg/DEBIAN/control
 printf '[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n' >pkg/lib/systemd/system/demo-daemon.service
-printf '#!/bin/sh\nsystemctl daemon-reload\ninvoke-rc.d demo-daemon start || true\n' >pkg/DEBIAN/postinst
+printf '#!/bin/sh\nsystemctl daemon-reload\nsystemctl enable demo-daemon\ninvoke-rc.d demo-daemon start || true\n' >pkg/DEBIAN/postinst
 chmod 755 pkg/DEBIAN/postinst
 dpkg-deb -b pkg repo/demo-daemon_1_all.deb >/dev/null
 cd repo
