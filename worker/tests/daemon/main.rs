@@ -6,3 +6,5 @@ mod git_https;
 mod git_ssh;
 #[cfg(test)]
 mod process;
+#[cfg(test)]
+mod world;

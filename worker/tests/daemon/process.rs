@@ -2,201 +2,10 @@
 //! broken on purpose, so that every push ends in a refusal and no node is needed.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-use serde_json::Value;
-
-/// Long enough for a machine that builds at the same time.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-struct World {
-    dir: tempfile::TempDir,
-    port: u16,
-}
-
-struct Worker(Child);
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl World {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        let world = Self { dir, port };
-        fs::write(world.path("hook.secret"), "a secret that nobody guesses\n").unwrap();
-        let config = format!(
-            "state: state
-listen: 127.0.0.1:{port}
-hook: {{ secret_files: [hook.secret] }}
-sweep: 1h
-clusters:
-  - name: example
-    poll: 1h
-    repository: {{ url: {} }}
-",
-            world.path("cluster.git").display()
-        );
-        fs::write(world.path("worker.yaml"), config).unwrap();
-        world.git(
-            world.dir.path(),
-            &[
-                "init",
-                "--quiet",
-                "--bare",
-                "--initial-branch=main",
-                "cluster.git",
-            ],
-        );
-        world.git(
-            world.dir.path(),
-            &["init", "--quiet", "--initial-branch=main", "work"],
-        );
-        world
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn git(&self, at: &Path, args: &[&str]) -> String {
-        let output = Command::new("git")
-            .args([
-                "-c",
-                "user.name=t",
-                "-c",
-                "user.email=t@example.org",
-                "-c",
-                "commit.gpgsign=false",
-            ])
-            .args(args)
-            .current_dir(at)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "git {args:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    }
-
-    /// Pushes a change; gives the commit and what the hook said.
-    fn push(&self, text: &str) -> (String, String) {
-        let work = self.path("work");
-        fs::write(work.join("cluster.yaml"), text).unwrap();
-        self.git(&work, &["add", "--all"]);
-        self.git(&work, &["commit", "--quiet", "--message", text]);
-        let pushed = Command::new("git")
-            .args(["push", "--quiet", "../cluster.git", "main"])
-            .current_dir(&work)
-            .output()
-            .unwrap();
-        assert!(pushed.status.success());
-        let said = String::from_utf8_lossy(&pushed.stderr).into_owned();
-        (self.git(&work, &["rev-parse", "HEAD"]), said)
-    }
-
-    fn install_hook(&self) {
-        let bare = self.path("cluster.git");
-        let from =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../repo-template/hooks/post-receive");
-        let to = bare.join("hooks/post-receive");
-        fs::create_dir_all(bare.join("hooks")).unwrap();
-        fs::copy(from, &to).unwrap();
-        fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).unwrap();
-        let url = format!("http://127.0.0.1:{}/hooks/git", self.port);
-        self.git(&bare, &["config", "windlass.url", &url]);
-        let secret = self.path("hook.secret").display().to_string();
-        self.git(&bare, &["config", "windlass.secretFile", &secret]);
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
-        command
-            .args(["worker", "--config"])
-            .arg(self.path("worker.yaml"));
-        command.env_remove("NOTIFY_SOCKET").stderr(Stdio::null());
-        command
-    }
-
-    fn start(&self) -> Worker {
-        let worker = Worker(self.command().spawn().unwrap());
-        wait("the worker to be ready", || {
-            self.get("/readyz").is_some_and(|(status, _)| status == 200)
-        });
-        worker
-    }
-
-    fn get(&self, path: &str) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: worker\r\nConnection: close\r\n\r\n"
-        )
-        .ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let status = answer.split(' ').nth(1)?.parse().ok()?;
-        let (_, body) = answer.split_once("\r\n\r\n")?;
-        Some((status, body.to_owned()))
-    }
-
-    fn json(&self, path: &str) -> Value {
-        let (status, body) = self.get(path).unwrap();
-        assert_eq!(status, 200, "{path}: {body}");
-        serde_json::from_str(&body).unwrap()
-    }
-
-    fn wait_for_report_of(&self, commit: &str) {
-        wait("the report", || {
-            let rolls = self.json("/api/v1/rolls?cluster=example&limit=1");
-            rolls[0]["commit"] == commit && rolls[0]["outcome"] == "refused"
-        });
-    }
-}
-
-impl Worker {
-    fn signal(&self, name: &str) {
-        let pid = self.0.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([name, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-
-    fn ended(&mut self) -> ExitStatus {
-        let mut status = None;
-        wait("the worker to end", || {
-            status = self.0.try_wait().unwrap();
-            status.is_some()
-        });
-        status.unwrap()
-    }
-}
-
-fn wait(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + DEADLINE;
-    while !condition() {
-        assert!(Instant::now() < end, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
+use super::world::{DEADLINE, Worker, World, wait};
 
 #[test]
 fn a_push_wakes_the_worker_through_the_hook_and_its_outcome_is_told() {
@@ -311,6 +120,51 @@ fn templates_without_end_are_refused() {
     assert_eq!(finding["code"], "WL218", "{finding}");
     let template = "components/haproxy/haproxy.cfg.tera";
     assert_eq!(finding["at"]["file"], template, "{finding}");
+}
+
+#[test]
+fn one_worker_watches_several_clusters() {
+    let world = World::new();
+    world.git(
+        world.dir.path(),
+        &["init", "--quiet", "--bare", "other.git"],
+    );
+    let config = fs::read_to_string(world.path("worker.yaml")).unwrap();
+    let other = "  - { name: other, poll: 1h, repository: { url: OTHER, branch: main } }\n";
+    let url = world.path("other.git").display().to_string();
+    fs::write(
+        world.path("worker.yaml"),
+        config + &other.replace("OTHER", &url),
+    )
+    .unwrap();
+    let (first, _) = world.push("name: [");
+    world.git(
+        &world.path("work"),
+        &["push", "--quiet", "../other.git", "main"],
+    );
+    let _worker = world.start();
+    for cluster in ["example", "other"] {
+        world.wait_for_report(&first, cluster);
+    }
+
+    // The hook wakes whoever watches a branch of that name; who finds nothing new has nothing to tell.
+    world.install_hook();
+    let (second, said) = world.push("name: ]");
+    assert!(
+        said.contains("example: woken") && said.contains("other: woken"),
+        "{said}"
+    );
+    world.wait_for_report(&second, "example");
+    wait("the other one to have looked", || {
+        let events = world.json("/api/v1/events");
+        let all = events.as_array().unwrap().iter();
+        let mut hooks =
+            all.filter(|e| e["event"]["source"] != "/poll" && e["event"]["subject"] == "other");
+        hooks.any(|e| e["state"] == "done")
+    });
+    let other = world.json("/api/v1/rolls?cluster=other");
+    assert_eq!(other.as_array().map(Vec::len), Some(1), "{other}");
+    assert_eq!(other[0]["commit"], first);
 }
 
 #[test]
