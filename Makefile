@@ -8,10 +8,12 @@ LAB = scripts/cargo.sh build --quiet -p windlass-tests --bin lab && $${CARGO_TAR
 help: ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Install the Debian packages that building and testing need
+setup: ## Install the Debian packages that building and all tests need
 	@scripts/setup.sh
 
-demo: setup ## Watch a push reach four machines of a lab, and go wrong safely (QUEUE=amqp: through RabbitMQ)
+demo: ## Watch a push reach four machines of a lab, and go wrong safely (QUEUE=amqp: through RabbitMQ)
+	@tests/lab/preflight.sh "make demo"
+	@scripts/setup.sh demo
 	@tests/demo/run.sh
 
 test: setup ## Run all tests; as root also those that boot the lab
@@ -20,17 +22,22 @@ test: setup ## Run all tests; as root also those that boot the lab
 lint: ## Check format, lints, dependencies and shell scripts
 	@scripts/lint.sh
 
-bench: setup ## Measure Windlass beside a shell script, pyinfra and Ansible
+bench: ## Measure Windlass beside a shell script, pyinfra and Ansible
 	@tests/bench/run.sh
 
 image: setup ## Build the worker's image without Docker and try it (target/windlass-image.tar)
 	@scripts/setup.sh image
 	@docker/build.sh
 
-lab-base: setup ## Build the lab's base image (BASE=core or stack)
+lab-base: ## Build the lab's base image (BASE=core or stack)
+	@tests/lab/preflight.sh "make lab-base"
+	@scripts/setup.sh lab
 	@tests/lab/base/build.sh $(BASE)
 
-lab-up: lab-base ## Boot vps1 to vps3 and homelab, to stay (BASE=core or stack)
+lab-up: ## Boot vps1 to vps3 and homelab, to stay (BASE=core or stack)
+	@tests/lab/preflight.sh "make lab-up"
+	@scripts/setup.sh lab
+	@tests/lab/base/build.sh $(BASE)
 	@$(LAB) up --base $(BASE)
 
 lab-ssh: ## Log in to a machine of the lab (NODE=vps1)

@@ -223,7 +223,7 @@ fn spawn(dir: &Path, dns_port: u16, options: &Options) -> Child {
         .stdout(log.try_clone().unwrap())
         .stderr(log)
         .spawn()
-        .expect("pebble is installed by scripts/setup.sh")
+        .unwrap_or_else(|error| panic!("scripts/setup.sh installs {program}: {error}"))
 }
 
 /// Debian ships none.
