@@ -52,7 +52,7 @@
 #   staged: nothing has changed · activating, activated: goes back unless confirmed · confirmed
 #   rolling-back: goes on going back · rolled-back · stuck: going back failed; see `log`, mend, `rollback`
 #
-# Needs: sh, coreutils, findutils, grep, sed, tar, gzip, util-linux, systemd; apt and dpkg for packages.
+# Needs: sh, coreutils, findutils, grep, sed, awk, tar, gzip, util-linux, systemd; apt and dpkg for packages.
 
 # shellcheck disable=SC2015,SC2016,SC2094 # every `a && b || c` here means just that
 set -u
@@ -307,16 +307,67 @@ recorded() { # recorded PATH: sets serial, canonical and bound of a zone file
 	[ -f "$root/serials$1" ] && IFS=$tab read -r serial canonical bound <"$root/serials$1"
 }
 
-number_in() { # number_in FILE: the largest number in it that could be a serial, or 0
-	[ ! -f "$1" ] || grep -oE '\b[1-9][0-9]{9}\b' "$1" | sort -n | tail -n 1 | grep . || echo 0
+# Zones that people keep have serials of any length, in places of their own, beside other numbers that look like one.
+# Says line, bytes before it, and number; nothing where the first SOA record has no number that is a serial.
+soa_reader='
+function word(text, before) {
+	if (owner) { owner = 0; return }
+	if (field == 0) {
+		if (toupper(text) ~ /^(IN|CH|HS|[0-9][0-9SMHDW]*)$/) return
+		field = toupper(text) == "SOA" ? 1 : -1
+	} else if (field > 0 && ++field == 4) {
+		if (text ~ /^[0-9]+$/ && length(text) <= 10) {
+			sub(/^0+/, "", text)
+			print NR, before, text == "" ? 0 : text
+		}
+		exit
+	}
+}
+{
+	if (depth == 0) {
+		if ($0 ~ /^\$/) next
+		field = 0
+		owner = $0 ~ /^[^ \t\r;()]/
+	}
+	for (i = 1; i <= length($0); i++) {
+		c = substr($0, i, 1)
+		if (c == ";") break
+		if (c == "(") depth++
+		else if (c == ")") { if (depth > 0) depth-- }
+		else if (c !~ /[ \t\r]/) {
+			begin = i
+			quoted = 0
+			for (; i <= length($0); i++) {
+				c = substr($0, i, 1)
+				if (c == "\\") i++
+				else if (c == "\"") quoted = !quoted
+				else if (!quoted && c ~ /[ \t\r;()]/) break
+			}
+			if (quoted) exit
+			word(substr($0, begin, i - begin), begin - 1)
+			i--
+		}
+	}
+}'
+
+soa() { # soa FILE: sets number, its SOA's serial, and line and before, its place; all 0 where there is none
+	[ -f "$1" ] && awk "$soa_reader" "$1" >"$scratch/soa" 2>/dev/null && read -r line before number <"$scratch/soa" &&
+		[ "$number" -le 4294967295 ] || line=0 before=0 number=0
 }
 
-raise_serial() { # raise_serial OTHER…: sets $serial above itself, these and today's
-	for other in "$@" "$(date -u +%Y%m%d)00"; do
-		ahead=$(((other - serial) & 4294967295))
-		if [ "$other" -gt 0 ] && { [ "$serial" = 0 ] || { [ "$ahead" -gt 0 ] && [ "$ahead" -lt 2147483648 ]; }; }; then
-			serial=$other
-		fi
+replace_serial() { # replace_serial FILE: its SOA's serial becomes $serial; whether it can be read there afterwards
+	soa "$1"
+	[ "$line" -gt 0 ] && sed -i "${line}s/^\(.\{$before\}\)[0-9]*/\1$serial/" "$1" && soa "$1" && [ "$number" = "$serial" ]
+}
+
+ahead() { # ahead OTHER: whether this serial comes after $serial
+	gap=$((($1 - serial) & 4294967295))
+	[ "$1" -gt 0 ] && { [ "$serial" = 0 ] || { [ "$gap" -gt 0 ] && [ "$gap" -lt 2147483648 ]; }; }
+}
+
+raise_serial() { # raise_serial OTHER: sets $serial above itself, this one and today's
+	for other in "$1" "$(date -u +%Y%m%d)00"; do
+		! ahead "$other" || serial=$other
 	done
 	serial=$(((serial + 1) & 4294967295))
 	[ "$serial" != 0 ] || serial=1
@@ -335,11 +386,8 @@ bind_new() { # zone files of the target with their serials, in $at/bound; noted 
 	while read -r path; do
 		sha=$(grep "$tab$path\$" "$root/releases/$target/manifest" | cut -f 1)
 		recorded "$path"
-		if [ "$canonical" != "$sha" ]; then
-			floor=0
-			[ "$canonical" != - ] || floor=$(number_in "$path")
-			raise_serial "$floor"
-		fi
+		soa "$path"
+		[ "$canonical" = "$sha" ] && ! ahead "$number" || raise_serial "$number"
 		sed -i "s/@WINDLASS_SERIAL@/$serial/g" "$at/bound$path" && record "$at/serials" "$path" "$sha" || return 1
 	done <"$scratch/zones"
 }
@@ -352,15 +400,23 @@ bind_old() { # the zones' old texts with a higher serial: with the old one, seco
 		sha=$(grep "$tab$path\$" "$root/releases/$base/manifest" 2>/dev/null | cut -f 1)
 		mkdir -p "$at/bound${path%/*}"
 		if [ -n "$sha" ]; then
-			cp -p "$root/releases/$base/files$path" "$at/bound$path" && pattern=@WINDLASS_SERIAL@ || return 1
-		elif tar -C "$at/bound" -xpf "$at/keep.tar" "./${path#/}" 2>/dev/null; then
-			sha=adopted pattern=$(number_in "$at/bound$path")
+			cp -p "$root/releases/$base/files$path" "$at/bound$path" || return 1
+		elif tar -C "$at/bound" -xpf "$at/keep.tar" "./${path#/}" 2>/dev/null && [ ! -L "$at/bound$path" ]; then
+			sha=adopted
 		else
 			continue
 		fi
 		recorded "$path"
-		[ "$canonical" = "$sha" ] || raise_serial 0
-		sed -i "s/$pattern/$serial/g" "$at/bound$path" && record "$root/serials" "$path" "$sha" || return 1
+		soa "$at/bound$path"
+		[ "$canonical" = "$sha" ] && ! ahead "$number" || raise_serial "$number"
+		if [ "$sha" != adopted ]; then
+			sed -i "s/@WINDLASS_SERIAL@/$serial/g" "$at/bound$path" || return 1
+		elif ! replace_serial "$at/bound$path"; then
+			# As it was, from the copy: better an old serial than another number changed.
+			say "no serial can be read in $path: put back as it was"
+			continue
+		fi
+		record "$root/serials" "$path" "$sha" || return 1
 		printf '.%s\n' "$path" >>"$scratch/old"
 	done <"$scratch/zones"
 }
@@ -465,13 +521,20 @@ go_back() { # go_back REASON: as it was before this attempt. Every part of it ma
 	# Someone stopped the roll, or the worker died: that says nothing against the release.
 	case $1 in
 	cancelled*) ;;
-	*) grep -qx "$target" "$root/rolled-back" 2>/dev/null || printf '%s\n' "$target" >>"$root/rolled-back" ;;
+	*) note_rolled_back ;;
 	esac
 	sync -f "$root"
 	set_phase rolled-back || return 1
 	disarm
 	[ ! -e "$at/drained" ] || { steps undrain && rm -f "$at/drained"; }
 	failed=''
+}
+
+note_rolled_back() { # the newest hundred, the latest last: every `status` tells them all
+	{
+		grep -vx "$target" "$root/rolled-back" 2>/dev/null
+		printf '%s\n' "$target"
+	} | tail -n 100 >"$root/rolled-back.new" && mv -f "$root/rolled-back.new" "$root/rolled-back"
 }
 
 put_back() {

@@ -59,7 +59,7 @@ impl Bench {
         self.path(path).symlink_metadata().is_ok()
     }
 
-    fn path(&self, path: &str) -> std::path::PathBuf {
+    pub fn path(&self, path: &str) -> std::path::PathBuf {
         self.node().root().join(path.trim_start_matches('/'))
     }
 

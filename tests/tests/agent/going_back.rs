@@ -362,3 +362,18 @@ async fn a_read_only_directory_changes_nothing() {
     bench.activate("1-b", 60).await.unwrap();
     assert_eq!(bench.read(inner), "changed\n");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "lab: needs root"]
+async fn a_node_remembers_the_last_hundred_releases_that_went_back() {
+    let (bench, _, two) = prepared(|turn| turn.forward = vec![command("exit 1")]).await;
+    let known = |from: u32, to: u32| (from..to).map(|number| format!("{number:064x}"));
+    let list = known(0, 150).collect::<Vec<_>>().join("\n") + "\n";
+    std::fs::write(bench.path("/var/lib/windlass/rolled-back"), list).unwrap();
+    bench.activate("1-b", 60).await.unwrap_err();
+    let mut newest: Vec<String> = known(51, 150).collect();
+    newest.push(two.meta.digest.to_string());
+    let told = bench.status().await.rolled_back;
+    let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+    assert_eq!(told, newest);
+}
