@@ -89,28 +89,78 @@ fn is_test(file: &Path) -> bool {
     file.components().any(|part| named(part.as_os_str()))
 }
 
-/// Modules that a file names as `crate::module`, but for those its `#[cfg(test)]` part names.
+/// A file's text without comments and without every item that is built for tests only. As rustfmt writes it, an item
+/// ends where a line at its own depth ends with a semicolon or a comma, or begins with a closing brace.
+fn production(text: &str) -> String {
+    let mut kept = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let code = line.trim_start();
+        if code.starts_with("#[cfg(test)]") {
+            let depth = line.len() - code.len();
+            let own = |line: &str| line.len() - line.trim_start().len() == depth;
+            let ends = |line: &str| {
+                own(line) && (line.ends_with([';', ',']) || line.trim_start().starts_with('}'))
+            };
+            lines.find(|line| ends(line));
+        } else if !code.starts_with("//") {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
+/// Modules that a file names as `crate::module` or in a list, `crate::{module, other::{…}}`, on one line or more.
 fn crate_uses(text: &str) -> Vec<String> {
-    let production = text.split("#[cfg(test)]").next().unwrap_or_default();
-    production
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .flat_map(|line| {
-            line.match_indices("crate::")
-                .map(|(at, word)| &line[at + word.len()..])
-                .collect::<Vec<_>>()
-        })
+    let text = production(text);
+    let after = text
+        .match_indices("crate::")
+        .map(|(at, word)| &text[at + word.len()..]);
+    after
         .flat_map(|rest| match rest.strip_prefix('{') {
-            Some(list) => list.split(',').map(|part| part.trim().to_owned()).collect(),
-            None => vec![rest.to_owned()],
+            Some(list) => members(list),
+            None => vec![rest],
         })
         .map(|path| {
-            path.chars()
-                .take_while(|c| c.is_alphanumeric() || *c == '_')
+            let path = path.trim_start().chars();
+            path.take_while(|c| c.is_alphanumeric() || *c == '_')
                 .collect::<String>()
         })
         .filter(|module| !module.is_empty())
         .collect()
+}
+
+/// The members of a list whose opening brace was read, as far as its closing one; what is in braces of theirs is
+/// theirs.
+fn members(list: &str) -> Vec<&str> {
+    let mut members = Vec::new();
+    let (mut depth, mut begin) = (0, 0);
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                members.push(&list[begin..at]);
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                members.push(&list[begin..at]);
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    members
+}
+
+#[test]
+fn uses_are_read_from_the_whole_file_and_from_every_form() {
+    let text = "use crate::one::{self, x};\n#[cfg(test)]\nmod tests;\nuse crate::{\n    two,\n    three::{self, four},\n    \
+                five::Six,\n};\n// crate::comment\n#[cfg(test)]\nmod tests {\n    use crate::only_tests;\n    fn f() {\n    }\n}\n\
+                fn f() -> crate::seven::Eight {\n    #[cfg(test)]\n    let x = crate::nine();\n    crate::ten()\n}\n";
+    let used = crate_uses(text);
+    assert_eq!(used, ["one", "two", "three", "five", "seven", "ten"]);
 }
 
 #[test]
@@ -188,7 +238,7 @@ fn the_core_depends_on_nothing_that_does_io() {
     let mut broken = Vec::new();
     for file in sources(&root().join("worker/core/src")) {
         let text = std::fs::read_to_string(&file).expect("text");
-        let production = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let production = production(&text);
         for banned in [
             "std::fs",
             "std::env",
@@ -198,10 +248,7 @@ fn the_core_depends_on_nothing_that_does_io() {
             "Instant::now",
             "HashMap",
         ] {
-            if production
-                .lines()
-                .any(|line| !line.trim_start().starts_with("//") && line.contains(banned))
-            {
+            if production.contains(banned) {
                 broken.push(format!("{} names {banned}", file.display()));
             }
         }
