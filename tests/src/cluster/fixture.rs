@@ -73,7 +73,7 @@ impl Cluster {
     fn fill_in(&self, lab: &Lab) -> anyhow::Result<()> {
         let network = subnet(&lab.host_ip().to_string());
         let mut nodes: Vec<&str> = lab.nodes().iter().map(crate::lab::Node::name).collect();
-        // The hidden primary first: a secondary that meets no primary does not ask again for ten minutes.
+        // The hidden primary first, as in the starter repository; `tests/bootstrap.rs` takes it last.
         nodes.sort_by_key(|name| *name != "homelab");
         self.write(
             "cluster.yaml",
