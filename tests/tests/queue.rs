@@ -12,5 +12,7 @@ mod place;
 mod refusals;
 #[path = "queue/service.rs"]
 mod service;
+#[path = "queue/strongbox.rs"]
+mod strongbox;
 #[path = "queue/workers.rs"]
 mod workers;

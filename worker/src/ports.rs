@@ -2,6 +2,7 @@
 //! preview or a plan is never handed something that can change a node.
 
 pub mod forge;
+mod strongbox;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -11,6 +12,8 @@ use windlass_core::ids::{ClusterName, NodeName, NodePath};
 use windlass_core::observed::NodeState;
 use windlass_core::plan::Turn;
 use windlass_core::release::Release;
+
+pub use strongbox::{Doing, OpenBox, Strongbox};
 
 /// Who acts: the agent refuses everyone who holds a smaller fence, or the same fence under another name.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::certificates::{CertificateView, Sighted};
 use crate::cli::Status;
-use crate::queue::{CertificateDue, Event, Queued, RequestChanged};
+use crate::queue::{CertificateDue, CertificatesIssued, Event, Queued, RequestChanged};
 
 /// All schemas, each with the name of its file.
 pub fn all() -> Vec<(&'static str, Value)> {
@@ -19,6 +19,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
 pub fn own() -> Vec<(&'static str, Value)> {
     vec![
         ("certificate-due.json", of::<CertificateDue>()),
+        ("certificates-issued.json", of::<CertificatesIssued>()),
         ("certificate-state.json", of::<CertificateView>()),
         ("certificates.json", of::<Vec<CertificateView>>()),
         ("certificates-seen.json", of::<Sighted>()),

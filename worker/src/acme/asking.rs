@@ -15,13 +15,14 @@ impl<A: Announce> Orderer<A> {
         &self,
         step: Step,
         open: &OpenOrder,
+        wanted: &Wanted,
         session: &Session,
     ) -> Result<Entry, Trouble> {
         let begun = &open.order.begun;
         let url = open.order.url.as_deref().unwrap_or_default();
         match step {
             Step::Place => {
-                let replaces = self.followed(begun).await;
+                let replaces = self.followed(begun, wanted).await;
                 session.place(begun, replaces.as_ref()).await
             }
             Step::Publish => session.proofs(begun, url).await,
@@ -36,8 +37,12 @@ impl<A: Announce> Orderer<A> {
         }
     }
 
-    /// The certificate that an order follows: one of the same authority.
-    async fn followed(&self, begun: &Begun) -> Option<Leaf> {
+    /// The certificate that an order follows: one of the same authority, which another knows nothing of.
+    async fn followed(&self, begun: &Begun, wanted: &Wanted) -> Option<Leaf> {
+        let issued = self.ledger.known(wanted).await.ok()?.issued?;
+        if issued.directory != begun.directory {
+            return None;
+        }
         let leaf = self.shelf.leaf(&begun.certificate).ok().flatten()?;
         let suggested = self
             .ledger
@@ -46,7 +51,8 @@ impl<A: Announce> Orderer<A> {
             .ok()
             .flatten()?;
         // Only an authority that has suggestions knows what is followed.
-        (suggested.serial == leaf.serial && suggested.window.is_some()).then_some(leaf)
+        let is_it = issued.serial == leaf.serial && suggested.serial == leaf.serial;
+        (is_it && suggested.window.is_some()).then_some(leaf)
     }
 
     pub(super) async fn session<'s>(

@@ -10,7 +10,10 @@ use windlass_core::ids::ClusterName;
 use windlass_core::materials::SecretText;
 use windlass_core::model::names::Label;
 
-use super::past::{collect, entries, folded, is_limit, learn};
+use super::common::{self, Common};
+use super::past::{entries, folded, is_limit, learn, limits};
+use super::record::Key;
+use crate::materials::AtRest;
 use crate::store::{Store, StoreError};
 
 /// How many orders of each certificate are kept.
@@ -46,8 +49,12 @@ pub struct OpenOrder {
 /// The accounts and orders of one cluster.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    store: Store,
-    cluster: ClusterName,
+    pub(in crate::acme) store: Store,
+    pub(in crate::acme) cluster: ClusterName,
+    /// How private keys lie in the database.
+    pub(in crate::acme) at_rest: AtRest,
+    /// Where other workers have the same.
+    pub(in crate::acme) common: Option<Common>,
 }
 
 /// An order as it lies in the database: its id, its key, its entries.
@@ -55,7 +62,37 @@ type Stored = (i64, Option<String>, Vec<(i64, String)>);
 
 impl Ledger {
     pub fn new(store: Store, cluster: ClusterName) -> Self {
-        Self { store, cluster }
+        Self {
+            store,
+            cluster,
+            at_rest: AtRest::default(),
+            common: None,
+        }
+    }
+
+    /// Keys are sealed before they are written.
+    pub fn at_rest(self, at_rest: AtRest) -> Self {
+        Self { at_rest, ..self }
+    }
+
+    /// Several workers have it together.
+    pub fn common(self, common: Common) -> Self {
+        Self {
+            common: Some(common),
+            ..self
+        }
+    }
+
+    async fn opened(&self, text: Option<String>) -> Result<Option<SecretText>, StoreError> {
+        let Some(text) = text else { return Ok(None) };
+        let opened = common::opened(&self.at_rest, text.into_bytes()).await;
+        let why = |why| StoreError::Sealed(format!("a private key in the database: {why}"));
+        opened.map(Some).map_err(why)
+    }
+
+    async fn sealed(&self, secret: &SecretText) -> Result<String, StoreError> {
+        let sealed = common::sealed(&self.at_rest, secret.clone()).await;
+        sealed.map_err(|why| StoreError::Sealed(format!("a private key: {why}")))
     }
 
     pub async fn credentials(&self, directory: &str) -> Result<Option<SecretText>, StoreError> {
@@ -66,7 +103,7 @@ impl Ledger {
             db.query_row(select, key, |row| row.get::<_, String>(0))
                 .optional()
         });
-        Ok(found.await?.map(|text| SecretText::new(&text)))
+        self.opened(found.await?).await
     }
 
     pub async fn keep_credentials(
@@ -77,12 +114,13 @@ impl Ledger {
         let row = (
             self.cluster.to_string(),
             directory.to_owned(),
-            credentials.reveal().to_owned(),
+            self.sealed(credentials).await?,
         );
         let insert = "INSERT OR REPLACE INTO acme_account (cluster, directory, credentials) VALUES (?1, ?2, ?3)";
         self.store
             .call(move |db| db.execute(insert, row).map(drop))
-            .await
+            .await?;
+        self.share(&Key::Account(directory.to_owned())).await
     }
 
     /// The authority knows the account no more.
@@ -91,7 +129,8 @@ impl Ledger {
         let delete = "DELETE FROM acme_account WHERE cluster = ?1 AND directory = ?2";
         self.store
             .call(move |db| db.execute(delete, key).map(drop))
-            .await
+            .await?;
+        self.share(&Key::Account(directory.to_owned())).await
     }
 
     /// Begins an order. There is one at a time for a certificate.
@@ -141,7 +180,7 @@ impl Ledger {
             Some(Ok(order)) => Ok(Some(OpenOrder {
                 id,
                 order,
-                key: key.map(|key| SecretText::new(&key)),
+                key: self.opened(key).await?,
             })),
             broken => {
                 let why = broken
@@ -191,7 +230,11 @@ impl Ledger {
         // The key now lies beside its chain, or is of no use any more.
         let forget = over || matches!(entry, Entry::Stored { .. });
         let text = serde_json::to_string(entry)?;
-        let (id, made) = (open.id, key.as_ref().map(|key| key.reveal().to_owned()));
+        let made = match &key {
+            Some(key) => Some(self.sealed(key).await?),
+            None => None,
+        };
+        let id = open.id;
         let now = Timestamp::now().as_millisecond();
         self.store
             .call(move |db| {
@@ -213,7 +256,8 @@ impl Ledger {
         } else {
             key.or_else(|| open.key.take())
         };
-        Ok(())
+        let certificate = open.order.begun.certificate.clone();
+        self.share(&Key::Certificate(certificate)).await
     }
 
     async fn end(&self, id: i64) -> Result<(), StoreError> {
@@ -240,12 +284,12 @@ impl Ledger {
                     own.push(entries(db, id)?);
                 }
                 let mut others = Vec::new();
-                let latest = "SELECT max(id) FROM acme_order WHERE cluster = ?1 AND certificate <> ?2 GROUP BY certificate";
-                let latest: Vec<i64> = db
-                    .prepare_cached(latest)?
+                let ids = "SELECT id FROM acme_order WHERE cluster = ?1 AND certificate <> ?2 ORDER BY certificate, id";
+                let ids: Vec<i64> = db
+                    .prepare_cached(ids)?
                     .query_map([&cluster, &certificate], |row| row.get(0))?
                     .collect::<Result<_, _>>()?;
-                for id in latest {
+                for id in ids {
                     others.push(entries(db, id)?);
                 }
                 let asked = "SELECT asked FROM acme_certificate WHERE cluster = ?1 AND certificate = ?2";
@@ -264,11 +308,7 @@ impl Ledger {
             known.failures.retain(is_limit);
         }
         for order in &others {
-            let mut other = Known::default();
-            collect(&mut other, order);
-            known
-                .limits
-                .extend(other.failures.into_iter().filter(is_limit));
+            known.limits.extend(limits(order));
         }
         Ok(known)
     }
@@ -300,7 +340,8 @@ impl Ledger {
             ON CONFLICT DO UPDATE SET suggestion = excluded.suggestion";
         self.store
             .call(move |db| db.execute(upsert, row).map(drop))
-            .await
+            .await?;
+        self.share(&Key::Certificate(certificate.clone())).await
     }
 
     /// A person wants the certificate renewed, or has got what was wanted.
@@ -315,7 +356,8 @@ impl Ledger {
             ON CONFLICT DO UPDATE SET asked = excluded.asked";
         self.store
             .call(move |db| db.execute(upsert, row).map(drop))
-            .await
+            .await?;
+        self.share(&Key::Certificate(certificate.clone())).await
     }
 
     /// The one try that was not to wait is being made.
@@ -323,8 +365,10 @@ impl Ledger {
         let key = (self.cluster.to_string(), certificate.to_string());
         let update = "UPDATE acme_certificate SET asked = 1
             WHERE cluster = ?1 AND certificate = ?2 AND asked = 2";
-        self.store
-            .call(move |db| db.execute(update, key).map(drop))
-            .await
+        let changed = self.store.call(move |db| db.execute(update, key)).await?;
+        match changed {
+            0 => Ok(()),
+            _ => self.share(&Key::Certificate(certificate.clone())).await,
+        }
     }
 }

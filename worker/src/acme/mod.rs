@@ -6,6 +6,7 @@
 mod account;
 mod asking;
 mod by_hand;
+mod common;
 mod dns;
 mod key;
 mod leaf;
@@ -14,12 +15,14 @@ mod orderer;
 mod past;
 mod paths;
 mod proofs;
+mod record;
 mod shelf;
 mod steps;
 mod transport;
 mod trouble;
 
 pub use by_hand::{Reason, revoke, roll_account_key};
+pub use common::{Common, Hold};
 pub use dns::Records;
 pub use leaf::Leaf;
 pub use ledger::{Asked, Ledger, OpenOrder, Suggestion};

@@ -7,9 +7,10 @@ use std::time::Duration;
 use windlass_core::acme::due::{Due, directory};
 use windlass_core::acme::order::Begun;
 use windlass_core::acme::{Entry, Failure, Issued, Proof, Step, Wanted};
+use windlass_core::ids::Digest;
 use windlass_core::materials::SecretText;
 use windlass_core::model::Challenge;
-use windlass_core::model::names::CertName;
+use windlass_core::model::names::{CertName, Label};
 
 pub use super::account::Access;
 use super::account::Session;
@@ -22,11 +23,17 @@ use super::trouble::Trouble;
 use crate::challenges::Challenges;
 use crate::store::StoreError;
 
+/// So many certificates go in one event at most: brokers have limits.
+const TOGETHER: usize = 50;
 const SHORTLY: Duration = Duration::from_millis(200);
 
-/// Tells whoever rolls that there are new certificates. The same id twice is told once.
+/// Tells whoever rolls that there are new certificates, and gives them chain and key. The same id twice is told once.
 pub trait Announce: Send + Sync {
-    fn announce(&self, id: &str) -> impl Future<Output = Result<(), String>> + Send;
+    fn announce(
+        &self,
+        id: &str,
+        issued: &[(Label, SecretText)],
+    ) -> impl Future<Output = Result<(), String>> + Send;
 }
 
 /// How an order stands when it is left alone.
@@ -122,22 +129,32 @@ impl<A: Announce> Orderer<A> {
     /// Tells of all certificates that are stored and not announced, at once: they are rolled together.
     pub async fn announce(&self) -> Result<(), Unannounced> {
         let mut orders = self.ledger.unannounced().await?;
-        if orders.is_empty() {
-            return Ok(());
-        }
-        let ids: Vec<String> = orders.iter().map(|open| open.id.to_string()).collect();
-        let id = format!("certificates-{}-{}", self.ledger.cluster(), ids.join("-"));
-        self.announce
-            .announce(&id)
-            .await
-            .map_err(Unannounced::Queue)?;
-        for open in &mut orders {
-            self.ledger
-                .ask(&open.order.begun.certificate, Asked::No)
-                .await?;
-            self.ledger.append(open, &Entry::Announced, None).await?;
+        for orders in orders.chunks_mut(TOGETHER) {
+            let issued = orders.iter().filter_map(|open| {
+                let name = &open.order.begun.certificate;
+                Some((name.clone(), self.shelf.get(name).ok().flatten()?))
+            });
+            let issued: Vec<(Label, SecretText)> = issued.collect();
+            self.announce
+                .announce(&self.news(orders), &issued)
+                .await
+                .map_err(Unannounced::Queue)?;
+            for open in orders {
+                self.ledger
+                    .ask(&open.order.begun.certificate, Asked::No)
+                    .await?;
+                self.ledger.append(open, &Entry::Announced, None).await?;
+            }
         }
         Ok(())
+    }
+
+    /// Names what is told: the same at every worker.
+    fn news(&self, orders: &[OpenOrder]) -> String {
+        let issued = orders.iter().filter_map(|open| open.order.issued.as_ref());
+        let serials = issued.map(|issued| issued.serial.as_bytes());
+        let digest = Digest::of_parts(serials).to_string();
+        format!("certificates-{}-{digest}", self.ledger.cluster())
     }
 
     /// Something else is wanted by now, or from someone else.
@@ -222,7 +239,8 @@ impl<A: Announce> Orderer<A> {
                     Challenge::Dns => self.clear_records(open, wanted, access).await?,
                 }
                 let session = self.session(session, begun, wanted, access).await?;
-                self.ask_authority(Step::Place, open, session).await?
+                self.ask_authority(Step::Place, open, wanted, session)
+                    .await?
             }
             Step::Probe if begun.challenge == Challenge::Dns => {
                 self.write_records(open, wanted, access).await?;
@@ -250,7 +268,7 @@ impl<A: Announce> Orderer<A> {
             }
             step => {
                 let session = self.session(session, begun, wanted, access).await?;
-                self.ask_authority(step, open, session).await?
+                self.ask_authority(step, open, wanted, session).await?
             }
         };
         Ok((entry, None))

@@ -42,11 +42,11 @@ pub(super) fn learn(known: &mut Known, entries: &[(i64, String)], wanted: &Wante
         match entry {
             Entry::Rehearsed if same => {
                 known.rehearsed.push(begun.directory.clone());
-                known.failures.clear();
+                forget(known, &begun.directory);
             }
             Entry::Stored { issued } => {
                 known.issued = Some(issued);
-                known.failures.clear();
+                forget(known, &begun.directory);
             }
             _ => {}
         }
@@ -55,6 +55,23 @@ pub(super) fn learn(known: &mut Known, entries: &[(i64, String)], wanted: &Wante
     known
         .failures
         .extend(own.failures.into_iter().filter(counts));
+}
+
+/// It went well there. What another authority said of its limits holds all the same: it is asked again before long.
+fn forget(known: &mut Known, directory: &str) {
+    let failures = std::mem::take(&mut known.failures);
+    let elsewhere = failures
+        .into_iter()
+        .filter(|failed| failed.directory != directory);
+    known.limits.extend(elsewhere.filter(is_limit));
+}
+
+/// What authorities said of their limits in an order of another certificate.
+pub(super) fn limits(entries: &[(i64, String)]) -> Vec<Failed> {
+    let mut other = Known::default();
+    collect(&mut other, entries);
+    other.failures.retain(is_limit);
+    other.failures
 }
 
 /// The failures of one order since it last succeeded.

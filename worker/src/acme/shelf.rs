@@ -3,7 +3,7 @@
 
 use std::fs::{DirBuilder, File, Permissions, TryLockError};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, fchown};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown, fchown};
 use std::path::{Path, PathBuf};
 
 use windlass_core::ids::ClusterName;
@@ -11,17 +11,20 @@ use windlass_core::materials::SecretText;
 use windlass_core::model::names::Label;
 
 use super::leaf::{self, Leaf};
+use crate::materials::AtRest;
 
 /// The folder of one cluster.
 #[derive(Debug, Clone)]
 pub struct Shelf {
     folder: PathBuf,
+    at_rest: AtRest,
 }
 
 impl Shelf {
     pub fn new(state: &Path, cluster: &ClusterName) -> Self {
         Self {
             folder: state.join("certificates").join(cluster.as_str()),
+            at_rest: AtRest::default(),
         }
     }
 
@@ -29,18 +32,39 @@ impl Shelf {
     pub fn at(folder: &Path) -> Self {
         Self {
             folder: folder.to_path_buf(),
+            at_rest: AtRest::default(),
         }
+    }
+
+    /// What is put here from now on is sealed first.
+    pub fn at_rest(self, at_rest: AtRest) -> Self {
+        Self { at_rest, ..self }
+    }
+
+    /// Seals what lies here from a time before there was anything to seal it to.
+    pub fn seal(&self) -> Result<(), String> {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else {
+            return Ok(());
+        };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let is_ours = path.extension().is_some_and(|extension| extension == "pem");
+            if is_ours && self.at_rest.seals() && !text.is_empty() && !AtRest::is_sealed(&text) {
+                self.write(&path, &SecretText::new(&text))?;
+            }
+        }
+        Ok(())
     }
 
     /// Holds the cluster's orders still until the returned file is closed: whoever replaces a key or a certificate by
     /// hand must not do so in the middle of an order. `None`: somebody else holds them.
     pub fn claim(&self) -> Result<Option<File>, String> {
         let path = self.folder.with_extension("lock");
-        let opened = DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.folder)
-            .and_then(|()| File::create(&path));
+        let opened = self.make_folder().and_then(|()| {
+            let lock = File::create(&path)?;
+            give_to_owner_above(&path)?;
+            Ok(lock)
+        });
         let lock = opened.map_err(|error| format!("{} cannot be made: {error}", path.display()))?;
         match lock.try_lock() {
             Ok(()) => Ok(Some(lock)),
@@ -71,22 +95,49 @@ impl Shelf {
     /// As `put`, with both in one text that is known to be good. The file where it lies.
     pub fn put_whole(&self, certificate: &Label, pem: &SecretText) -> Result<PathBuf, String> {
         let file = self.file(certificate);
-        self.write(&file, pem)
-            .map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
+        self.write(&file, pem)?;
         Ok(file)
     }
 
-    fn write(&self, file: &Path, pem: &SecretText) -> std::io::Result<()> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.folder)?;
+    /// As `put_whole`, unless one lies here that was issued later; whether it was put.
+    pub fn put_newer(&self, certificate: &Label, pem: &SecretText) -> Result<bool, String> {
+        let new = Leaf::read(pem.reveal())?;
+        let here = self.leaf(certificate).ok().flatten();
+        if here.is_some_and(|here| here.der == new.der || here.lifetime.from > new.lifetime.from) {
+            return Ok(false);
+        }
+        self.put_whole(certificate, pem).map(|_| true)
+    }
+
+    fn write(&self, file: &Path, pem: &SecretText) -> Result<(), String> {
+        let failed = |why: String| format!("{} cannot be written: {why}", file.display());
+        let text = self.at_rest.seal(pem);
+        let text = text.map_err(|error| failed(error.to_string()))?;
+        self.persist(file, &text)
+            .map_err(|error| failed(error.to_string()))
+    }
+
+    /// The worker must be able to write where a command of root's came first.
+    fn make_folder(&self) -> std::io::Result<()> {
+        let above = self.folder.ancestors();
+        let missing: Vec<&Path> = above.take_while(|folder| !folder.exists()).collect();
+        for folder in missing.into_iter().rev() {
+            match DirBuilder::new().mode(0o700).create(folder) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                made => made.and_then(|()| give_to_owner_above(folder))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn persist(&self, file: &Path, text: &str) -> std::io::Result<()> {
+        self.make_folder()?;
         let mut new = tempfile::Builder::new()
             .prefix(".new-")
             .tempfile_in(&self.folder)?;
         new.as_file()
             .set_permissions(Permissions::from_mode(0o600))?;
-        new.write_all(pem.reveal().as_bytes())?;
+        new.write_all(text.as_bytes())?;
         // The worker must be able to read what root puts here for it.
         let folder = std::fs::metadata(&self.folder)?;
         if folder.uid() != new.as_file().metadata()?.uid() {
@@ -101,7 +152,10 @@ impl Shelf {
     pub fn get(&self, certificate: &Label) -> Result<Option<SecretText>, String> {
         let file = self.file(certificate);
         match std::fs::read_to_string(&file) {
-            Ok(pem) => Ok(Some(SecretText::new(&pem))),
+            Ok(text) => match self.at_rest.open(&text) {
+                Ok(pem) => Ok(Some(pem)),
+                Err(error) => Err(format!("{} cannot be decrypted: {error}", file.display())),
+            },
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(format!("{} cannot be read: {error}", file.display())),
         }
@@ -110,5 +164,42 @@ impl Shelf {
     pub fn leaf(&self, certificate: &Label) -> Result<Option<Leaf>, String> {
         let pem = self.get(certificate)?;
         pem.map(|pem| Leaf::read(pem.reveal())).transpose()
+    }
+}
+
+/// What root made belongs to whoever owns the folder that it lies in.
+fn give_to_owner_above(path: &Path) -> std::io::Result<()> {
+    let (own, above) = (
+        std::fs::metadata(path)?,
+        std::fs::metadata(path.parent().unwrap_or(path))?,
+    );
+    if own.uid() == 0 && above.uid() != 0 {
+        chown(path, Some(above.uid()), Some(above.gid()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `sudo windlass cert …` before the worker's first order.
+    #[test]
+    fn what_root_makes_belongs_to_the_worker() {
+        let state = tempfile::tempdir().unwrap();
+        if std::fs::metadata(state.path()).unwrap().uid() != 0 {
+            return;
+        }
+        chown(state.path(), Some(65534), Some(65534)).unwrap();
+        let shelf = Shelf::new(state.path(), &"example".parse().unwrap());
+        drop(shelf.claim().unwrap().unwrap());
+        for made in [
+            "certificates",
+            "certificates/example",
+            "certificates/example.lock",
+        ] {
+            let made = std::fs::metadata(state.path().join(made)).unwrap();
+            assert_eq!((made.uid(), made.gid()), (65534, 65534));
+        }
     }
 }

@@ -285,7 +285,10 @@ fn minds_following(error: &Error) -> bool {
         Error::Unsupported(_) | Error::Other(_) => true,
         Error::Api(problem) => {
             let kind = problem.r#type.as_deref().unwrap_or_default();
-            kind.ends_with(":alreadyReplaced") || kind.ends_with(":malformed")
+            // `unauthorized`: it came from another account, which was lost since.
+            [":alreadyReplaced", ":malformed", ":unauthorized"]
+                .iter()
+                .any(|own| kind.ends_with(own))
         }
         _ => false,
     }

@@ -16,7 +16,7 @@ use windlass_core::model::names::Label;
 use windlass_core::snapshot::Snapshot;
 
 use super::desk::{Desk, Picture};
-use crate::acme::{self, Access, Asked, Leaf, Reason, Shelf};
+use crate::acme::{self, Access, Hold, Leaf, Reason, Shelf};
 use crate::materials;
 
 /// An order may wait for an authority for so long.
@@ -56,12 +56,14 @@ impl Desk {
         })
     }
 
-    /// Waits until no order is under way, and lets none begin until the file is closed.
-    async fn hold(&self) -> anyhow::Result<File> {
+    /// Waits until no order is under way, at no worker, and lets none begin until both are let go of.
+    async fn hold(&self) -> anyhow::Result<(File, Hold)> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(held) = self.shelf.claim().map_err(|why| anyhow!(why))? {
-                return Ok(held);
+            if let Some(claimed) = self.shelf.claim().map_err(|why| anyhow!(why))?
+                && let Some(hold) = self.ledger.hold().await?
+            {
+                return Ok((claimed, hold));
             }
             if Instant::now() > deadline {
                 bail!("the worker is in the middle of an order that takes long; try again later");
@@ -70,14 +72,12 @@ impl Desk {
         }
     }
 
-    /// Has the worker renew a certificate; with `force` it does not wait because of what failed before.
-    pub async fn renew(&self, picture: &Picture, name: &Label, force: bool) -> anyhow::Result<()> {
-        let wanted = self.wanted(picture, name)?;
-        let asked = if force { Asked::AtOnce } else { Asked::Yes };
-        Ok(self.ledger.ask(&wanted.name, asked).await?)
+    /// Whether another one can be ordered.
+    pub fn is_ordered(&self, picture: &Picture, name: &Label) -> anyhow::Result<()> {
+        self.wanted(picture, name).map(drop)
     }
 
-    /// Has the authority that issued it declare the certificate in use void, and the worker order another one.
+    /// Has the authority that issued it declare the certificate in use void.
     pub async fn revoke(
         &self,
         picture: &Picture,
@@ -86,6 +86,7 @@ impl Desk {
         authority: Option<&str>,
     ) -> anyhow::Result<Leaf> {
         let wanted = self.wanted(picture, name)?;
+        let (_claimed, hold) = self.hold().await?;
         let leaf = self.shelf.leaf(name).map_err(|why| anyhow!(why))?;
         let leaf = leaf.with_context(|| format!("there is no certificate {name} yet"))?;
         let issuer = self.issuer(wanted, authority).await?;
@@ -95,7 +96,7 @@ impl Desk {
         acme::revoke(&self.ledger, issuer, directory, &access, void)
             .await
             .map_err(|why| anyhow!(why))?;
-        self.ledger.ask(name, Asked::AtOnce).await?;
+        hold.release().await;
         Ok(leaf)
     }
 
@@ -131,7 +132,7 @@ impl Desk {
         let acme = picture.model.cluster.acme.as_ref();
         let acme = acme.context("cluster.yaml has no `acme`: nothing is ordered")?;
         let contact: Vec<String> = acme.contact.iter().map(|at| at.value.clone()).collect();
-        let _held = self.hold().await?;
+        let (_claimed, hold) = self.hold().await?;
         let mut rolled = Vec::new();
         for authority in acme.authorities.iter().map(|at| &at.value) {
             if named.is_some_and(|named| authority.name.as_str() != named) {
@@ -147,6 +148,7 @@ impl Desk {
                 .map_err(|why| anyhow!(why))?;
             rolled.push(authority.name.clone());
         }
+        hold.release().await;
         if rolled.is_empty() {
             bail!("this worker has no account there");
         }
@@ -173,9 +175,16 @@ impl Desk {
                 return Err(Trouble::Failed(anyhow!(why)));
             }
         };
-        let held = self.hold().await?;
+        let (claimed, hold) = self.hold().await?;
+        if wanted.is_some() && self.ledger.is_common() {
+            self.not_older(name, &leaf)?;
+        }
         let file = shelf.put_whole(name, &pem).map_err(|why| anyhow!(why))?;
-        drop(held);
+        if wanted.is_some() {
+            self.ledger.tell(name).await.map_err(anyhow::Error::new)?;
+        }
+        hold.release().await;
+        drop(claimed);
         let mut replaced = None;
         if let Some(wanted) = wanted {
             let known = self.known(wanted).await?;
@@ -190,6 +199,19 @@ impl Desk {
             findings,
             replaced,
         })
+    }
+
+    /// Where several workers roll, the one issued last is the one in use: an older one would be replaced by it again.
+    fn not_older(&self, name: &Label, new: &Leaf) -> anyhow::Result<()> {
+        let here = self.shelf.leaf(name).ok().flatten();
+        match here.filter(|here| here.lifetime.from > new.lifetime.from) {
+            Some(here) => bail!(
+                "{name} in use was issued later ({}) than this one ({}), and the workers that share this cluster use the one issued last: have another one issued, or give the certificate by file",
+                here.lifetime.from,
+                new.lifetime.from
+            ),
+            None => Ok(()),
+        }
     }
 
     /// What there is against a PEM file as this certificate; errors are `Refused`.

@@ -106,18 +106,24 @@ fn bare(model: &Model, name: &Label, wanted: Option<&Wanted>) -> CertificateView
 pub async fn rolled(
     store: &Store,
     source: &Source,
-    cluster: &ClusterName,
+    ledger: &Ledger,
 ) -> anyhow::Result<Option<Arc<Snapshot>>> {
-    let record = store.cluster(cluster).await?;
-    let commit = match (record.rolled, record.seen) {
-        (Some(rolled), _) => rolled,
-        (None, Some(seen)) => {
+    let record = store.cluster(ledger.cluster()).await?;
+    // Another worker may have rolled since.
+    let common = ledger.rolled().await?.filter(|_| ledger.is_common());
+    let commit = match (common, record.rolled, record.seen) {
+        (Some((rolled, _)), ..) | (None, Some(rolled), _) => rolled,
+        (None, None, Some(seen)) => {
             source.verify(&seen).await?;
             seen
         }
-        (None, None) => return Ok(None),
+        (None, None, None) => return Ok(None),
     };
-    let snapshot = source.snapshot(&commit).await;
+    let mut snapshot = source.snapshot(&commit).await;
+    if snapshot.is_err() && ledger.is_common() {
+        source.fetch().await?;
+        snapshot = source.snapshot(&commit).await;
+    }
     let snapshot = snapshot.context("the commit whose certificates are wanted cannot be read")?;
     Ok(Some(Arc::new(snapshot)))
 }
@@ -141,9 +147,18 @@ pub fn issued(wanted: &Wanted, leaf: &Leaf, stored: Option<Issued>) -> Issued {
 }
 
 impl Desk {
+    /// Brings what is known here up to date with what other workers know, unless one of them is ordering just now.
+    pub async fn refresh(&self) -> anyhow::Result<bool> {
+        let Some(hold) = self.ledger.hold().await? else {
+            return Ok(false);
+        };
+        hold.release().await;
+        Ok(true)
+    }
+
     /// `None` where nothing was rolled yet, or the repository is that of another cluster.
     pub async fn picture(&self) -> anyhow::Result<Option<Picture>> {
-        let Some(snapshot) = rolled(&self.store, &self.source, &self.cluster).await? else {
+        let Some(snapshot) = rolled(&self.store, &self.source, &self.ledger).await? else {
             return Ok(None);
         };
         let reading = Arc::clone(&snapshot);

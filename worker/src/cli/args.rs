@@ -85,7 +85,7 @@ impl Access {
             certificates: self.certificates.clone(),
             secrets: self.secrets.clone(),
             age_identities: self.age_identities.clone(),
-            ordered: None,
+            ..Directories::default()
         }
     }
 }

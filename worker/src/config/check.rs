@@ -156,10 +156,10 @@ fn certificates(config: &Config, acme: &At<AcmeConfig>, file: &str, findings: &m
         let hint = "add `listen: 0.0.0.0:8402` below `acme`, or `listen` above";
         wrong("the questions of authorities are answered nowhere", hint);
     }
-    if config.queue.value != "embedded" {
-        let hint = "write `queue: embedded`, or leave `acme` out and give certificates as files";
+    if config.queue.value != "embedded" && config.age_identities.is_empty() {
+        let hint = "`age-keygen -o FILE` makes one; name it in `age_identities` of every worker of the cluster, or write `queue: embedded`";
         wrong(
-            "several workers would order the same certificates, each its own",
+            "workers that share orders give each other private keys through the broker, and there is no age identity to encrypt them to",
             hint,
         );
     }

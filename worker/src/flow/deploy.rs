@@ -23,11 +23,9 @@ use super::looked::{Ended, Flowed, Looked, Planned};
 use super::newer::Newer;
 use super::prepare::{self, Memory, Prepared, Rendered};
 use super::review::{Asked, Review};
-use super::take_back;
 use super::trial::Trial;
 use super::trouble::{Trouble, of_git};
 use super::turn::{Handover, UnderWay};
-use crate::acme::Shelf;
 use crate::check::Checker;
 use crate::git::mirror::Step;
 use crate::git::source::Source;
@@ -145,8 +143,10 @@ impl<F: Fleet> Deploy<F> {
         );
         let observed = observe::all(&nodes, rendered.model.nodes.keys().cloned()).await;
         self.holds_up(&observed, kind)?;
-        let shelf = self.materials.ordered.as_deref().map(Shelf::at);
-        if take_back::take_back(nodes.as_ref(), &observed, rendered, shelf.as_ref()).await {
+        if self
+            .takes_certificates(nodes.as_ref(), &observed, rendered)
+            .await
+        {
             prepared = self.prepare(&commit).await?;
             let Some(whole) = sound(&prepared) else {
                 let findings = prepared.findings.clone();

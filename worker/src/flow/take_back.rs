@@ -8,13 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use windlass_core::acme::{Wanted, wanted};
-use windlass_core::ids::NodePath;
+use windlass_core::ids::{Digest, NodeName, NodePath};
 use windlass_core::materials::SecretText;
 use windlass_core::model::names::{CertName, HostName, Label};
 use windlass_core::observed::{NodeState, Observed, Seen};
 use windlass_core::release::ReleaseMeta;
 
+use super::deploy::Deploy;
+use super::fleet::Fleet;
 use super::prepare::Rendered;
+use super::turn::Handover;
 use crate::acme::{Leaf, Shelf};
 use crate::materials;
 use crate::ports::NodeWriter;
@@ -26,12 +29,64 @@ struct Found {
     pem: SecretText,
 }
 
-/// Puts what the nodes hold of pending certificates onto the shelf of those that are ordered; whether there was any.
-pub(super) async fn take_back<N: NodeWriter>(
+impl<F: Fleet> Deploy<F> {
+    /// Whether there are other certificates now than those that were rendered.
+    pub(super) async fn takes_certificates(
+        &self,
+        nodes: &F::Nodes,
+        observed: &Observed,
+        rendered: &Rendered,
+    ) -> bool {
+        let Some(folder) = &self.materials.ordered else {
+            return false;
+        };
+        let shelf = Shelf::at(folder).at_rest(self.materials.at_rest.clone());
+        let newer = self.handover == Handover::EachTurn
+            && take_newer(nodes, observed, rendered, &shelf).await;
+        newer | take_back(nodes, observed, rendered, &shelf).await
+    }
+}
+
+/// Where several workers roll, another may have rolled a certificate that this one has not seen: the one issued last goes
+/// onto the shelf, so that no roll puts an older one in its place; whether there was any. What the nodes hold as we would
+/// give it is not read.
+async fn take_newer<N: NodeWriter>(
     nodes: &N,
     observed: &Observed,
     rendered: &Rendered,
-    shelf: Option<&Shelf>,
+    shelf: &Shelf,
+) -> bool {
+    let other = |node: &NodeName, path: &NodePath, held: Digest| {
+        let ours = rendered.bundle.releases.get(node);
+        ours.and_then(|ours| ours.meta.files.get(path))
+            .is_some_and(|ours| ours.digest != held)
+    };
+    let all = wanted(&rendered.model);
+    let mut taken = false;
+    for (name, found) in held(nodes, observed, &all, other).await {
+        // One for other names is on its way out.
+        if !found.exact {
+            continue;
+        }
+        match shelf.put_newer(name, &found.pem) {
+            Ok(true) => {
+                let serial = &found.leaf.serial;
+                tracing::info!(certificate = %name, serial, "the nodes hold a newer one, which is taken over");
+                taken = true;
+            }
+            Ok(false) => {}
+            Err(why) => tracing::error!(certificate = %name, why, "cannot be taken over"),
+        }
+    }
+    taken
+}
+
+/// Puts what the nodes hold of pending certificates onto the shelf of those that are ordered; whether there was any.
+async fn take_back<N: NodeWriter>(
+    nodes: &N,
+    observed: &Observed,
+    rendered: &Rendered,
+    shelf: &Shelf,
 ) -> bool {
     let pending = &rendered.bundle.pending;
     let served = observed.states().flat_map(NodeState::over_tls);
@@ -39,13 +94,13 @@ pub(super) async fn take_back<N: NodeWriter>(
         .filter(|host| pending.contains(*host))
         .filter_map(|host| host.parse().ok())
         .collect();
-    let Some(shelf) = shelf.filter(|_| !losing.is_empty()) else {
+    if losing.is_empty() {
         return false;
-    };
+    }
     let mut missing = wanted(&rendered.model);
     let loses = |name: &CertName| losing.iter().any(|host| name.covers(host));
     missing.retain(|own| own.names.iter().any(loses));
-    let best = held(nodes, observed, &missing).await;
+    let best = held(nodes, observed, &missing, |_, _, _| true).await;
     let mut taken = false;
     for (name, found) in best {
         match shelf.put_whole(name, &found.pem) {
@@ -65,11 +120,15 @@ async fn held<'w, N: NodeWriter>(
     nodes: &N,
     observed: &Observed,
     missing: &'w [Wanted],
+    is_read: impl Fn(&NodeName, &NodePath, Digest) -> bool,
 ) -> BTreeMap<&'w Label, Found> {
     let mut best: BTreeMap<&Label, Found> = BTreeMap::new();
     for (node, seen) in &observed.nodes {
         let Seen::State(state) = seen else { continue };
-        let paths = state.current.as_ref().map(certificates).unwrap_or_default();
+        let current = state.current.as_ref();
+        let paths = current
+            .map(|release| certificates(release, |path, digest| is_read(node, path, digest)))
+            .unwrap_or_default();
         if paths.is_empty() {
             continue;
         }
@@ -102,8 +161,12 @@ async fn held<'w, N: NodeWriter>(
 }
 
 /// Where a release may hold chain and key in one file.
-fn certificates(release: &ReleaseMeta) -> Vec<NodePath> {
-    let secret = release.files.iter().filter(|(_, meta)| meta.secret);
+fn certificates(
+    release: &ReleaseMeta,
+    is_read: impl Fn(&NodePath, Digest) -> bool,
+) -> Vec<NodePath> {
+    let files = release.files.iter();
+    let secret = files.filter(|(path, meta)| meta.secret && is_read(path, meta.digest));
     let paths = secret.map(|(path, _)| path.clone());
     paths
         .filter(|path| path.to_string().ends_with(".pem"))

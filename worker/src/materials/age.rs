@@ -31,15 +31,32 @@ pub enum AgeError {
 
 /// The plain text, without the line's end that editors add.
 pub fn open(armored: &[u8], identities: &[PathBuf]) -> Result<SecretText, AgeError> {
-    let flags = identities
-        .iter()
-        .flat_map(|file| [OsStr::new("--identity"), file.as_os_str()]);
+    usable(open_whole(armored, identities)?.reveal())
+}
+
+/// The plain text as it was sealed, whatever its length.
+pub fn open_whole(armored: &[u8], identities: &[PathBuf]) -> Result<SecretText, AgeError> {
     let plain = run(
-        std::iter::once(OsStr::new("--decrypt")).chain(flags),
+        std::iter::once(OsStr::new("--decrypt")).chain(ours(identities)),
         armored,
     )?;
     let text = String::from_utf8(plain).map_err(|_| AgeError::Unusable)?;
-    usable(&text)
+    Ok(SecretText::new(&text))
+}
+
+/// Armored, for ourselves: each of these identities opens it.
+pub fn seal_for_us(secret: &SecretText, identities: &[PathBuf]) -> Result<Vec<u8>, AgeError> {
+    let flags = [OsStr::new("--encrypt"), OsStr::new("--armor")];
+    run(
+        flags.into_iter().chain(ours(identities)),
+        secret.reveal().as_bytes(),
+    )
+}
+
+fn ours(identities: &[PathBuf]) -> impl Iterator<Item = &OsStr> {
+    identities
+        .iter()
+        .flat_map(|file| [OsStr::new("--identity"), file.as_os_str()])
 }
 
 /// A value as templates get it.

@@ -12,7 +12,7 @@ use windlass_core::materials::{Materials, SecretText};
 use windlass_core::model::Model;
 use windlass_core::model::names::Label;
 
-use super::{certificate, stand_in};
+use super::{AtRest, certificate, stand_in};
 
 const MAX_BYTES: u64 = 64 * 1024;
 
@@ -25,6 +25,8 @@ pub struct Directories {
     pub age_identities: Vec<PathBuf>,
     /// Where the worker keeps the certificates that it orders; absent: nothing is ordered here.
     pub ordered: Option<PathBuf>,
+    /// How those lie there.
+    pub at_rest: AtRest,
 }
 
 /// All usable materials, and what is wrong with the others.
@@ -32,7 +34,7 @@ pub fn load(directories: &Directories) -> anyhow::Result<(Materials, Findings)> 
     let mut materials = Materials::none(stand_in::certificate()?);
     let mut findings = Findings::default();
     certificates(
-        directories.certificates.as_deref(),
+        (directories.certificates.as_deref(), &AtRest::default()),
         &mut materials,
         &mut findings,
         |_| true,
@@ -65,7 +67,7 @@ pub fn ordered(directories: &Directories, model: &Model, materials: &mut Materia
             .is_some_and(|own| own.acme.is_some())
     };
     certificates(
-        directories.ordered.as_deref(),
+        (directories.ordered.as_deref(), &directories.at_rest),
         materials,
         &mut findings,
         is_ordered,
@@ -80,7 +82,7 @@ pub fn ordered(directories: &Directories, model: &Model, materials: &mut Materia
 
 /// Every usable `<name>.pem` of a directory.
 fn certificates(
-    directory: Option<&Path>,
+    (directory, at_rest): (Option<&Path>, &AtRest),
     materials: &mut Materials,
     findings: &mut Findings,
     is_wanted: impl Fn(&str) -> bool,
@@ -91,10 +93,20 @@ fn certificates(
             continue;
         };
         let read = read(&path, checks::CERTIFICATE_UNREADABLE, findings);
-        let Some(pem) = read else { continue };
-        match certificate::usable(&pem) {
+        let Some(text) = read else { continue };
+        let pem = match at_rest.open(&text) {
+            Ok(pem) => pem,
+            Err(error) => {
+                let message = format!("{} cannot be decrypted: {error}", path.display());
+                findings.push(
+                    Finding::error(checks::CERTIFICATE_UNREADABLE, message)
+                        .hint("give the worker the identity of age that it had (`age_identities`), or delete the file: it is taken back from the nodes, or ordered anew"),
+                );
+                continue;
+            }
+        };
+        match certificate::usable(pem.reveal()) {
             Ok(serial) => {
-                let pem = SecretText::new(&pem);
                 materials.certificates.insert(name.to_owned(), pem);
                 materials.serials.insert(name.to_owned(), serial);
             }

@@ -3,10 +3,12 @@
 //! without a word.
 
 pub mod age;
+mod at_rest;
 mod certificate;
 mod load;
 pub mod sealed;
 mod stand_in;
 
+pub use at_rest::AtRest;
 pub use certificate::{examine, usable};
 pub use load::{Directories, load, ordered};

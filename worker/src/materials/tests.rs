@@ -25,6 +25,7 @@ impl Given {
             secrets: Some(directory.path().join("secrets")),
             age_identities: Vec::new(),
             ordered: Some(directory.path().join("ordered")),
+            ..Directories::default()
         };
         for path in [
             &directories.certificates,

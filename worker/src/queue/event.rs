@@ -81,11 +81,35 @@ pub struct RequestChanged {
     pub comment: Option<u64>,
 }
 
-/// What `windlass.certificate.due.v1` says.
+/// What `windlass.certificate.issued.v1` says where several workers share a cluster's work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CertificatesIssued {
+    pub certificates: Vec<Label>,
+    /// Chains and keys (PEM) by certificate, as JSON, encrypted with age to the workers' own identities.
+    pub sealed: String,
+}
+
+/// What `windlass.certificate.due.v1` says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CertificateDue {
-    /// Its name in the cluster repository.
-    pub certificate: String,
+    /// One that a person wants renewed; absent: all are looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Label>,
+    /// That one is not to wait because of what failed before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+    /// A roll has ended, with this commit on the nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled: Option<Rolled>,
+}
+
+/// How the nodes stood when a roll had ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rolled {
+    /// The commit that every reachable node holds; absent: there is none yet.
+    pub commit: Option<String>,
+    #[schemars(with = "String")]
+    pub at: Timestamp,
 }
 
 impl EventKind {

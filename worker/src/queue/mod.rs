@@ -11,5 +11,7 @@ pub mod port;
 mod rows;
 
 pub use any::AnyQueue;
-pub use event::{CertificateDue, Event, EventKind, Lane, RequestChanged};
+pub use event::{
+    CertificateDue, CertificatesIssued, Event, EventKind, Lane, RequestChanged, Rolled,
+};
 pub use port::{BrokerFigures, EventQueue, Lease, Published, QueueError, QueueState, Queued};

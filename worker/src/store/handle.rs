@@ -18,6 +18,10 @@ pub enum StoreError {
     File { path: String, why: String },
     #[error("the database was written by another version of Windlass: {0}")]
     Schema(String),
+    #[error("what the workers keep together cannot be used: {0}")]
+    Common(String),
+    #[error("{0}")]
+    Sealed(String),
     #[error("the database's thread has ended")]
     Closed,
     #[error("a stored value cannot be read: {0}")]

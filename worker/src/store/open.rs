@@ -21,6 +21,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("requests.sql")),
     M::up(include_str!("released.sql")),
     M::up(include_str!("listened.sql")),
+    M::up(include_str!("../acme/shared.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
@@ -55,6 +56,8 @@ fn open_once(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", "on")?;
+    // Keys pass through it: what is deleted is overwritten.
+    connection.pragma_update(None, "secure_delete", "on")?;
     let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if sound != "ok" {
         return Err(StoreError::Sqlite(damage(sound)));

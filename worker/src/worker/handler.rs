@@ -8,6 +8,7 @@ use windlass_core::outcome::Outcome;
 
 use super::ask;
 use super::consumer::{Answer, Handler};
+use super::orders;
 use super::systemd::tell;
 use crate::flow::compare::Compared;
 use crate::flow::deploy::{Answered, Deploy};
@@ -47,6 +48,9 @@ impl<F: Fleet> Handler for Deployer<F> {
     async fn handle(&self, event: Event) -> Answer {
         if let Err(error) = ask::heed(&self.deploy.store, &event).await {
             return Answer::Broken(error.to_string());
+        }
+        if let Err(error) = orders::accept(&self.deploy.materials, &event).await {
+            return Answer::Broken(format!("{error:#}"));
         }
         match self.deploy.run(&event).await {
             Ok(Answered {

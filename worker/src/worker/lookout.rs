@@ -43,6 +43,10 @@ impl Lookout {
     }
 
     async fn look(&self) -> anyhow::Result<()> {
+        // Another time, where a worker is ordering: then this is what was known before.
+        if let Err(error) = self.desk.refresh().await {
+            tracing::debug!(cluster = %self.desk.cluster, error = format!("{error:#}"), "what other workers know is not known here");
+        }
         let Some(picture) = self.desk.picture().await? else {
             return Ok(());
         };

@@ -10,6 +10,7 @@ mod handler;
 pub mod health;
 mod hooks;
 mod lookout;
+mod orders;
 mod queues;
 mod renewer;
 mod requests;

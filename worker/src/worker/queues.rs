@@ -1,11 +1,14 @@
 //! The queue that the configuration names, opened.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use windlass_core::ids::ClusterName;
 
 use crate::config::Config;
-use crate::queue::amqp::{AmqpQueue, Settings};
+use crate::ports::Strongbox;
+use crate::queue::amqp::{self, AmqpQueue, Settings};
 use crate::queue::embedded::EmbeddedQueue;
 use crate::queue::{AnyQueue, Event, EventQueue as _};
 use crate::store::Store;
@@ -29,6 +32,16 @@ pub(super) async fn leave(config: &Config, store: Store, event: &Event) -> anyho
         None => EmbeddedQueue::new(store, PATIENCE).publish(event).await?,
     };
     Ok(())
+}
+
+/// What the workers of a cluster keep together; `None` where there is one worker.
+pub(super) fn strongbox(
+    config: &Config,
+    cluster: &ClusterName,
+) -> anyhow::Result<Option<Arc<dyn Strongbox>>> {
+    let settings = broker(config)?;
+    let kept = settings.map(|settings| amqp::Strongbox::new(settings, cluster.clone()));
+    Ok(kept.map(|kept| Arc::new(kept) as Arc<dyn Strongbox>))
 }
 
 fn broker(config: &Config) -> anyhow::Result<Option<Settings>> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use windlass_core::acme::due::directory;
 use windlass_core::acme::{Due, Failure, Issued, Known, Wanted, due, wanted};
@@ -19,33 +19,16 @@ use crate::certificates::{issued, rolled as rolled_commit};
 use crate::git::source::Source;
 use crate::materials::sealed::{self, Opened};
 use crate::materials::{self, Directories};
-use crate::queue::{Event, EventKind, EventQueue};
 use crate::store::Store;
 
-/// Clocks jump and files are changed by hand: nothing is slept on for longer.
+/// Nothing is looked at later than this.
 const LONGEST: SignedDuration = SignedDuration::from_hours(1);
-const SHORTEST: SignedDuration = SignedDuration::from_secs(1);
-/// For so long at most a worker that starts waits for the flow to have come to an end once.
-const FIRST: Duration = Duration::from_secs(60);
-/// When a round came to nothing, for reasons that are not an order's.
-const AFTER_TROUBLE: SignedDuration = SignedDuration::from_mins(1);
 /// An authority without suggestions is asked again after this.
 const NO_SUGGESTION: SignedDuration = SignedDuration::from_hours(6);
-
-/// Wakes the cluster's flow.
-#[derive(Debug, Clone)]
-pub(super) struct Waking<Q> {
-    pub(super) cluster: ClusterName,
-    pub(super) queue: Q,
-}
-
-impl<Q: EventQueue> Announce for Waking<Q> {
-    async fn announce(&self, id: &str) -> Result<(), String> {
-        let event = Event::new(EventKind::Certificate, "/acme", &self.cluster, id);
-        let published = self.queue.publish(&event).await;
-        published.map(drop).map_err(|error| error.to_string())
-    }
-}
+/// New certificates wait for so long for others, to be rolled together; not for an authority that is silent.
+const TOGETHER: Duration = Duration::from_secs(30);
+/// No further certificate is begun with after this: what is left comes with the next event.
+const ENOUGH: Duration = Duration::from_secs(8 * 60);
 
 pub(super) struct Renewer<A> {
     pub(super) cluster: ClusterName,
@@ -56,45 +39,14 @@ pub(super) struct Renewer<A> {
     /// The worker's directory of secrets, and who it is for those of the repository.
     pub(super) given: Directories,
     pub(super) opened: Opened,
-    /// Told when a roll has ended: a way that was missing may be there now.
-    pub(super) rolled: Arc<Notify>,
 }
 
 impl<A: Announce> Renewer<A> {
-    pub(super) async fn run(self, stop: CancellationToken) {
-        let mut rolled = None;
-        // The flow comes first: it takes back what the nodes hold, which need not be ordered then.
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = self.rolled.notified() => rolled = Some(Timestamp::now()),
-            () = tokio::time::sleep(FIRST) => {}
-        }
-        loop {
-            let next = tokio::select! {
-                // An order that is left in the middle is taken up again.
-                () = stop.cancelled() => return,
-                next = self.round(rolled) => next,
-            };
-            let now = Timestamp::now();
-            let wait = match next {
-                Ok(next) => next.duration_since(now).clamp(SHORTEST, LONGEST),
-                Err(error) => {
-                    tracing::warn!(cluster = %self.cluster, error = format!("{error:#}"), "certificates could not be looked after");
-                    AFTER_TROUBLE
-                }
-            };
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = self.rolled.notified() => rolled = Some(Timestamp::now()),
-                () = tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()) => {}
-            }
-        }
-    }
-
     /// Carries out what is due; when to look again.
-    async fn round(&self, rolled: Option<Timestamp>) -> anyhow::Result<Timestamp> {
+    pub(super) async fn round(&self, rolled: Option<Timestamp>) -> anyhow::Result<Timestamp> {
         let mut next = Timestamp::now() + LONGEST;
-        let Some(snapshot) = rolled_commit(&self.store, &self.source, &self.cluster).await? else {
+        let Some(snapshot) = rolled_commit(&self.store, &self.source, &self.orderer.ledger).await?
+        else {
             return Ok(next);
         };
         let reading = Arc::clone(&snapshot);
@@ -109,14 +61,41 @@ impl<A: Announce> Renewer<A> {
         let identities = &self.given.age_identities;
         // What cannot be decrypted is told where the commit is rendered.
         sealed::add(&snapshot, identities, &self.opened, &mut materials);
-        for wanted in wanted(&model) {
-            let again = self
-                .look_after(&wanted, &snapshot, &materials, rolled)
-                .await?;
-            next = next.min(again);
-        }
+        let begun = Instant::now();
+        let looking = async {
+            for wanted in wanted(&model) {
+                if begun.elapsed() > ENOUGH {
+                    return anyhow::Ok(Timestamp::now());
+                }
+                let again = self.look_after(&wanted, &snapshot, &materials, rolled);
+                next = next.min(again.await?);
+            }
+            anyhow::Ok(next)
+        };
+        let next = self.telling(looking).await;
         self.orderer.announce().await?;
-        Ok(next)
+        next
+    }
+
+    /// What is issued meanwhile is told every now and then.
+    async fn telling<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        let done = CancellationToken::new();
+        let working = async {
+            let _done = done.clone().drop_guard();
+            work.await
+        };
+        // Both to their ends: what is written down is not to be cut short.
+        let telling = async {
+            loop {
+                tokio::select! {
+                    () = done.cancelled() => return anyhow::Ok(()),
+                    () = tokio::time::sleep(TOGETHER) => {}
+                }
+                self.orderer.announce().await?;
+            }
+        };
+        let (worked, told) = tokio::join!(working, telling);
+        told.and(worked)
     }
 
     async fn look_after(

@@ -7,6 +7,8 @@ use crate::acme::tests::world::World;
 use crate::git::mirror::Mirror;
 use crate::git::remote::{Access as GitAccess, Remote};
 use crate::queue::embedded::EmbeddedQueue;
+use crate::queue::{Event, EventKind, EventQueue as _};
+use crate::worker::orders::Waking;
 
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
@@ -116,12 +118,12 @@ impl Cluster {
                 announce: Waking {
                     cluster: cluster.clone(),
                     queue: self.queue(),
+                    others: None,
                 },
             },
             store,
             given: Directories::default(),
             opened: Opened::default(),
-            rolled: Arc::default(),
             cluster,
         }
     }

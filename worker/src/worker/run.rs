@@ -22,13 +22,12 @@ use super::desk;
 use super::handler::{Comparer, Deployer};
 use super::hooks;
 use super::lookout::Lookout;
+use super::orders;
 use super::queues;
-use super::renewer::{Renewer, Waking};
 use super::requests;
 use super::shared::{self, Handlers, share};
 use super::systemd::{tell, watchdog};
 use super::watcher::{Pace, Watcher};
-use crate::acme::{Ledger, Orderer, Paths, Records, Shelf};
 use crate::certificates::Sightings;
 use crate::challenges::Challenges;
 use crate::check::{Checker, Limits, Sandbox};
@@ -41,8 +40,6 @@ use crate::flow::turn::{Handover, UnderWay};
 use crate::inbound::challenge;
 use crate::inbound::server;
 use crate::live::Live;
-use crate::materials::Directories;
-use crate::materials::sealed::Opened;
 use crate::probe::NetProber;
 use crate::queue::{AnyQueue, EventKind};
 use crate::store::Store;
@@ -95,11 +92,17 @@ async fn work(config: Config, store: Store, queue: &AnyQueue) -> anyhow::Result<
         let watcher = watcher(&config, cluster, queue, &deployer);
         tasks.spawn(end(watcher.run(stop.clone())));
         if config.acme.is_some() {
-            let renewer = renewer(&config, queue, &challenges, &deployer);
-            tasks.spawn(end(renewer.run(stop.clone())));
+            let caller = orders::of(
+                (&config, cluster),
+                queue,
+                &challenges,
+                &deployer,
+                &mut handlers,
+            )?;
+            tasks.spawn(end(caller.run(stop.clone())));
         }
         let lookout = Lookout {
-            desk: desk::of(&config, cluster, &api.store),
+            desk: desk::of(&config, cluster, &api.store)?,
             prober: Arc::clone(&prober),
             sightings: api.sightings.clone(),
             rolled: Arc::clone(&deployer.changed),
@@ -248,7 +251,7 @@ fn deployer(
     prober: &Arc<NetProber>,
     stop: &CancellationToken,
 ) -> anyhow::Result<Deployer<SshFleet>> {
-    let desk = desk::of(config, cluster, &api.store);
+    let desk = desk::of(config, cluster, &api.store)?;
     let review = requests::review(config, cluster, &desk.source, &api.store)?;
     let deploy = Deploy {
         cluster: cluster.name.clone(),
@@ -276,39 +279,6 @@ fn deployer(
         stop: stop.clone(),
     };
     Ok(Deployer::new(deploy))
-}
-
-fn renewer(
-    config: &Config,
-    queue: &AnyQueue,
-    challenges: &Challenges,
-    deployer: &Deployer<SshFleet>,
-) -> Renewer<Waking<AnyQueue>> {
-    let deploy = &deployer.deploy;
-    let cluster = deploy.cluster.clone();
-    Renewer {
-        source: deploy.source.clone(),
-        store: deploy.store.clone(),
-        orderer: Orderer {
-            ledger: Ledger::new(deploy.store.clone(), cluster.clone()),
-            shelf: Shelf::new(&config.state, &cluster),
-            challenges: challenges.clone(),
-            paths: Paths::default(),
-            records: Records::default(),
-            announce: Waking {
-                cluster: cluster.clone(),
-                queue: queue.clone(),
-            },
-        },
-        given: Directories {
-            secrets: config.secrets.clone(),
-            age_identities: config.age_identities.clone(),
-            ..Directories::default()
-        },
-        opened: Opened::default(),
-        rolled: Arc::clone(&deployer.rolled),
-        cluster,
-    }
 }
 
 fn watcher(

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::failure::{self, Failed, Failure};
+use super::failure::{self, Failed};
 use super::wanted::Wanted;
 use crate::ids::Digest;
 
@@ -49,7 +49,7 @@ pub struct Known {
     pub window: Option<Window>,
     /// Since the last success, oldest first.
     pub failures: Vec<Failed>,
-    /// Failures by rate limits of other certificates' orders.
+    /// Failures by rate limits of other certificates' orders, and of this one's at authorities that were left for another.
     pub limits: Vec<Failed>,
     /// Directories at which these terms were rehearsed.
     pub rehearsed: Vec<String>,
@@ -89,8 +89,7 @@ pub struct Due {
 /// When the certificate is to be ordered next. `None` only where there is no authority to ask.
 pub fn due(wanted: &Wanted, known: &Known, now: Timestamp) -> Option<Due> {
     let (ideal, why) = ideal(wanted, known, now);
-    let fitting = |failed: &&Failed| matches!(failed.failure, Failure::RateLimited { .. });
-    let limits = known.limits.iter().filter(fitting);
+    let limits = known.limits.iter().filter(|failed| failed.limits_at(now));
     let mut failures: Vec<Failed> = known.failures.iter().chain(limits).cloned().collect();
     failures.sort_by_key(|failed| failed.at);
     let (authority, after) = {

@@ -46,6 +46,17 @@ pub struct Failed {
     pub why: String,
 }
 
+impl Failed {
+    /// Whether it is a limit of the authority's that still holds.
+    pub(super) fn limits_at(&self, now: Timestamp) -> bool {
+        match self.failure {
+            Failure::RateLimited { until: Some(until) } => until > now,
+            Failure::RateLimited { until: None } => now.duration_since(self.at) < HOUR * 24,
+            _ => false,
+        }
+    }
+}
+
 impl Failure {
     /// First wait and longest wait. What costs nobody anything is tried again soon; a validation that failed counts
     /// against the authority's limits (Let's Encrypt: five an hour for each name).

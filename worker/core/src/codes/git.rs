@@ -22,7 +22,7 @@ super::codes! {
     CONFIG_HOOK = "WL614", "the hook is configured wrongly",
         "`hook.secret_files` names one file with the secret that the sender signs with, or two while it is being replaced, and `listen` says where the hook is served.";
     CONFIG_ACME = "WL615", "the worker cannot order certificates",
-        "To order certificates the worker must be reached by the edge nodes at `listen` or at `acme.listen`, and keep its orders in its own state directory. Several workers at one broker do not share those, so each would order the same certificates again: use the embedded queue, or give certificates as files.";
+        "To order certificates the worker must be reached by the edge nodes at `listen` or at `acme.listen`. Workers that share a cluster's work through a broker also share its orders: accounts, private keys and finished certificates go from one to the other through the broker, encrypted with age. So `age_identities` must name an identity, the same one for all workers of the cluster (`age-keygen -o FILE` makes it). Without one, use the embedded queue, or give certificates as files.";
     CONFIG_PUBLIC = "WL617", "the worker's public address is configured wrongly",
         "`public_url` is what the comments on requests link to: where people's browsers reach the worker's `listen`, usually a proxy that adds TLS. It is `https://HOST` or `https://HOST/PATH`, with nothing after it; http only for this very machine.";
     CONFLICT = "WL641", "a request cannot be merged into its branch",

@@ -1,6 +1,8 @@
 //! Whether an authority's questions over HTTP find their way from the edge to the worker. An edge that was not told where
 //! the worker answers says 404 to each, which would be found out only when a certificate is ordered.
 
+use serde_json::Value as Json;
+
 use super::node::Inputs;
 use super::vars::var;
 use crate::codes::components as codes;
@@ -51,12 +53,19 @@ fn silent<'a>(inputs: &Inputs<'a>) -> Option<(&'a str, Vec<&'a str>)> {
         let edge = model.cluster.edge.role.as_str();
         let own = model.in_order().filter(|(name, node)| {
             let value = var(model, folder, node, ANSWERS);
-            let is_empty = value.is_none_or(|value| value.is_null() || value == "");
-            is_empty && node.has_role(edge) && folder.is_on(name, node)
+            value.is_none_or(names_nobody) && node.has_role(edge) && folder.is_on(name, node)
         });
         let nodes: Vec<&str> = own.map(|(name, _)| name.as_str()).collect();
         (!nodes.is_empty()).then(|| (folder.name().as_str(), nodes))
     })
+}
+
+/// No address, and no list with one.
+fn names_nobody(value: &Json) -> bool {
+    match value {
+        Json::Array(all) => all.iter().all(names_nobody),
+        value => value.is_null() || value == "",
+    }
 }
 
 /// The site that has the name, or the certificate.

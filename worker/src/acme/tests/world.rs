@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use windlass_core::acme::{Due, Issued, Wanted, Why};
 use windlass_core::ids::ClusterName;
+use windlass_core::materials::SecretText;
+use windlass_core::model::names::Label;
 use windlass_core::model::reach::Way;
 use windlass_core::model::{Authority, Eab, KeyType};
 use windlass_core::yaml::At;
@@ -22,7 +24,7 @@ use crate::store::Store;
 pub(crate) struct Told(pub(super) Arc<Mutex<Vec<String>>>);
 
 impl Announce for Told {
-    async fn announce(&self, id: &str) -> Result<(), String> {
+    async fn announce(&self, id: &str, _: &[(Label, SecretText)]) -> Result<(), String> {
         self.0.lock().unwrap().push(id.to_owned());
         Ok(())
     }

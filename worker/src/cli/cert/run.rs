@@ -12,16 +12,23 @@ use super::args::{CertCommand, Why};
 use crate::certificates::{self, CertificateView, Desk, Picture, Trouble};
 use crate::cli::Exit;
 use crate::cli::output::Output;
-use crate::cli::service::{read_without_keys, runtime};
+use crate::cli::service::{read, read_without_keys, runtime};
 use crate::config::Config;
 use crate::probe::NetProber;
 use crate::worker::desk;
 
 pub(in crate::cli) fn run(output: &Output, command: &CertCommand) -> anyhow::Result<Exit> {
     let of = command.of();
-    let config = read_without_keys(&of.config.config)?;
+    let config = of_orders(&of.config.config)?;
     let desk = desk::open(&config, of.cluster.as_deref())?;
     runtime()?.block_on(async {
+        match desk.refresh().await {
+            Ok(true) => {}
+            Ok(false) => {
+                output.error("a worker is ordering just now: this is what was known here before")
+            }
+            Err(error) => output.error(&format!("this is what was known here before: {error:#}")),
+        }
         let picture = desk.pictured().await?;
         let counter = Counter {
             output,
@@ -31,6 +38,11 @@ pub(in crate::cli) fn run(output: &Output, command: &CertCommand) -> anyhow::Res
         };
         counter.serve(command).await
     })
+}
+
+/// What is encrypted, or lies with a broker, is looked into with keys, where the shell has the credentials directory.
+fn of_orders(path: &Path) -> anyhow::Result<Config> {
+    read(path).or_else(|_| read_without_keys(path))
 }
 
 struct Counter<'a> {
@@ -59,8 +71,8 @@ impl Counter<'_> {
             CertCommand::Plan { .. } => self.plan().await,
             CertCommand::Renew { name, force, .. } => {
                 let name = self.named(name)?;
-                self.desk.renew(self.picture, &name, *force).await?;
-                self.wake(&name).await?;
+                self.desk.is_ordered(self.picture, &name)?;
+                self.renew(&name, *force).await?;
                 let said = format!(
                     "{name} is ordered anew; `windlass cert show {name}` says how far it is\n"
                 );
@@ -114,8 +126,8 @@ impl Counter<'_> {
         Ok(Exit::Done)
     }
 
-    async fn wake(&self, name: &Label) -> anyhow::Result<()> {
-        desk::wake(self.config, self.desk, name).await
+    async fn renew(&self, name: &Label, force: bool) -> anyhow::Result<()> {
+        desk::renew(self.config, self.desk, name, force).await
     }
 
     async fn revoke(
@@ -137,7 +149,7 @@ impl Counter<'_> {
             .desk
             .revoke(self.picture, &name, reason.reason(), authority)
             .await?;
-        self.wake(&name).await?;
+        self.renew(&name, true).await?;
         self.output.text(&format!(
             "{name}, serial {}, is revoked; another one is ordered and rolled\n",
             revoked.serial
@@ -152,7 +164,7 @@ impl Counter<'_> {
         match self.desk.import(self.picture, &name, file).await {
             Ok(imported) => {
                 told(self.output, [&imported.findings]);
-                self.wake(&name).await?;
+                desk::put_in_use(self.config, self.desk, &name).await?;
                 let mut said = format!(
                     "{name} is now serial {}, in force for {} more days; it is rolled\n",
                     imported.serial, imported.days_left

@@ -14,7 +14,9 @@ mod queue;
 mod session;
 mod settings;
 mod shelf;
+mod strongbox;
 mod topology;
 
 pub use queue::AmqpQueue;
 pub use settings::{BadUrl, Settings};
+pub use strongbox::Strongbox;

@@ -156,6 +156,25 @@ pub(super) async fn declare_cluster(
     Ok(())
 }
 
+/// What leads to a cluster's strongbox.
+pub(super) fn strongbox_key(cluster: &ClusterName) -> String {
+    format!("orders.{cluster}")
+}
+
+/// Declares the queue in which a cluster's workers keep what they have ordered; its name. Whoever has it open declares
+/// everything that is needed for it: a command beside a worker may come first.
+pub(super) async fn declare_strongbox(
+    channel: &Channel,
+    cluster: &ClusterName,
+) -> Result<String, String> {
+    let name = format!("windlass.v1.orders.{cluster}");
+    exchange(channel, EVENTS, ExchangeKind::Topic, FieldTable::default()).await?;
+    let more = [("x-single-active-consumer", AMQPValue::Boolean(true))];
+    queue(channel, &name, more).await?;
+    bind(channel, &name, EVENTS, &strongbox_key(cluster)).await?;
+    Ok(name)
+}
+
 async fn exchange(
     channel: &Channel,
     name: &str,

@@ -1,0 +1,129 @@
+//! What the workers of a cluster keep together at a real broker: one at a time sees it, and nothing of it is lost.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use windlass::ports::{OpenBox, Strongbox as _};
+use windlass::queue::amqp::{Settings, Strongbox};
+use windlass_tests::broker::Proxy;
+
+use super::place::{Place, SOON, cluster};
+
+fn strongbox(url: &str) -> Result<Strongbox> {
+    Ok(Strongbox::new(Settings::new(url)?, cluster()))
+}
+
+async fn opened(strongbox: &Strongbox) -> Result<Box<dyn OpenBox>> {
+    let opening = async {
+        loop {
+            if let Some(open) = strongbox.open().await.map_err(anyhow::Error::msg)? {
+                return anyhow::Ok(open);
+            }
+        }
+    };
+    tokio::time::timeout(SOON, opening)
+        .await
+        .context("it does not open")?
+}
+
+async fn put(open: &mut Box<dyn OpenBox>, key: &str, text: &str) -> Result<()> {
+    let put = open.put(key, text.as_bytes().to_vec()).await;
+    put.map_err(anyhow::Error::msg)
+}
+
+fn texts(open: &dyn OpenBox) -> Vec<(String, String)> {
+    let all = open.records().iter();
+    all.map(|(key, text)| (key.clone(), String::from_utf8_lossy(text).into_owned()))
+        .collect()
+}
+
+fn pair(key: &str, text: &str) -> (String, String) {
+    (key.to_owned(), text.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_worker_at_a_time_and_each_knows_what_was_put() -> Result<()> {
+    let place = Place::start()?;
+    let url = place.broker.url("v0");
+    let (one, other) = (strongbox(&url)?, strongbox(&url)?);
+    let mut open = opened(&one).await?;
+    ensure!(texts(open.as_ref()).is_empty());
+    for n in 0..20 {
+        put(&mut open, "certificate blog", &format!("version {n}")).await?;
+    }
+    put(&mut open, "account x", "me").await?;
+    ensure!(texts(open.as_ref()).len() == 2);
+    let second = other.open().await.map_err(anyhow::Error::msg)?;
+    ensure!(second.is_none(), "two have it open");
+    // While the other one asked, nothing was lost.
+    put(&mut open, "account x", "me again").await?;
+    open.close().await;
+
+    let mut open = opened(&other).await?;
+    let all = [
+        pair("account x", "me again"),
+        pair("certificate blog", "version 19"),
+    ];
+    ensure!(texts(open.as_ref()) == all, "{:?}", texts(open.as_ref()));
+    put(&mut open, "certificate blog", "version 20").await?;
+    // As a worker that is killed: nobody says goodbye.
+    drop(open);
+    let open = opened(&one).await?;
+    let all = [
+        pair("account x", "me again"),
+        pair("certificate blog", "version 20"),
+    ];
+    ensure!(texts(open.as_ref()) == all, "{:?}", texts(open.as_ref()));
+    Ok(())
+}
+
+/// A worker whose connection is gone for the broker, and that goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_cut_off_changes_nothing_any_more() -> Result<()> {
+    let place = Place::start()?;
+    let proxy = Proxy::to(place.broker.node(0).address())?;
+    let through = place.broker.url_at(proxy.port(), "v0");
+    let (cut, other) = (strongbox(&through)?, strongbox(&place.broker.url("v0"))?);
+    let mut open = opened(&cut).await?;
+    put(&mut open, "certificate blog", "before").await?;
+    // Its bytes go nowhere from now on, which nobody tells it.
+    proxy.silence();
+    let mut second = opened(&other).await?;
+    ensure!(texts(second.as_ref()) == [pair("certificate blog", "before")]);
+    put(&mut second, "certificate blog", "of the other").await?;
+    ensure!(
+        put(&mut open, "certificate blog", "too late")
+            .await
+            .is_err()
+    );
+    second.close().await;
+    drop(open);
+    let last = opened(&other).await?;
+    ensure!(texts(last.as_ref()) == [pair("certificate blog", "of the other")]);
+    Ok(())
+}
+
+/// The broker is killed and comes back with what it confirmed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_put_outlives_the_broker() -> Result<()> {
+    let place = Place::start()?;
+    let own = strongbox(&place.broker.url("v0"))?;
+    let mut open = opened(&own).await?;
+    put(&mut open, "certificate blog", "kept").await?;
+    place.broker.node(0).kill()?;
+    let lost = tokio::time::timeout(SOON, put(&mut open, "certificate blog", "lost"));
+    ensure!(lost.await.context("it waits for ever")?.is_err());
+    drop(open);
+    place.broker.node(0).start()?;
+    let reopening = async {
+        loop {
+            match opened(&own).await {
+                Ok(open) => return open,
+                Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+            }
+        }
+    };
+    let open = tokio::time::timeout(SOON, reopening).await?;
+    ensure!(texts(open.as_ref()) == [pair("certificate blog", "kept")]);
+    Ok(())
+}
