@@ -24,8 +24,7 @@ pub(super) struct Stage<'a> {
     worker: Worker,
     /// After the worker, so that it goes after it.
     broker: Option<Broker>,
-    /// With the embedded queue.
-    authority: Option<Authority>,
+    authority: Authority,
     client: Option<Client>,
 }
 
@@ -43,11 +42,11 @@ impl<'a> Stage<'a> {
                 node.ip()
             ));
         }
-        let authority = match &broker {
-            // Workers that share a broker do not order yet.
-            Some(_) => None,
-            None => Some(Self::authority(lab, &mut cluster, screen)?),
-        };
+        let authority = Self::authority(lab, &mut cluster, screen)?;
+        if broker.is_some() {
+            // What workers share at a broker they encrypt.
+            cluster.age_key()?;
+        }
         screen.command("windlass init cluster   # then: the machines' addresses and host keys, one site, one zone");
         let queue = match &broker {
             Some(broker) => {
