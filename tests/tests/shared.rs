@@ -2,6 +2,8 @@
 
 #[path = "shared/chaos.rs"]
 mod chaos;
+#[path = "shared/orders.rs"]
+mod orders;
 #[path = "shared/place.rs"]
 mod place;
 #[path = "shared/stopped.rs"]

@@ -124,6 +124,9 @@ pub async fn rolled(
         source.fetch().await?;
         snapshot = source.snapshot(&commit).await;
     }
+    if ledger.is_common() {
+        source.verify(&commit).await?;
+    }
     let snapshot = snapshot.context("the commit whose certificates are wanted cannot be read")?;
     Ok(Some(Arc::new(snapshot)))
 }

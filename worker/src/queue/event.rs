@@ -106,7 +106,7 @@ pub struct CertificateDue {
 /// How the nodes stood when a roll had ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rolled {
-    /// The commit that every reachable node holds; absent: there is none yet.
+    /// The commit that every reachable node holds, or the one that was looked at; absent: there is none yet.
     pub commit: Option<String>,
     #[schemars(with = "String")]
     pub at: Timestamp,

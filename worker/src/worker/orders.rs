@@ -148,8 +148,9 @@ impl<Q: EventQueue> Caller<Q> {
     async fn call(&self, rolled: bool) -> anyhow::Result<()> {
         let mut due = CertificateDue::default();
         if rolled {
+            let record = self.store.cluster(&self.cluster).await?;
             due.rolled = Some(Rolled {
-                commit: self.store.cluster(&self.cluster).await?.rolled,
+                commit: record.rolled.or(record.seen),
                 at: Timestamp::now(),
             });
         }
