@@ -53,9 +53,9 @@ pub struct Hold(Option<Held>);
 impl Hold {
     /// Lets other workers have them at once.
     pub async fn release(mut self) {
-        if let Some(held) = self.0.take()
-            && let Some(open) = held.lock().await.take()
-        {
+        let Some(held) = self.0.take() else { return };
+        let open = held.lock().await.take();
+        if let Some(open) = open {
             open.close().await;
         }
     }
@@ -64,11 +64,10 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         // Whoever was writing at this moment was dropped before, with the same task.
-        if let Some(held) = self.0.take()
-            && let Ok(mut held) = held.try_lock()
-        {
-            held.take();
-        }
+        let Some(held) = self.0.take() else { return };
+        if let Ok(mut open) = held.try_lock() {
+            open.take();
+        };
     }
 }
 

@@ -120,7 +120,9 @@ impl Shelf {
     /// The worker must be able to write where a command of root's came first.
     fn make_folder(&self) -> std::io::Result<()> {
         let above = self.folder.ancestors();
-        let missing: Vec<&Path> = above.take_while(|folder| !folder.exists()).collect();
+        let missing: Vec<&Path> = above
+            .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+            .collect();
         for folder in missing.into_iter().rev() {
             match DirBuilder::new().mode(0o700).create(folder) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -169,10 +171,9 @@ impl Shelf {
 
 /// What root made belongs to whoever owns the folder that it lies in.
 fn give_to_owner_above(path: &Path) -> std::io::Result<()> {
-    let (own, above) = (
-        std::fs::metadata(path)?,
-        std::fs::metadata(path.parent().unwrap_or(path))?,
-    );
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    let above = std::fs::metadata(above.unwrap_or(Path::new(".")))?;
+    let own = std::fs::metadata(path)?;
     if own.uid() == 0 && above.uid() != 0 {
         chown(path, Some(above.uid()), Some(above.gid()))?;
     }

@@ -206,6 +206,16 @@ clusters:
     }
 
     #[test]
+    fn workers_that_share_orders_need_an_identity() {
+        let acme = "acme: { listen: 0.0.0.0:8402 }\nqueue: amqp://broker/x";
+        let error = parsed(&format!("{acme}\n{GOOD}")).unwrap_err().to_string();
+        let told = [":1:", "WL615", "age-keygen"];
+        assert!(told.iter().all(|words| error.contains(words)), "{error}");
+        let config = parsed(&format!("age_identities: [age]\n{acme}\n{GOOD}")).unwrap();
+        assert_eq!(config.age_identities.len(), 1);
+    }
+
+    #[test]
     fn the_public_address_is_one_that_a_comment_can_link_to() {
         let with =
             |url: &str| parsed(&GOOD.replace("listen:", &format!("public_url: '{url}'\nlisten:")));

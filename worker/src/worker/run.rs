@@ -93,7 +93,7 @@ async fn work(config: Config, store: Store, queue: &AnyQueue) -> anyhow::Result<
         tasks.spawn(end(watcher.run(stop.clone())));
         if config.acme.is_some() {
             let caller = orders::of(
-                (&config, cluster),
+                (&config, &cluster.value),
                 queue,
                 &challenges,
                 &deployer,

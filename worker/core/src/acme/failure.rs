@@ -49,9 +49,11 @@ pub struct Failed {
 impl Failed {
     /// Whether it is a limit of the authority's that still holds.
     pub(super) fn limits_at(&self, now: Timestamp) -> bool {
+        let (first, most) = self.failure.waits();
+        let passed = now.duration_since(self.at);
         match self.failure {
-            Failure::RateLimited { until: Some(until) } => until > now,
-            Failure::RateLimited { until: None } => now.duration_since(self.at) < HOUR * 24,
+            Failure::RateLimited { until: Some(until) } => now < until || passed < first,
+            Failure::RateLimited { until: None } => passed < most,
             _ => false,
         }
     }

@@ -7,7 +7,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use windlass_core::acme::{Failure, Known, Why, due};
+use windlass_core::acme::{Entry, Failure, Known, Why, due};
 use windlass_core::yaml::At;
 
 use super::world::World;
@@ -141,4 +141,41 @@ async fn an_authority_says_when_to_renew() {
             .await
             .is_none()
     );
+}
+
+/// The authority that was asked instead has issued it: what the first one said of its limit still holds.
+#[tokio::test]
+async fn a_limit_outlives_the_success_at_another_authority() {
+    let world = World::new().await;
+    let mut wanted = world.wanted("blog", &["blog.example.org"]);
+    let limited = "https://limited.example.net/dir";
+    let until = Timestamp::now() + SignedDuration::from_hours(24);
+    let ledger = world.orderer().ledger;
+    let mut begun = super::authority::begun(&wanted);
+    begun.directory = limited.to_owned();
+    let mut open = ledger.begin(begun).await.unwrap();
+    for failure in [
+        Failure::RateLimited { until: Some(until) },
+        Failure::OrderLost,
+    ] {
+        let entry = Entry::Failed {
+            failure,
+            why: "of the test's own".to_owned(),
+        };
+        ledger.append(&mut open, &entry, None).await.unwrap();
+    }
+    World::issued(world.run(&wanted).await);
+    wanted.authorities[0].directory = At::nowhere(limited.to_owned());
+    let mut other = world.wanted("shop", &["shop.example.org"]);
+    other.authorities = wanted.authorities.clone();
+    for own in [&wanted, &other] {
+        let known = world.orderer().ledger.known(own).await.unwrap();
+        assert_eq!(known.limits.len(), 1, "{}", own.name);
+        let missing = Known {
+            issued: None,
+            ..known
+        };
+        let next = due(own, &missing, Timestamp::now()).unwrap();
+        assert!(next.put_off && next.at >= until, "{}: {next:?}", own.name);
+    }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use windlass_core::outcome::Outcome;
 
 use super::world::{CLUSTER, World};
+use crate::flow::turn::Handover;
 use crate::queue::EventKind;
 
 const ACME: &str = "acme:
@@ -123,4 +124,33 @@ async fn a_new_site_is_not_served_with_the_certificate_of_another() {
         report.outcome
     );
     assert!(!taken.with_file_name("shop.pem").exists());
+}
+
+/// Of the name of the test's site, issued in the year.
+fn issued_in(year: i32) -> String {
+    let mut params = rcgen::CertificateParams::new(vec!["blog.example.org".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(year, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let own = params.self_signed(&key).unwrap();
+    format!("{}{}", own.pem(), key.serialize_pem())
+}
+
+#[tokio::test]
+async fn where_several_workers_roll_the_one_issued_last_is_in_use() {
+    let (mut world, taken, pem) = by_file().await;
+    fs::remove_file(world.dir.path().join("given/blog.pem")).unwrap();
+    world.git(&["rm", "--quiet", "certificates/blog.yaml"]);
+    site(&world, "{}");
+    world.commit("Ordered from now on");
+    world.run(EventKind::Moved).await.unwrap();
+    world.deploy.handover = Handover::EachTurn;
+    // What the nodes hold is of 1975.
+    let older = issued_in(1970);
+    fs::write(&taken, &older).unwrap();
+    drop(world.deploy.look(EventKind::Sweep).await.unwrap());
+    assert_eq!(fs::read_to_string(&taken).unwrap(), pem);
+    let newer = issued_in(2020);
+    fs::write(&taken, &newer).unwrap();
+    drop(world.deploy.look(EventKind::Sweep).await.unwrap());
+    assert_eq!(fs::read_to_string(&taken).unwrap(), newer);
 }

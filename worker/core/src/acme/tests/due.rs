@@ -127,6 +127,31 @@ proptest! {
 }
 
 #[test]
+fn a_limit_of_before_is_forgotten_once_it_is_over() {
+    let wanted = shop();
+    let limit = failed(
+        0,
+        ONE,
+        Failure::RateLimited {
+            until: Some(at(DAY)),
+        },
+    );
+    let known = Known {
+        limits: vec![limit],
+        rehearsed: vec![REHEARSAL.to_owned()],
+        ..Known::default()
+    };
+    let within = due(&wanted, &known, at(DAY - 1)).unwrap();
+    assert!(within.put_off || within.authority != 0, "{within:?}");
+    let after = due(&wanted, &known, at(60 * DAY)).unwrap();
+    assert_eq!(
+        (after.authority, after.put_off),
+        (0, false),
+        "the first one is asked again"
+    );
+}
+
+#[test]
 fn usual_lifetimes_leave_time_to_mend() {
     for (days, left_at_least, left_at_most) in [
         (90, 30, 35),
