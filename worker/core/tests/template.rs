@@ -181,6 +181,12 @@ fn an_edge_that_has_no_way_to_the_worker_is_found_before_anything_is_ordered() {
 
     let answers = "      acme_server: \"198.51.100.20:8402\"\n";
     assert!(unanswered(answers, "").unwrap().is_empty());
+    let several = "      acme_server: [\"198.51.100.20:8402\", \"198.51.100.21:8402\"]\n";
+    assert!(unanswered(several, "").unwrap().is_empty());
+    for nobody in ["[]", "[\"\"]"] {
+        let nobody = format!("      acme_server: {nobody}\n");
+        assert_eq!(unanswered(&nobody, "").unwrap().len(), 1, "{nobody}");
+    }
     // A node may say otherwise than the cluster.
     let told = unanswered(answers, "vars: { haproxy: { acme_server: \"\" } }\n").unwrap();
     assert!(
