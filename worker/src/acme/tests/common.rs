@@ -163,8 +163,10 @@ async fn every_step_by_another_worker_and_still_one_order() {
         if open.order.next() == Step::Announce {
             worker.announce().await.unwrap();
         } else {
-            let ran = worker.advance(&mut open, &mut None, &wanted, &world.access());
-            let ran = ran.await.unwrap();
+            let ran = worker
+                .advance(&mut open, &mut None, &wanted, &world.access())
+                .await
+                .unwrap();
             assert!(
                 !matches!(ran, Some(Ran::Failed { .. })),
                 "{steps:?}: {ran:?}"
@@ -254,8 +256,10 @@ async fn no_key_lies_in_the_clear_and_the_order_goes_on_after_a_restart() {
     let one = alone("alone");
     let mut open = one.ledger.begin(begun(&wanted)).await.unwrap();
     for _ in 0..3 {
-        let ran = one.advance(&mut open, &mut None, &wanted, &world.access());
-        assert_eq!(ran.await.unwrap(), None);
+        let ran = one
+            .advance(&mut open, &mut None, &wanted, &world.access())
+            .await;
+        assert_eq!(ran.unwrap(), None);
     }
     let state = workers.state("alone");
     assert_eq!(found(&state, "PRIVATE KEY"), None);
