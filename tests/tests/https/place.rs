@@ -34,6 +34,13 @@ impl Place {
         Self::with(lab, authority, None)
     }
 
+    /// The same, and what the authority issues is in force for so many seconds.
+    pub fn short_lived(seconds: u32) -> Result<Self> {
+        let lab = Lab::boot(&LabSpec::default())?;
+        let authority = Authority::short_lived(&lab, "vps1", seconds)?;
+        Self::with(lab, authority, None)
+    }
+
     /// The same, and names are proven through DNS.
     pub fn through_dns() -> Result<Self> {
         let lab = Lab::boot(&LabSpec::default())?;
@@ -115,10 +122,14 @@ impl Place {
         Ok(said.trim().to_owned())
     }
 
-    /// Whether a host is served over TLS that holds against the authority's root, with a page of that site.
+    /// Whether a site is served over TLS that holds against the authority's root.
     pub fn is_secure(&self, node: &str, site: &str) -> bool {
-        let url = format!("https://{site}.example.org/");
-        self.curl(node, &url, &[])
+        self.is_secure_at(node, &format!("{site}.example.org"), site)
+    }
+
+    /// The same for another of its hosts.
+    pub fn is_secure_at(&self, node: &str, host: &str, site: &str) -> bool {
+        self.curl(node, &format!("https://{host}/"), &[])
             .is_ok_and(|(code, body)| code == Some(0) && body.contains(&format!("{site} on")))
     }
 

@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 
 use windlass_core::codes::{Code, checks};
 use windlass_core::finding::{Finding, Findings};
-use windlass_core::materials::{Materials, SecretText};
+use windlass_core::materials::{Materials, Said, SecretText};
 use windlass_core::model::Model;
-use windlass_core::model::names::Label;
 
 use super::{certificate, stand_in};
 
@@ -31,12 +30,11 @@ pub struct Directories {
 pub fn load(directories: &Directories) -> anyhow::Result<(Materials, Findings)> {
     let mut materials = Materials::none(stand_in::certificate()?);
     let mut findings = Findings::default();
-    certificates(
-        directories.certificates.as_deref(),
-        &mut materials,
-        &mut findings,
-        |_| true,
-    );
+    let given = certificates(directories.certificates.as_deref(), &mut findings, |_| true);
+    for (name, (pem, said)) in given {
+        materials.certificates.insert(name.clone(), pem);
+        materials.said.insert(name, said);
+    }
     for (name, path) in files(directories.secrets.as_deref(), &mut findings) {
         let read = read(&path, checks::SECRET_UNREADABLE, &mut findings);
         let Some(text) = read else { continue };
@@ -55,54 +53,54 @@ pub fn load(directories: &Directories) -> anyhow::Result<(Materials, Findings)> 
 /// file serves, and without one the certificate is pending.
 pub fn ordered(directories: &Directories, model: &Model, materials: &mut Materials) -> Findings {
     let mut findings = Findings::default();
-    if directories.ordered.is_none() {
+    let Some(directory) = directories.ordered.as_deref() else {
         return findings;
-    }
-    let is_ordered = |name: &str| {
-        model
-            .certificates
-            .get(name)
-            .is_some_and(|own| own.acme.is_some())
     };
-    certificates(
-        directories.ordered.as_deref(),
-        materials,
-        &mut findings,
-        is_ordered,
-    );
-    for name in model.certificates.keys().map(Label::as_str) {
-        if is_ordered(name) && !materials.certificates.contains_key(name) {
-            materials.pending.insert(name.to_owned());
-        }
-    }
+    // What nobody wants any more may lie there as it likes.
+    let is_wanted = |name: &str| {
+        let own = model.certificates.get(name);
+        own.is_some_and(|own| own.acme.is_some())
+    };
+    let shelf = certificates(Some(directory), &mut findings, is_wanted);
+    materials.add_ordered(model, shelf);
     findings
 }
 
-/// Every usable `<name>.pem` of a directory.
+/// What lies in the folder of ordered certificates, as far as it can be used.
+pub fn shelf(directory: &Path) -> Shelved {
+    certificates(Some(directory), &mut Findings::default(), |_| false)
+}
+
+type Shelved = BTreeMap<String, (SecretText, Said)>;
+
+/// Every usable `<name>.pem` of a directory; what is wrong with the others is told where `is_told` says so.
 fn certificates(
     directory: Option<&Path>,
-    materials: &mut Materials,
     findings: &mut Findings,
-    is_wanted: impl Fn(&str) -> bool,
-) {
+    is_told: impl Fn(&str) -> bool,
+) -> Shelved {
+    let mut found = BTreeMap::new();
     for (name, path) in files(directory, findings) {
         // Other files, such as a key kept beside, are the owner's business.
-        let Some(name) = name.strip_suffix(".pem").filter(|name| is_wanted(name)) else {
+        let Some(name) = name.strip_suffix(".pem") else {
             continue;
         };
-        let read = read(&path, checks::CERTIFICATE_UNREADABLE, findings);
-        let Some(pem) = read else { continue };
-        match certificate::usable(&pem) {
-            Ok(serial) => {
-                let pem = SecretText::new(&pem);
-                materials.certificates.insert(name.to_owned(), pem);
-                materials.serials.insert(name.to_owned(), serial);
+        let mut own = Findings::default();
+        let pem = read(&path, checks::CERTIFICATE_UNREADABLE, &mut own);
+        match pem.map(|pem| (certificate::usable(&pem), pem)) {
+            Some((Ok(said), pem)) => {
+                found.insert(name.to_owned(), (SecretText::new(&pem), said));
             }
-            Err((code, why)) => {
-                findings.push(Finding::error(code, format!("{}: {why}", path.display())));
+            Some((Err((code, why)), _)) => {
+                own.push(Finding::error(code, format!("{}: {why}", path.display())));
             }
+            None => {}
+        }
+        if is_told(name) {
+            findings.extend(own);
         }
     }
+    found
 }
 
 /// The files of a directory by name, without hidden ones and editors' copies.

@@ -8,5 +8,5 @@ mod load;
 pub mod sealed;
 mod stand_in;
 
-pub use certificate::{examine, usable};
-pub use load::{Directories, load, ordered};
+pub use certificate::{examine, fits, usable};
+pub use load::{Directories, load, ordered, shelf};
