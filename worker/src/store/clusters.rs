@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension as _, Row, params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use windlass_core::ids::{ClusterName, Digest};
+use windlass_core::plan::Tried;
 
 use super::{Store, StoreError};
 
@@ -31,8 +32,16 @@ pub struct ClusterRecord {
 pub struct Quarantined {
     pub bundle: Digest,
     pub reason: String,
+    /// When it was rolled back last.
     #[schemars(with = "String")]
     pub at: Timestamp,
+    /// How often it was rolled back.
+    #[serde(default = "once")]
+    pub times: u32,
+}
+
+fn once() -> u32 {
+    1
 }
 
 impl Store {
@@ -125,7 +134,9 @@ impl Store {
         self.call(move |connection| {
             connection
                 .execute(
-                    "INSERT OR REPLACE INTO quarantine (cluster, bundle, reason, at) VALUES (?1, ?2, ?3, ?4)",
+                    "INSERT INTO quarantine (cluster, bundle, reason, at) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (cluster, bundle) DO UPDATE
+                     SET reason = excluded.reason, at = excluded.at, times = times + 1",
                     params![name, bundle.to_string(), reason, now],
                 )
                 .map(|_| ())
@@ -138,7 +149,7 @@ impl Store {
         self.call(move |connection| {
             connection
                 .prepare_cached(
-                    "SELECT bundle, reason, at FROM quarantine WHERE cluster = ?1 ORDER BY at",
+                    "SELECT bundle, reason, at, times FROM quarantine WHERE cluster = ?1 ORDER BY at",
                 )?
                 .query_map([name], quarantined)?
                 .filter_map(Result::transpose)
@@ -155,6 +166,20 @@ impl Store {
         Ok(entries.into_iter().map(|entry| entry.bundle).collect())
     }
 
+    /// How often this bundle was rolled back, and when last.
+    pub async fn tried(
+        &self,
+        cluster: &ClusterName,
+        bundle: Digest,
+    ) -> Result<Option<Tried>, StoreError> {
+        let mut entries = self.quarantined(cluster).await?.into_iter();
+        let entry = entries.find(|entry| entry.bundle == bundle);
+        Ok(entry.map(|entry| Tried {
+            times: entry.times,
+            last: entry.at,
+        }))
+    }
+
     /// A person says that what was rolled back may be tried again; how many bundles that freed.
     pub async fn lift_quarantine(&self, cluster: &ClusterName) -> Result<usize, StoreError> {
         let name = cluster.to_string();
@@ -167,9 +192,15 @@ impl Store {
 
 fn quarantined(row: &Row<'_>) -> rusqlite::Result<Option<Quarantined>> {
     let (bundle, reason, at): (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    let times = row.get(3)?;
     let entry = bundle
         .parse()
         .ok()
         .zip(Timestamp::from_millisecond(at).ok());
-    Ok(entry.map(|(bundle, at)| Quarantined { bundle, reason, at }))
+    Ok(entry.map(|(bundle, at)| Quarantined {
+        bundle,
+        reason,
+        at,
+        times,
+    }))
 }

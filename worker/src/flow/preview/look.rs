@@ -311,6 +311,8 @@ fn make(
         observed,
         base: Some(base),
         quarantined: &BTreeSet::new(),
+        tried: None,
+        settled: false,
         retry: false,
         adopt: &Adopt::default(),
         now: Timestamp::now(),
