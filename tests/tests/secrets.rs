@@ -251,3 +251,75 @@ fn an_editor_sees_the_text_and_leaves_none_behind() -> anyhow::Result<()> {
     assert_eq!(place.sealed("vault_key")?, before);
     Ok(())
 }
+
+/// Certificate and key for a name, in one text.
+fn pem(name: &str) -> anyhow::Result<(String, String)> {
+    let made = rcgen::generate_simple_self_signed(vec![name.to_owned()])?;
+    Ok((made.cert.pem(), made.signing_key.serialize_pem()))
+}
+
+#[test]
+fn a_certificate_can_be_a_secret() -> anyhow::Result<()> {
+    let place = Place::make()?;
+    place.set("vault_key", VALUE)?.ended(0);
+    std::fs::create_dir(place.repo().join("certificates"))?;
+    let write = |path: &str, text: &str| std::fs::write(place.repo().join(path), text);
+    write(
+        "certificates/shop.yaml",
+        "names: [shop.example.org]\nsecret: shop_pem\n",
+    )?;
+    write(
+        "sites/shop.yaml",
+        "hosts: [shop.example.org]\non: { role: edge }\nport: 8390\ntls: { certificate: shop }\n",
+    )?;
+    let check = || place.windlass(&["check"], Some("worker"));
+    let secret_check = || place.windlass(&["secret", "check"], Some("worker"));
+    check()?
+        .ended(0)
+        .names(&["WL211", "windlass secret set shop_pem"]);
+    secret_check()?
+        .ended(1)
+        .names(&["there is no secret `shop_pem` for the certificate `shop`"]);
+
+    let (certificate, key) = pem("shop.example.org")?;
+    let secret = key.lines().nth(1).unwrap_or_default();
+    let (other, _) = pem("www.example.org")?;
+    let (_, another) = pem("shop.example.org")?;
+    for (text, code) in [
+        (format!("{other}{key}"), "WL322"),
+        (certificate.clone(), "WL321"),
+        (format!("{certificate}{another}"), "WL322"),
+    ] {
+        place.set("shop_pem", &text)?.ended(0).hides(secret);
+        check()?.ended(1).names(&[code, "shop_pem"]).hides(secret);
+        secret_check()?.ended(1).names(&[code]).hides(secret);
+    }
+    let (other, its_key) = pem("www.example.org")?;
+    place
+        .set("shop_pem", &format!("{other}{its_key}"))?
+        .ended(0);
+    let misses = ["WL323", "does not cover shop.example.org"];
+    check()?.ended(1).names(&misses);
+    secret_check()?.ended(1).names(&misses);
+
+    // A real haproxy takes it, and nobody is shown any of it.
+    let text = format!("{certificate}{key}");
+    place.set("shop_pem", &text)?.ended(0);
+    check()?.ended(0).hides(secret).hides("shop_pem");
+    secret_check()?.ended(0).names(&["ok: 3 secrets"]);
+    place.rendered(Some("worker"))?;
+    let rendered = place.dir.path().join("out/vps1/etc/haproxy/certs/shop.pem");
+    assert_eq!(std::fs::read_to_string(rendered)?, text);
+    // Whoever has no key looks at a stand-in.
+    place
+        .windlass(&["check"], None)?
+        .ended(0)
+        .names(&["WL211", "secrets/shop_pem.age"]);
+
+    write(
+        "certificates/shop.yaml",
+        "names: [shop.example.org]\nsecret: shop-pem\n",
+    )?;
+    check()?.ended(1).names(&["WL159"]);
+    Ok(())
+}

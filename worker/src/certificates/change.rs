@@ -162,6 +162,14 @@ impl Desk {
     ) -> Result<Imported, Trouble> {
         let pem = read(file)?;
         let now = Timestamp::now();
+        let definition = picture.model.certificates.get(name);
+        if let Some(secret) = definition.and_then(|own| own.secret.as_ref()) {
+            let secret = secret.as_str();
+            let why = anyhow!(
+                "{name} is given as the secret {secret}: `windlass secret set {secret}` in the repository replaces it"
+            );
+            return Err(Trouble::Failed(why));
+        }
         let findings = self.examine(picture, name, &pem, now)?;
         let leaf = Leaf::read(pem.reveal()).map_err(|why| anyhow!(why))?;
         let wanted = picture.wanted.get(name);

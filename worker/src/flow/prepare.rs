@@ -63,6 +63,7 @@ pub fn render(
             &memory.opened,
             &mut materials,
         ));
+        findings.extend(materials::by_secret(&model, &mut materials));
         findings.extend(materials::ordered(directories, &model, &mut materials));
         findings.extend(materials::examine(&model, &materials, Timestamp::now()));
         let inputs = render::Inputs {

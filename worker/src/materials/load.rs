@@ -49,6 +49,40 @@ pub fn load(directories: &Directories) -> anyhow::Result<(Materials, Findings)> 
     Ok((materials, findings))
 }
 
+/// Adds the certificates that are given by a secret, which were loaded before. A file of the same name does not count.
+pub fn by_secret(model: &Model, materials: &mut Materials) -> Findings {
+    let mut findings = Findings::default();
+    for (name, definition) in &model.certificates {
+        let Some(secret) = &definition.secret else {
+            continue;
+        };
+        let name = name.as_str();
+        materials.certificates.remove(name);
+        materials.said.remove(name);
+        let Some(text) = materials.secrets.get(secret.as_str()) else {
+            continue;
+        };
+        // Without the line's end that secrets lose.
+        let pem = format!("{}\n", text.reveal());
+        match certificate::usable(&pem) {
+            Ok(said) => {
+                let pem = SecretText::new(&pem);
+                materials.certificates.insert(name.to_owned(), pem);
+                materials.said.insert(name.to_owned(), said);
+            }
+            Err((code, why)) => {
+                let message = format!(
+                    "the secret `{}` as the certificate `{name}`: {why}",
+                    secret.as_str()
+                );
+                let finding = Finding::error(code, message).at(definition.place(secret));
+                findings.push(finding.hint("certificate, chain and private key, one after the other, all in PEM: `cat fullchain.pem privkey.pem | windlass secret set …`"));
+            }
+        }
+    }
+    findings
+}
+
 /// Adds what the worker ordered, for certificates that are to be ordered; until it is there, one that was given as a
 /// file serves, and without one the certificate is pending.
 pub fn ordered(directories: &Directories, model: &Model, materials: &mut Materials) -> Findings {

@@ -9,4 +9,4 @@ pub mod sealed;
 mod stand_in;
 
 pub use certificate::{examine, fits, usable};
-pub use load::{Directories, load, ordered, shelf};
+pub use load::{Directories, by_secret, load, ordered, shelf};

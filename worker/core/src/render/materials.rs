@@ -87,10 +87,17 @@ pub(super) fn missing(inputs: &Inputs<'_>, bundle: &Bundle) -> Vec<Finding> {
         let given = pending || materials.certificates.contains_key(name.as_str());
         if !given && used(&certificate.file) {
             let message = format!("the worker was not given the certificate `{name}`");
+            let (message, hint) = match &certificate.secret {
+                Some(secret) => unknown(secret, materials),
+                None => (
+                    message,
+                    format!(
+                        "put chain and key as {name}.pem into the worker's directory of certificates"
+                    ),
+                ),
+            };
             let finding = Finding::warning(codes::MATERIAL_MISSING, message);
-            missing.push(finding.at(certificate.whole()).hint(format!(
-                "put chain and key as {name}.pem into the worker's directory of certificates"
-            )));
+            missing.push(finding.at(certificate.whole()).hint(hint));
         }
     }
     let present: BTreeSet<&str> = releases

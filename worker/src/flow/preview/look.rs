@@ -265,6 +265,7 @@ impl<R: Readers> Previews<R> {
     /// Whether the certificates that the worker has fit what the request wants; no template sees them.
     fn examine(&self, model: &Model) -> Result<Findings, Failed> {
         let (mut materials, mut findings) = materials::load(&self.directories).map_err(words)?;
+        findings.extend(materials::by_secret(model, &mut materials));
         findings.extend(materials::ordered(&self.directories, model, &mut materials));
         findings.extend(materials::examine(model, &materials, Timestamp::now()));
         Ok(findings)

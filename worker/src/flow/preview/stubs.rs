@@ -66,6 +66,17 @@ impl Stubs {
                 materials.secrets.entry(name).or_insert(stub);
             }
         }
+        for (name, certificate) in &model.certificates {
+            let Some(secret) = &certificate.secret else {
+                continue;
+            };
+            let name = name.to_string();
+            materials.said.remove(&name);
+            match materials.secrets.get(secret.as_str()) {
+                Some(_) => materials.certificates.insert(name, stand_in.clone()),
+                None => materials.certificates.remove(&name),
+            };
+        }
         if let Some(ordered) = &self.ordered {
             let shelf = ordered.iter();
             let shelf = shelf.map(|(name, said)| (name.clone(), (stand_in.clone(), said.clone())));
