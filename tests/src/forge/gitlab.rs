@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use super::answers::{Answer, Question, missing, ok, refuse};
 use super::state::{BOT, Comment, Request, State, Status};
 
+/// Characters of a note.
+const LONGEST: usize = 1_000_000;
+
 pub(super) fn answer(state: &mut State, question: &Question) -> Answer {
     let path: Vec<&str> = question.path.iter().map(String::as_str).collect();
     let method = question.method.as_str();
@@ -15,6 +18,17 @@ pub(super) fn answer(state: &mut State, question: &Question) -> Answer {
             return ok(
                 json!({ "id": 3, "scopes": ["api"], "expires_at": "2027-01-01", "active": true }),
             );
+        }
+        ("GET", ["groups", group, "members", "all", wanted]) => {
+            let wanted = id(wanted);
+            let mut accounts = state.accounts.iter();
+            let found = accounts.find(|(_, account)| account.id == wanted);
+            return match found {
+                Some((login, _)) if state.is_member(id(group), login) => {
+                    ok(json!({ "id": wanted, "access_level": 30 }))
+                }
+                _ => missing(),
+            };
         }
         _ => {}
     }
@@ -47,15 +61,14 @@ pub(super) fn answer(state: &mut State, question: &Question) -> Answer {
                 .iter()
                 .find(|(_, account)| account.id == id(wanted));
             match found {
-                Some((_, account)) => {
-                    ok(json!({ "access_level": if account.may_merge { 40 } else { 20 } }))
-                }
+                Some((_, account)) => ok(json!({ "access_level": account.level })),
                 None => missing(),
             }
         }
-        ("GET", ["protected_branches", "main"]) => ok(json!({
-            "name": "main", "merge_access_levels": [{ "access_level": 40, "user_id": null }],
-        })),
+        ("GET", ["protected_branches"]) if !state.shows => {
+            refuse(StatusCode::FORBIDDEN, "403 Forbidden")
+        }
+        ("GET", ["protected_branches"]) => Answer::List(state.protection.clone()),
         ("POST", ["statuses", commit]) => status(state, question, commit),
         (method, ["hooks", rest @ ..]) => hooks(state, question, method, rest),
         _ => missing(),
@@ -103,6 +116,10 @@ fn notes(
             let notes = of.map(|it| note(state, it));
             Answer::List(std::iter::once(system).chain(notes).collect())
         }
+        ("POST", []) | ("PUT", [_]) if question.text("body").chars().count() > LONGEST => refuse(
+            StatusCode::BAD_REQUEST,
+            "Note is too long (maximum is 1000000 characters)",
+        ),
         ("POST", []) => {
             let written = state.comment(request, BOT, &question.text("body"));
             let written = state.comments.iter().find(|it| it.id == written).unwrap();
@@ -118,8 +135,7 @@ fn notes(
                 if state.comments[found].author != BOT {
                     return refuse(StatusCode::FORBIDDEN, "403 Forbidden");
                 }
-                state.comments[found].body = question.text("body");
-                state.comments[found].edits += 1;
+                state.edit(found, question.text("body"));
             }
             ok(note(state, &state.comments[found]))
         }
@@ -127,12 +143,14 @@ fn notes(
     }
 }
 
-/// A status of the same name that is as it was is an error to GitLab.
+/// GitLab looks for a status of the same name that has not ended. One that is pending cannot become pending, and keeps its
+/// description; where all have ended, there is another.
 fn status(state: &mut State, question: &Question, commit: &str) -> Answer {
     let words = [
         ("pending", "pending"),
         ("success", "success"),
         ("failed", "failure"),
+        ("canceled", "canceled"),
     ];
     let told = question.text("state");
     let Some((_, word)) = words.iter().find(|(gitlab, _)| *gitlab == told) else {
@@ -144,7 +162,7 @@ fn status(state: &mut State, question: &Question, commit: &str) -> Answer {
         .iter()
         .rev()
         .find(|it| it.commit == commit && it.context == context);
-    if latest.is_some_and(|it| it.state == *word) {
+    if told == "pending" && latest.is_some_and(|it| it.state == "pending") {
         let words = "Cannot transition status via :enqueue from :pending (Reason(s): Status cannot transition)";
         return refuse(StatusCode::BAD_REQUEST, words);
     }
@@ -186,6 +204,6 @@ fn note(state: &State, it: &Comment) -> Value {
     json!({
         "id": it.id, "body": it.body, "author": user(state, &it.author), "system": false,
         "noteable_type": "MergeRequest", "noteable_iid": it.request, "resolvable": false,
-        "created_at": it.created.to_string(),
+        "created_at": it.created.to_string(), "updated_at": it.updated.to_string(),
     })
 }

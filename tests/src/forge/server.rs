@@ -190,6 +190,11 @@ impl Fake {
         commit
     }
 
+    /// Closes it without merging it.
+    pub fn close(&self, number: u64) {
+        self.state().requests.get_mut(&number).unwrap().open = false;
+    }
+
     /// Where the forge keeps the request's head.
     fn point(&self, number: u64, head: &str) {
         let kind = if self.flavour == Flavour::GitLab {

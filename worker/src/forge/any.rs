@@ -50,7 +50,8 @@ impl Kind {
         match self {
             Self::GitHub => Flavour::GitHub,
             Self::GitLab => Flavour::GitLab,
-            Self::Gitea | Self::Forgejo => Flavour::Gitea,
+            Self::Gitea => Flavour::Gitea,
+            Self::Forgejo => Flavour::Forgejo,
         }
     }
 }

@@ -60,16 +60,13 @@ struct Said {
     body: Option<String>,
     #[serde(default)]
     created_at: Option<String>,
+    #[serde(default)]
+    updated_at: Option<String>,
     /// GitHub: of the request's issue. Gitea leaves it empty for requests and gives `pull_request_url`.
     #[serde(default)]
     issue_url: String,
     #[serde(default)]
     pull_request_url: String,
-}
-
-#[derive(Deserialize)]
-struct Permission {
-    permission: String,
 }
 
 #[derive(Deserialize)]
@@ -85,7 +82,7 @@ struct HookConfig {
 }
 
 impl Hub {
-    fn at(&self, rest: &str) -> String {
+    pub(super) fn at(&self, rest: &str) -> String {
         format!("/repos/{}/{rest}", self.project)
     }
 
@@ -143,6 +140,7 @@ impl From<Said> for Comment {
             author: said.user.into(),
             body: said.body.unwrap_or_default(),
             written: said.created_at.and_then(|at| at.parse().ok()),
+            edited: said.updated_at.and_then(|at| at.parse().ok()),
         }
     }
 }
@@ -173,13 +171,8 @@ impl ForgeReader for Hub {
         Ok(pull.map(ForgeRequest::from))
     }
 
-    async fn may_merge(&self, account: &Account, _branch: &str) -> Result<bool, ForgeError> {
-        let path = self.at(&format!("collaborators/{}/permission", account.login));
-        let Some(answer) = self.http.get(&path).await? else {
-            return Ok(false);
-        };
-        let permission = read::<Permission>(answer.body)?.permission;
-        Ok(["write", "maintain", "admin", "owner"].contains(&permission.as_str()))
+    async fn may_merge(&self, account: &Account, branch: &str) -> Result<bool, ForgeError> {
+        self.rights(account, branch).await
     }
 
     async fn comments(&self, request: u64) -> Result<Vec<Comment>, ForgeError> {

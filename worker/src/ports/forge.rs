@@ -55,6 +55,8 @@ pub struct Comment {
     pub body: String,
     /// When it was written first, where the forge tells.
     pub written: Option<Timestamp>,
+    /// When it got the text that it has, by the same clock.
+    pub edited: Option<Timestamp>,
 }
 
 /// A webhook that the forge has for this project.
