@@ -135,13 +135,13 @@ pub enum Command {
         /// A revision (default: the working tree).
         rev: Option<String>,
     },
-    /// Shows how the rendered files of two revisions differ; asks no node.
+    /// Shows what merging HEAD into BASE would change, with the verdict that a request would get; asks no node.
     ///
-    /// Without BASE: what the working tree changes against HEAD. With BASE: the working tree against BASE.
+    /// Without BASE: what the working tree changes against HEAD. With BASE: the working tree merged into BASE.
     Diff {
-        /// The revision that it is compared with (default: HEAD).
+        /// The revision that it would be merged into (default: HEAD).
         base: Option<String>,
-        /// The revision that is compared (default: the working tree).
+        /// The revision that would be merged (default: the working tree).
         head: Option<String>,
     },
     /// Shows what a roll would do to every node, against what the nodes hold now.

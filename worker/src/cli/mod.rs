@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod cert;
+mod diff;
 mod doctor;
 mod event;
 mod explain;
@@ -123,7 +124,7 @@ async fn on_checkout(command: &Command, session: &Session<'_>) -> anyhow::Result
             with_secrets,
             rev,
         } => look::render(session, out, node.as_deref(), *with_secrets, rev.as_deref()),
-        Command::Diff { base, head } => look::diff(session, base.as_deref(), head.as_deref()).await,
+        Command::Diff { base, head } => diff::run(session, base.as_deref(), head.as_deref()).await,
         Command::Plan { what, diff } => roll::plan(session, what, *diff).await,
         Command::Roll { what, yes } => roll::roll(session, what, *yes).await,
         Command::Rollback { nodes, yes } => rollback::run(session, nodes, *yes).await,

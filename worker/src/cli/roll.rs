@@ -12,6 +12,7 @@ use windlass_core::observed::Observed;
 use windlass_core::outcome::Outcome;
 use windlass_core::plan::{Adopt, Plan};
 use windlass_core::report;
+use windlass_core::report::diff::Fingerprints;
 
 use super::Exit;
 use super::args::RollArgs;
@@ -102,10 +103,12 @@ async fn show(
 ) -> anyhow::Result<()> {
     let diffs = if diff {
         let old = plan::old_contents(&*candidate.nodes, plan).await;
+        let key = uuid::Uuid::new_v4().into_bytes();
         Some(report::diff::of_plan(
             plan,
             &old,
             &candidate.rendered.bundle,
+            &Fingerprints(&key),
         ))
     } else {
         None

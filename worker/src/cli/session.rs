@@ -18,6 +18,7 @@ use crate::check::{Checker, Limits, Sandbox};
 use crate::flow::prepare::{self, Memory, Prepared, Rendered};
 use crate::flow::trial::Trial;
 use crate::git::checkout;
+use crate::git::merge::Merged;
 use crate::materials::Directories;
 use crate::node::{Login, Nodes, Target};
 use crate::probe::NetProber;
@@ -49,16 +50,20 @@ impl<'a> Session<'a> {
         Ok(Arc::new(snapshot))
     }
 
+    /// What merging a revision, or the working tree, into another would give.
+    pub(super) fn merged(&self, base: &str, head: Option<&str>) -> anyhow::Result<Merged> {
+        Ok(checkout::merged(&self.global.repo, base, head)?)
+    }
+
     /// Loads, cross-checks and renders.
     pub(super) fn render(&self, rev: Option<&str>) -> anyhow::Result<Prepared> {
+        self.render_snapshot(self.snapshot(rev)?)
+    }
+
+    pub(super) fn render_snapshot(&self, snapshot: Arc<Snapshot>) -> anyhow::Result<Prepared> {
         let directories = self.directories();
         let trial = Trial::of_this_program();
-        prepare::render_tried(
-            self.snapshot(rev)?,
-            &directories,
-            &self.memory,
-            Some(&trial),
-        )
+        prepare::render_tried(snapshot, &directories, &self.memory, Some(&trial))
     }
 
     /// The model alone, for commands that only need to know the nodes.
