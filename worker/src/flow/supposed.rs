@@ -28,6 +28,8 @@ pub fn plan(base: &Rendered, head: &Rendered, subject: &str) -> Plan {
         },
         base: Some(&Inventory::of(&base.model)),
         quarantined: &BTreeSet::new(),
+        tried: None,
+        settled: false,
         retry: false,
         adopt: &Adopt::default(),
         now,

@@ -2,7 +2,7 @@
 //! and only so many: they are made again whenever someone asks.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use uuid::Uuid;
 use windlass_core::ids::ClusterName;
 use windlass_core::preview::Preview;
@@ -14,6 +14,32 @@ const KEPT: i64 = 500;
 const KEPT_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 /// Of one preview; what is longer loses files from its end.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+/// So many of a request are looked through.
+const LOOKED_THROUGH: i64 = 20;
+
+/// The same preview, as it was kept.
+pub(super) fn like(
+    connection: &Connection,
+    wanted: &Preview,
+) -> Result<Option<Preview>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT body FROM preview WHERE cluster = ?1 AND request = ?2
+         ORDER BY stored DESC, rowid DESC LIMIT ?3",
+    )?;
+    let number = wanted.request.number.cast_signed();
+    let key = params![wanted.cluster.as_str(), number, LOOKED_THROUGH];
+    let bodies = statement.query_map(key, |row| row.get::<_, String>(0))?;
+    for body in bodies {
+        let kept: Preview = serde_json::from_str(&body?)?;
+        if (&kept.request, kept.bundle, &kept.verdict)
+            == (&wanted.request, wanted.bundle, &wanted.verdict)
+        {
+            return Ok(Some(kept));
+        }
+    }
+    Ok(None)
+}
 
 impl Store {
     /// Stores a preview under an id that cannot be guessed. With the address that people reach this worker at, it gets

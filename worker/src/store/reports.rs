@@ -83,6 +83,41 @@ impl Store {
         .await
     }
 
+    /// As `reports`, of one cluster and older than the report with this id.
+    pub async fn reports_before(
+        &self,
+        cluster: &ClusterName,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Report>, StoreError> {
+        let name = cluster.to_string();
+        self.call(move |connection| -> Result<Vec<Report>, StoreError> {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, body FROM report WHERE cluster = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3",
+            )?;
+            let rows = statement.query_map(params![name, before, limit], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+            })?;
+            rows.map(|row| row.map_err(StoreError::from).and_then(|(id, body)| read(id, &body)))
+                .collect()
+        })
+        .await
+    }
+
+    /// When the last roll ended that changed something on a node.
+    pub async fn settled(&self, cluster: &ClusterName) -> Result<Option<Timestamp>, StoreError> {
+        let name = cluster.to_string();
+        self.call(move |connection| -> Result<Option<Timestamp>, StoreError> {
+            let ended: Option<i64> = connection.query_row(
+                "SELECT max(ended) FROM report WHERE cluster = ?1 AND outcome IN ('rolled out', 'rolled back', 'stuck')",
+                [name],
+                |row| row.get(0),
+            )?;
+            Ok(ended.and_then(|ended| Timestamp::from_millisecond(ended).ok()))
+        })
+        .await
+    }
+
     pub async fn report(&self, id: i64) -> Result<Option<Report>, StoreError> {
         self.call(move |connection| -> Result<Option<Report>, StoreError> {
             let body: Option<String> = connection

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use windlass_core::ids::{ClusterName, Digest};
 use windlass_core::preview::{Preview, Status};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, previews};
 
-/// A preview with more is remembered without its differences.
+/// A preview with more is remembered without its differences: they are read from where previews are kept.
 const MAX_PREVIEW_BYTES: usize = 512 * 1024;
 /// Requests that are over are kept this long: someone may reopen one.
 const KEPT_DAYS: i64 = 90;
@@ -33,6 +33,9 @@ pub struct KnownRequest {
     pub base: String,
     #[serde(default)]
     pub preview: Option<Preview>,
+    /// When the last roll had ended that it was planned after: what a later one left on the nodes it does not know.
+    #[serde(default)]
+    pub settled: Option<Timestamp>,
     /// Our comment.
     #[serde(default)]
     pub comment: Option<u64>,
@@ -75,6 +78,13 @@ impl KnownRequest {
             ..Self::default()
         }
     }
+
+    /// Whether it was not previewed as it, its base and the nodes are now.
+    pub fn is_behind(&self, head: &str, base: &str, settled: Option<Timestamp>) -> bool {
+        // What is withheld was not looked at, so that its base does not matter.
+        let looked = !self.base.is_empty();
+        self.head != head || (looked && (self.base != base || self.settled != settled))
+    }
 }
 
 impl Stage {
@@ -104,7 +114,21 @@ impl Store {
                     )
                     .optional()?;
                 // What an older version wrote in another shape is forgotten.
-                Ok(body.and_then(|body| serde_json::from_str(&body).ok()))
+                let known = body.and_then(|body| serde_json::from_str::<KnownRequest>(&body).ok());
+                let Some(mut known) = known else {
+                    return Ok(None);
+                };
+                if let Some(preview) = &mut known.preview
+                    && preview.diffs.is_empty()
+                    && preview.left_out > 0
+                    && let Some(whole) = previews::like(connection, preview)?
+                {
+                    *preview = Preview {
+                        held: preview.held.take(),
+                        ..whole
+                    };
+                }
+                Ok(Some(known))
             },
         )
         .await
@@ -122,6 +146,7 @@ impl Store {
             if let Some(preview) = &mut known.preview
                 && body.len() > MAX_PREVIEW_BYTES
             {
+                preview.left_out += preview.diffs.len();
                 preview.diffs.clear();
                 body = serde_json::to_string(&known)?;
             }

@@ -23,16 +23,19 @@ pub(super) struct Deployer<F> {
     pub(super) rolled: Arc<Notify>,
     /// The same for whoever looks at what the nodes serve.
     pub(super) changed: Arc<Notify>,
+    /// Told when the watched branch may have moved, before anything is rolled.
+    pub(super) moved: Arc<Notify>,
 }
 
 impl<F: Fleet> Deployer<F> {
     pub(super) fn new(deploy: Deploy<F>) -> Self {
-        let [behind, rolled, changed] = [(); 3].map(|()| Arc::new(Notify::new()));
+        let [behind, rolled, changed, moved] = [(); 4].map(|()| Arc::new(Notify::new()));
         Self {
             deploy,
             behind,
             rolled,
             changed,
+            moved,
         }
     }
 
@@ -47,6 +50,9 @@ impl<F: Fleet> Handler for Deployer<F> {
     async fn handle(&self, event: Event) -> Answer {
         if let Err(error) = ask::heed(&self.deploy.store, &event).await {
             return Answer::Broken(error.to_string());
+        }
+        if event.kind == EventKind::Moved {
+            self.moved.notify_one();
         }
         match self.deploy.run(&event).await {
             Ok(Answered {

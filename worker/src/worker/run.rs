@@ -87,9 +87,7 @@ async fn work(config: Config, store: Store, queue: &AnyQueue) -> anyhow::Result<
     for (cluster, deployer) in deployers {
         let comparer = Comparer(Arc::clone(&deployer));
         handlers.on(&cluster.name, EventKind::Probe, comparer);
-        if let Some(poller) =
-            requests::of(&config, cluster, (&deployer.deploy, queue), &mut handlers)?
-        {
+        if let Some(poller) = requests::of(&config, cluster, (&deployer, queue), &mut handlers)? {
             tasks.spawn(end(poller.run(stop.clone())));
         }
         let watcher = watcher(&config, cluster, queue, &deployer);

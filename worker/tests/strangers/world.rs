@@ -117,9 +117,13 @@ impl World {
         };
         world.git(&["init", "--quiet", "--initial-branch=main"]);
         world.commit("Begin");
-        let bundle = world.bundle("main");
-        *world.nodes.held.lock().unwrap() = bundle.releases;
+        world.roll();
         world
+    }
+
+    /// From now on the nodes hold what `main` renders to.
+    pub(crate) fn roll(&self) {
+        *self.nodes.held.lock().unwrap() = self.bundle("main").releases;
     }
 
     pub(crate) fn origin(&self) -> PathBuf {
@@ -179,6 +183,7 @@ impl World {
         Asked {
             number,
             reference,
+            head,
             branch: "main".to_owned(),
         }
     }

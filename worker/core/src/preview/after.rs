@@ -125,7 +125,8 @@ fn diverged(reviewed: &Preview, planned: &Preview, outcome: &Outcome) -> String 
 
 /// The files whose differences are not the ones that were reviewed.
 fn differing(reviewed: &Preview, planned: &Preview) -> BTreeSet<NodePath> {
-    if reviewed.against != planned.against {
+    let is_whole = |preview: &Preview| preview.left_out == 0;
+    if reviewed.against != planned.against || !is_whole(reviewed) || !is_whole(planned) {
         return BTreeSet::new();
     }
     let each = |preview: &Preview| -> BTreeSet<(NodePath, NodeName, Option<String>)> {
@@ -233,6 +234,7 @@ fn refusal(outcome: &Outcome) -> Vec<Part> {
         title: "#### Why\n\n",
         items: texts.map(|text| format!("{text}\n")).collect(),
         what: "finding",
+        lost: 0,
     }]
 }
 

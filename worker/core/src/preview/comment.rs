@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use super::limits::Limits;
 use super::markdown::{code, codes, link};
 use super::parts::{self, Part};
+use super::status::{State, Status};
 use super::verdict::counted;
 use super::{Preview, Verdict};
 use crate::ids::ClusterName;
@@ -30,6 +31,30 @@ pub fn comment(preview: &Preview, limits: &Limits) -> String {
         rest: about(preview),
     };
     compose(preview, &head, parts::all(preview, limits), limits)
+}
+
+/// Why a request that was not merged is not looked at any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    Closed,
+    /// It is against another branch now.
+    Elsewhere,
+}
+
+impl Left {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Closed => "closed without being merged, nothing is rolled",
+            Self::Elsewhere => "against another branch now, merging it rolls nothing here",
+        }
+    }
+}
+
+/// What then stands in the place of the comment, and of the status.
+pub fn left(cluster: &ClusterName, why: Left) -> (String, Status) {
+    let (words, marker) = (why.words(), marker(cluster));
+    let text = format!("**Windlass on {cluster}: {words}**\n{marker}\n");
+    (text, Status::new(cluster, State::Success, words))
 }
 
 pub(super) struct Head {
@@ -61,20 +86,23 @@ pub(super) fn compose(preview: &Preview, head: &Head, parts: Vec<Part>, limits: 
 fn fitting(part: &Part, limits: Limits) -> String {
     let mut text = part.title.to_owned();
     for (index, item) in part.items.iter().enumerate() {
-        let left = part.items.len() - index;
+        let left = part.items.len() - index + part.lost;
         let room = limits.minus(&text).and_then(|rest| rest.minus(item));
         let is_enough = |rest: Limits| left == 1 || rest.bytes.min(rest.characters) >= NOTE;
         if !room.is_some_and(is_enough) {
-            _ = write!(
-                text,
-                "\n{} more left out here.\n\n",
-                counted(left, part.what)
-            );
+            text.push_str(&left_out(left, part.what));
             return text;
         }
         text.push_str(item);
     }
+    if part.lost > 0 {
+        text.push_str(&left_out(part.lost, part.what));
+    }
     text
+}
+
+fn left_out(count: usize, what: &str) -> String {
+    format!("\n{} more left out here.\n\n", counted(count, what))
 }
 
 /// For a limit that holds nothing else.

@@ -31,7 +31,7 @@ pub struct Status {
 }
 
 impl Status {
-    fn new(cluster: &ClusterName, state: State, description: &str) -> Self {
+    pub(super) fn new(cluster: &ClusterName, state: State, description: &str) -> Self {
         let mut text: String = description.chars().take(LONGEST).collect();
         if description.chars().count() > LONGEST {
             text = text.chars().take(LONGEST - 1).collect();

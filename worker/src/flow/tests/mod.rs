@@ -3,6 +3,7 @@
 mod comparing;
 mod deploying;
 mod fleet;
+mod following;
 pub(crate) mod paper;
 mod relayed;
 mod requests;

@@ -20,6 +20,8 @@ pub(crate) struct Sheet {
     pub(crate) requests: BTreeMap<u64, ForgeRequest>,
     pub(crate) comments: Vec<(u64, Comment)>,
     pub(crate) statuses: Vec<(String, Status)>,
+    /// Whose token we have now, where it is not the first one's.
+    pub(crate) successor: Option<&'static str>,
 }
 
 /// `alice` and we may merge, nobody else.
@@ -63,12 +65,14 @@ impl Paper {
     /// Gives the comment's id.
     pub(crate) fn says(&self, request: u64, login: &str, body: &str) -> u64 {
         let mut sheet = self.sheet();
+        let now = Timestamp::now();
         let id = 100 + sheet.comments.len() as u64;
         let comment = Comment {
             id,
             author: account(login),
             body: body.to_owned(),
-            written: Some(Timestamp::now()),
+            written: Some(now),
+            edited: Some(now),
         };
         sheet.comments.push((request, comment));
         id
@@ -80,7 +84,7 @@ impl Paper {
         let own = sheet
             .comments
             .iter()
-            .filter(|(of, comment)| *of == request && comment.author.login == US);
+            .filter(|(of, comment)| *of == request && comment.author.login.starts_with(US));
         own.map(|(_, comment)| comment.body.clone()).collect()
     }
 
@@ -89,6 +93,10 @@ impl Paper {
         let sheet = self.sheet();
         let (_, status) = sheet.statuses.last().unwrap();
         format!("{:?}: {}", status.state, status.description)
+    }
+
+    fn us(&self) -> String {
+        self.sheet().successor.unwrap_or(US).to_owned()
     }
 
     fn ask(&self) -> Result<MutexGuard<'_, Sheet>, ForgeError> {
@@ -105,7 +113,8 @@ impl Paper {
 
 impl ForgeReader for Paper {
     async fn whoami(&self) -> Result<Account, ForgeError> {
-        self.ask().map(|_| account(US))
+        drop(self.ask()?);
+        Ok(account(&self.us()))
     }
 
     async fn open_requests(&self, _: &str) -> Result<Vec<Listed>, ForgeError> {
@@ -154,14 +163,23 @@ impl ForgeReader for Paper {
 impl ForgeWriter for Paper {
     async fn write_comment(&self, request: u64, text: &str) -> Result<u64, ForgeError> {
         drop(self.ask()?);
-        Ok(self.says(request, US, text))
+        Ok(self.says(request, &self.us(), text))
     }
 
     async fn edit_comment(&self, request: u64, id: u64, text: &str) -> Found<()> {
+        let us = self.us();
         let mut sheet = self.ask()?;
         let mut comments = sheet.comments.iter_mut();
         let found = comments.find(|(of, comment)| *of == request && comment.id == id);
-        Ok(found.map(|(_, comment)| text.clone_into(&mut comment.body)))
+        let Some((_, comment)) = found else {
+            return Ok(None);
+        };
+        if comment.author.login != us {
+            return Err(ForgeError::Denied("it is somebody else's".to_owned()));
+        }
+        text.clone_into(&mut comment.body);
+        comment.edited = Some(Timestamp::now());
+        Ok(Some(()))
     }
 
     async fn set_status(
