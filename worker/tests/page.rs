@@ -146,6 +146,7 @@ async fn on_a_telephone_nothing_is_wider_than_the_screen_whatever_the_verdict() 
         let arguments = vec![NARROW.to_owned()];
         picture(name, url.clone(), home.clone(), arguments).await;
 
+        drop(rustls::crypto::ring::default_provider().install_default());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let get = async |url: &str| client.get(url).send().await.unwrap().text().await.unwrap();
         let page = get(&url).await;

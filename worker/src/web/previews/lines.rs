@@ -84,7 +84,7 @@ pub(super) fn lines(diff: &str, mut beside: BTreeMap<u32, Vec<&Shown>>) -> Vec<L
     lines
 }
 
-/// Lines that went, followed by as many that came: each of these took the other's place.
+/// Lines that went, followed by some that came: the first of these took the place of the first of those, and so on.
 fn parts(texts: &[&str]) -> Vec<Vec<Part>> {
     let plain = |text: &&str| vec![Part::new(false, text)];
     let mut parts: Vec<Vec<Part>> = texts.iter().map(plain).collect();
@@ -96,10 +96,8 @@ fn parts(texts: &[&str]) -> Vec<Vec<Part>> {
         };
         let gone = count(at, '-');
         let come = count(at + gone, '+');
-        if gone == come {
-            for index in at..at + gone {
-                pair(texts, &mut parts, index, index + gone);
-            }
+        for index in at..at + gone.min(come) {
+            pair(texts, &mut parts, index, index + gone);
         }
         at += (gone + come).max(1);
     }
