@@ -2,7 +2,7 @@
 //! in them. Equal stubs make equal files of equal definitions, so that a secret file that a request leaves alone is
 //! seen to be the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
