@@ -165,10 +165,11 @@ fn long(flavour: Flavour) -> Result<()> {
     let before = asked(&place.fake.state());
     assert_eq!(place.deliver("again", Word::Pushed(12)), 202);
     place.until("another look", |state| asked(state) > before)?;
-    assert_eq!(
-        (told(&place.fake.state()), edits(&place.fake.state())),
-        (first, 0)
-    );
+    let (again, edited) = {
+        let state = place.fake.state();
+        (told(&state), edits(&state))
+    };
+    assert_eq!((again, edited), (first, 0));
 
     place.fake.merge(12);
     assert_eq!(place.deliver("merged", Word::Merged(12)), 202);
