@@ -5,7 +5,6 @@ mod forge {
     mod apart;
     mod away;
     mod clients;
-    mod moved;
     mod place;
     mod reviewed;
     mod story;
