@@ -5,6 +5,7 @@ mod forge {
     mod apart;
     mod away;
     mod clients;
+    mod moved;
     mod place;
     mod reviewed;
     mod story;
