@@ -20,15 +20,7 @@ pub(super) fn answer(state: &mut State, question: &Question) -> Answer {
             );
         }
         ("GET", ["groups", group, "members", "all", wanted]) => {
-            let wanted = id(wanted);
-            let mut accounts = state.accounts.iter();
-            let found = accounts.find(|(_, account)| account.id == wanted);
-            return match found {
-                Some((login, _)) if state.is_member(id(group), login) => {
-                    ok(json!({ "id": wanted, "access_level": 30 }))
-                }
-                _ => missing(),
-            };
+            return member_of(state, id(group), id(wanted));
         }
         _ => {}
     }
@@ -71,6 +63,17 @@ pub(super) fn answer(state: &mut State, question: &Question) -> Answer {
         ("GET", ["protected_branches"]) => Answer::List(state.protection.clone()),
         ("POST", ["statuses", commit]) => status(state, question, commit),
         (method, ["hooks", rest @ ..]) => hooks(state, question, method, rest),
+        _ => missing(),
+    }
+}
+
+fn member_of(state: &State, group: u64, wanted: u64) -> Answer {
+    let mut accounts = state.accounts.iter();
+    let found = accounts.find(|(_, account)| account.id == wanted);
+    match found {
+        Some((login, _)) if state.is_member(group, login) => {
+            ok(json!({ "id": wanted, "access_level": 30 }))
+        }
         _ => missing(),
     }
 }

@@ -34,34 +34,13 @@ pub(super) fn answer(state: &mut State, question: &Question) -> Answer {
             Some(request) => ok(pull(state, id(number), request)),
             None => missing(),
         },
-        ("GET", ["collaborators", login, "permission"]) => match state.accounts.get(*login) {
-            Some(account) => {
-                let (permission, role) = match account.level {
-                    50.. => ("admin", "admin"),
-                    40.. => ("write", "maintain"),
-                    30.. => ("write", "write"),
-                    _ => ("read", "read"),
-                };
-                ok(json!({ "permission": permission, "role_name": role }))
-            }
-            None => missing(),
-        },
-        ("GET", ["rules", "branches", "main"]) => Answer::List(state.rules.clone()),
-        ("GET", ["branches", "main"]) => {
-            let rule = state.protection.first();
-            let rule = rule.map_or("", |rule| rule["rule_name"].as_str().unwrap());
-            ok(json!({
-                "name": "main", "protected": !rule.is_empty(), "effective_branch_protection_name": rule,
-            }))
-        }
-        ("GET", ["branches", "main", "protection", "restrictions"])
-        | ("GET", ["branch_protections", _])
-            if !state.shows =>
-        {
-            refuse(StatusCode::FORBIDDEN, "Resource not accessible")
-        }
-        ("GET", ["branches", "main", "protection", "restrictions"]) => protection(state),
-        ("GET", ["branch_protections", rule]) if rule == &escaped_rule(state) => protection(state),
+        (
+            "GET",
+            [
+                "collaborators" | "rules" | "branches" | "branch_protections",
+                ..,
+            ],
+        ) => rights(state, rest),
         ("GET", ["issues", number, "comments"]) => {
             let of = state.comments.iter().filter(|it| it.request == id(number));
             Answer::List(of.map(|it| comment(state, it)).collect())
@@ -81,6 +60,40 @@ pub(super) fn answer(state: &mut State, question: &Question) -> Answer {
         (method, ["issues", "comments", one]) => one_comment(state, question, method, id(one)),
         ("POST", ["statuses", commit]) => status(state, question, commit),
         (method, ["hooks", rest @ ..]) => hooks(state, question, method, rest),
+        _ => missing(),
+    }
+}
+
+/// Who may write, and what the branch's protection says.
+fn rights(state: &State, path: &[&str]) -> Answer {
+    match path {
+        ["collaborators", login, "permission"] => match state.accounts.get(*login) {
+            Some(account) => {
+                let (permission, role) = match account.level {
+                    50.. => ("admin", "admin"),
+                    40.. => ("write", "maintain"),
+                    30.. => ("write", "write"),
+                    _ => ("read", "read"),
+                };
+                ok(json!({ "permission": permission, "role_name": role }))
+            }
+            None => missing(),
+        },
+        ["rules", "branches", "main"] => Answer::List(state.rules.clone()),
+        ["branches", "main"] => {
+            let rule = state.protection.first();
+            let rule = rule.map_or("", |rule| rule["rule_name"].as_str().unwrap());
+            ok(json!({
+                "name": "main", "protected": !rule.is_empty(), "effective_branch_protection_name": rule,
+            }))
+        }
+        ["branches", "main", "protection", "restrictions"] | ["branch_protections", _]
+            if !state.shows =>
+        {
+            refuse(StatusCode::FORBIDDEN, "Resource not accessible")
+        }
+        ["branches", "main", "protection", "restrictions"] => protection(state),
+        ["branch_protections", rule] if *rule == escaped_rule(state) => protection(state),
         _ => missing(),
     }
 }
