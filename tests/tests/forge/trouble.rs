@@ -122,10 +122,10 @@ fn a_token_that_expires_holds_up_requests_and_no_roll() -> Result<()> {
     place.says(12, "merging would change 1 of 1 node").map(drop)
 }
 
-/// 50 files of 100 KB that the machine is to hold.
+/// 104 files of 50 KB that the machine is to hold: one fits into the smallest comment.
 fn five_megabytes() -> Vec<(String, String)> {
-    let text = "a line of forty characters, more or less\n".repeat(2500);
-    let names = (0..50).map(|n| format!("{n:02}.txt"));
+    let text = "a line of forty characters, more or less\n".repeat(1220);
+    let names = (0..104).map(|n| format!("{n:03}.txt"));
     let entries: String = names
         .clone()
         .map(|name| format!("  - {{ path: /etc/long/{name}, source: {name} }}\n"))
@@ -147,8 +147,8 @@ fn long(flavour: Flavour) -> Result<()> {
         .collect();
     let head = place.fake.open(12, "alice", &files);
     assert_eq!(place.deliver("opened", Word::Opened(12)), 202);
-    place.has_status(&head, "success", "would change 1 of 1 node (50 files)")?;
-    let comment = place.says(12, "merging would change 1 of 1 node (50 files)")?;
+    place.has_status(&head, "success", "would change 1 of 1 node (104 files)")?;
+    let comment = place.says(12, "merging would change 1 of 1 node (104 files)")?;
     let told = |state: &State| state.own(12)[0].body.clone();
     let first = told(&place.fake.state());
     for part in [
