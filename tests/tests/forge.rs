@@ -8,6 +8,7 @@ mod forge {
     mod moved;
     mod place;
     mod reviewed;
+    mod setting_up;
     mod story;
     mod trouble;
 }

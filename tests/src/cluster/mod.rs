@@ -14,7 +14,7 @@ mod worker;
 
 pub use authority::Authority;
 pub use client::Client;
-pub use fixture::{Cluster, program};
+pub use fixture::{Cluster, DOMAIN, program};
 pub use kept::Kept;
 pub use resolver::Resolver;
 pub use said::{Said, UnderWay};

@@ -16,7 +16,7 @@ pub(super) fn answer(state: &mut State, question: &Question) -> Answer {
         ("GET", ["user"]) => return ok(user(state, BOT)),
         ("GET", ["personal_access_tokens", "self"]) => {
             return ok(
-                json!({ "id": 3, "scopes": ["api"], "expires_at": "2027-01-01", "active": true }),
+                json!({ "id": 3, "scopes": state.scopes, "expires_at": "2027-01-01", "active": true }),
             );
         }
         ("GET", ["groups", group, "members", "all", wanted]) => {

@@ -261,7 +261,14 @@ fn api(serving: &Serving, path: &str, question: &Question) -> Response<Body> {
         Flavour::GitLab => gitlab::answer(&mut state, question),
         _ => hub::answer(&mut state, question),
     };
-    answer.respond(question, state.page)
+    let mut response = answer.respond(question, state.page);
+    if state.flavour == Flavour::GitHub
+        && let Some(scopes) = &state.scopes
+    {
+        let scopes = scopes.join(", ").parse().unwrap();
+        response.headers_mut().insert("x-oauth-scopes", scopes);
+    }
+    response
 }
 
 fn note(serving: &Serving, method: &axum::http::Method, path: &str, response: &Response<Body>) {

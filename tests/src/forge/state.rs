@@ -67,6 +67,8 @@ pub struct State {
     pub sees: bool,
     /// Whether the token is of no use any more.
     pub expired: bool,
+    /// What the token may do, where the forge tells; `None`: a kind of token that tells nothing.
+    pub scopes: Option<Vec<String>>,
     /// Nothing is answered at all.
     pub away: bool,
     pub accounts: BTreeMap<String, Account>,
@@ -113,6 +115,10 @@ impl State {
             token: token.to_owned(),
             sees: true,
             expired: false,
+            scopes: match flavour {
+                Flavour::GitLab => Some(vec!["api".to_owned()]),
+                _ => None,
+            },
             away: false,
             accounts: accounts.map(|(name, it)| (name.to_owned(), it)).into(),
             requests: BTreeMap::new(),

@@ -1,12 +1,9 @@
 //! The worker's HTTP server: hooks, health, metrics, the API and answers to certificate authorities. Everything but the hook only reads.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{get, post};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use super::challenge;
 use super::forges::{self, ForgeHook, Sender};
@@ -15,9 +12,6 @@ use crate::challenges::Challenges;
 use crate::queue::EventQueue;
 use crate::web::api::{self, Api};
 use crate::web::{certificates, metrics, previews};
-
-/// How long requests that are being answered may still take when the worker stops.
-const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 pub fn router<Q: EventQueue + 'static>(
     api: Arc<Api<Q>>,
@@ -69,24 +63,4 @@ fn posts<Q: EventQueue + 'static>(hooks: Hooks<Q>) -> Router {
             let route = Router::new().route(sender.path(), post(forges::take::<Q>));
             router.merge(route.with_state(hook))
         })
-}
-
-/// Serves until `stop`.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let stopping = stop.clone();
-    let serving = axum::serve(listener, router)
-        .with_graceful_shutdown(async move { stopping.cancelled().await })
-        .into_future();
-    let cut = async {
-        stop.cancelled().await;
-        tokio::time::sleep(LAST_ANSWERS).await;
-    };
-    tokio::select! {
-        served = serving => served,
-        () = cut => Ok(()),
-    }
 }

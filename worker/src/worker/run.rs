@@ -39,7 +39,7 @@ use crate::flow::newer::Newer;
 use crate::flow::trial::Trial;
 use crate::flow::turn::{Handover, UnderWay};
 use crate::inbound::challenge;
-use crate::inbound::server;
+use crate::inbound::{connections, server};
 use crate::live::Live;
 use crate::materials::Directories;
 use crate::materials::sealed::Opened;
@@ -215,7 +215,8 @@ async fn listen(
     let router = server::router(Arc::clone(api), hooks, challenges.clone());
     let stop = stop.clone();
     Ok(Some(async move {
-        Ok(server::serve(listener, router, stop).await?)
+        connections::serve(listener, router, stop).await;
+        Ok(())
     }))
 }
 
@@ -235,7 +236,8 @@ async fn answer(
     tracing::info!(address = %listener.local_addr()?, "answering certificate authorities");
     let (router, stop) = (challenge::router(challenges.clone()), stop.clone());
     Ok(Some(async move {
-        Ok(server::serve(listener, router, stop).await?)
+        connections::serve(listener, router, stop).await;
+        Ok(())
     }))
 }
 
