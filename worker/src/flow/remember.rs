@@ -5,6 +5,7 @@ use windlass_core::finding::{Findings, Severity};
 use windlass_core::ids::NodeName;
 use windlass_core::outcome::Outcome;
 use windlass_core::plan::Skipped;
+use windlass_core::preview::repeats;
 
 use super::deploy::Deploy;
 use super::fleet::Fleet;
@@ -74,6 +75,8 @@ pub(super) fn told_before(latest: &Report, commit: &str, outcome: &Outcome) -> b
             Outcome::Unchanged { skipped },
         ) => same_nodes(before, skipped),
         (before @ Outcome::Refused { .. }, after) => before == after,
+        // Why it went back was told, and that it therefore waits as well.
+        (Outcome::RolledBack { .. }, after) => repeats(after),
         _ => false,
     }
 }
