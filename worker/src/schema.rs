@@ -5,7 +5,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use crate::certificates::{CertificateView, Sighted};
-use crate::cli::Status;
+use crate::cli::{Status, Written};
 use crate::queue::{CertificateDue, Event, Queued, RequestChanged};
 
 /// All schemas, each with the name of its file.
@@ -23,6 +23,7 @@ pub fn own() -> Vec<(&'static str, Value)> {
         ("certificates.json", of::<Vec<CertificateView>>()),
         ("certificates-seen.json", of::<Sighted>()),
         ("status.json", of::<Status>()),
+        ("rendered.json", of::<Written>()),
         ("event.json", of::<Event>()),
         ("events.json", of::<Vec<Queued>>()),
         ("queued-event.json", of::<Queued>()),

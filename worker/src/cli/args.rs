@@ -171,7 +171,7 @@ pub enum Command {
         #[arg(short, long)]
         yes: bool,
     },
-    /// Shows what every node holds: release, commit, drift, unfinished turns.
+    /// Shows what every node holds (release, commit, drift, unfinished turns) and how the last roll ended.
     Status,
     /// Lists the files on the nodes that are not as their release says.
     Drift,

@@ -31,11 +31,12 @@ pub(super) async fn run(
     let Some(rendered) = sound(&new) else {
         return refused(session, &new);
     };
+    let findings_of_base = old.findings.clone();
     let Some(old) = session.accept(&old) else {
         session.output.error(&format!(
             "{base} cannot be rendered, so nothing is compared"
         ));
-        return Ok(Exit::Findings);
+        return session.refuse(&findings_of_base);
     };
     let plan = supposed::plan(old, &rendered, &new.snapshot.subject);
     new.findings.extend(plan.findings.clone());
@@ -93,6 +94,7 @@ fn say_no(
         let text = session.findings_text(findings, snapshot);
         session.output.error(text.trim_end());
         session.output.error(&words);
+        return session.refuse(findings);
     }
     Ok(Exit::Findings)
 }

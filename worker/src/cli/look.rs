@@ -6,14 +6,27 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use schemars::JsonSchema;
+use serde::Serialize;
 use windlass_core::finding::Findings;
-use windlass_core::ids::NodeName;
+use windlass_core::ids::{Digest, NodeName};
 use windlass_core::preview::Verdict;
 use windlass_core::release::Release;
 
 use super::Exit;
 use super::session::Session;
 use crate::flow::prepare::Rendered;
+
+/// What `render` wrote.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Written {
+    bundle: Digest,
+    /// The folder; what a node would hold is in the subfolder of its name.
+    out: String,
+    nodes: Vec<NodeName>,
+    /// How many secret files were left out, because `--with-secrets` was not given.
+    secrets_left_out: usize,
+}
 
 /// Marks a folder as written by `render`, so that it may be written anew.
 const MARK: &str = ".windlass-render";
@@ -70,7 +83,7 @@ pub(super) fn render(
 ) -> anyhow::Result<Exit> {
     let prepared = session.render(rev)?;
     let Some(rendered) = session.accept(&prepared) else {
-        return Ok(Exit::Findings);
+        return session.refuse(&prepared.findings);
     };
     let wanted = |name: &NodeName| node.is_none_or(|node| node == name.as_str());
     let releases: Vec<(&NodeName, &Release)> = rendered
@@ -87,11 +100,19 @@ pub(super) fn render(
     for (name, release) in &releases {
         left_out += write_release(&out.join(name.as_str()), release, with_secrets)?;
     }
-    session.output.text(&format!(
-        "{} releases written to {}\n",
-        releases.len(),
-        out.display()
-    ));
+    let written = Written {
+        bundle: rendered.bundle.digest,
+        out: out.display().to_string(),
+        nodes: releases.iter().map(|(name, _)| (*name).clone()).collect(),
+        secrets_left_out: left_out,
+    };
+    session.output.result(&written, || {
+        format!(
+            "{} releases written to {}\n",
+            written.nodes.len(),
+            written.out
+        )
+    })?;
     if left_out > 0 {
         session.output.note(&format!(
             "{left_out} secret files were left out; --with-secrets writes them too"

@@ -7,6 +7,8 @@ mod doctor;
 mod event;
 mod explain;
 mod forge;
+mod formats;
+mod history;
 mod init;
 mod look;
 mod nodes;
@@ -19,6 +21,7 @@ mod secret;
 mod service;
 mod session;
 
+pub(crate) use look::Written;
 pub(crate) use nodes::Status;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -56,7 +59,7 @@ impl From<Exit> for ExitCode {
 pub fn main() -> ExitCode {
     // One provider for the whole program; that somebody installed one before is no harm.
     drop(rustls::crypto::ring::default_provider().install_default());
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse().and_then(formats::accept) {
         Ok(cli) => cli,
         Err(error) => {
             let usage = error.use_stderr();

@@ -117,6 +117,9 @@ impl<F: Fleet> Handler for Comparer<F> {
 fn leaves_behind(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Unchanged { skipped } | Outcome::RolledOut { skipped, .. } => !skipped.is_empty(),
-        Outcome::RolledBack { .. } | Outcome::Refused { .. } | Outcome::Stuck { .. } => false,
+        Outcome::RolledBack { .. }
+        | Outcome::TakenBack { .. }
+        | Outcome::Refused { .. }
+        | Outcome::Stuck { .. } => false,
     }
 }

@@ -67,6 +67,7 @@ impl NodeReader for Nodes {
             previous: None,
             attempt: None,
             drift: BTreeMap::new(),
+            standing: None,
             rolled_back: Vec::new(),
         })
     }

@@ -158,6 +158,7 @@ pub(super) fn headline(outcome: &Outcome) -> String {
         Outcome::RolledBack { failure, .. } => {
             format!("{word} ({}, {})", failure.node, step(failure))
         }
+        Outcome::TakenBack { nodes } => format!("{word} on {}", names(nodes)),
         Outcome::Refused { .. } if held(outcome).is_some() => {
             "merged, and held until someone releases it".to_owned()
         }
@@ -198,7 +199,7 @@ fn rest(outcome: &Outcome) -> String {
                 text.push_str("This bundle is not tried again until the repository changes, or someone types `windlass retry`.\n");
             }
         }
-        Outcome::Refused { .. } => {}
+        Outcome::TakenBack { .. } | Outcome::Refused { .. } => {}
         Outcome::Stuck { nodes, failure } => {
             text.extend(failure.iter().map(failed));
             for stuck in nodes {

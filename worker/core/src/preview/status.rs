@@ -81,7 +81,9 @@ pub fn status_after(preview: &Preview, outcome: &Outcome) -> Status {
     let state = match outcome {
         _ if after::waits(outcome) => State::Pending,
         Outcome::Unchanged { .. } | Outcome::RolledOut { .. } => State::Success,
-        Outcome::RolledBack { .. } | Outcome::Refused { .. } => State::Failure,
+        Outcome::RolledBack { .. } | Outcome::TakenBack { .. } | Outcome::Refused { .. } => {
+            State::Failure
+        }
         Outcome::Stuck { .. } => State::Error,
     };
     let held = after::held(outcome).map(|held| held.message.as_str());

@@ -145,6 +145,10 @@ fn outcomes_say_what_happened_and_what_to_do_next() {
             nodes: vec![vps2.clone()],
             kept: vec![vps1],
         },
+        Outcome::TakenBack {
+            nodes: vec![vps2.clone()],
+        },
+        Outcome::TakenBack { nodes: Vec::new() },
         Outcome::Refused {
             findings: [locked].into_iter().collect(),
         },
@@ -164,7 +168,7 @@ fn outcomes_say_what_happened_and_what_to_do_next() {
             format!(
                 "[exit {}] {}",
                 outcome.exit_code(),
-                roll::text(outcome, Some(&plan))
+                roll::text(outcome, Some((&plan.commit, &plan.subject)))
             )
         })
         .collect();
