@@ -6,10 +6,15 @@ use anyhow::{Context, Result, ensure};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use windlass::queue::{EventQueue, QueueState};
-use windlass_tests::broker::BrokerNode;
+use windlass_tests::broker::{BrokerNode, Version};
 use windlass_tests::lab::wait_until;
 
-use super::place::{Place, SOON, cluster, event, take};
+use super::place::{Place, SOON, cluster, event, on_each_broker, take};
+
+on_each_broker!(
+    what_this_version_cannot_read_is_put_aside,
+    what_nobody_ever_answers_is_given_up_by_the_broker,
+);
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -69,9 +74,8 @@ fn holds(node: &BrokerNode, queue: &str, wanted: u32) -> Result<()> {
     waited.with_context(|| format!("{line} is not so: {listed}"))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_this_version_cannot_read_is_put_aside() -> Result<()> {
-    let place = Place::start()?;
+async fn what_this_version_cannot_read_is_put_aside(version: Version) -> Result<()> {
+    let place = Place::start(version)?;
     let queue = place.queue(&place.broker.url("v0"), "w", LONG)?;
     queue.publish(&event("first")).await?;
     let lease = take(&queue).await?;
@@ -114,9 +118,8 @@ async fn what_this_version_cannot_read_is_put_aside() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_ever_answers_is_given_up_by_the_broker() -> Result<()> {
-    let place = Place::start()?;
+async fn what_nobody_ever_answers_is_given_up_by_the_broker(version: Version) -> Result<()> {
+    let place = Place::start(version)?;
     // A worker that forgets at once what it took.
     let queue = place.queue(&place.broker.url("v0"), "w", Duration::from_millis(5))?;
     queue.publish(&event("poison")).await?;
