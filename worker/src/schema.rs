@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::certificates::{CertificateView, Sighted};
 use crate::cli::{Status, Written};
-use crate::queue::{CertificateDue, Event, Queued, RequestChanged};
+use crate::inbound::commands::{Choice, Wake, Woken};
+use crate::queue::{Answered, CertificateDue, Event, Queued, RequestChanged};
 
 /// All schemas, each with the name of its file.
 pub fn all() -> Vec<(&'static str, Value)> {
@@ -26,6 +27,10 @@ pub fn own() -> Vec<(&'static str, Value)> {
         ("rendered.json", of::<Written>()),
         ("event.json", of::<Event>()),
         ("events.json", of::<Vec<Queued>>()),
+        ("events-answered.json", of::<Answered>()),
+        ("events-chosen.json", of::<Choice>()),
+        ("event-wake.json", of::<Wake>()),
+        ("event-woken.json", of::<Woken>()),
         ("queued-event.json", of::<Queued>()),
         ("request-changed.json", of::<RequestChanged>()),
     ]

@@ -131,13 +131,6 @@ impl UnderWay {
         Ok(())
     }
 
-    /// kill -9.
-    pub fn kill(mut self) -> anyhow::Result<()> {
-        self.child.kill()?;
-        self.child.wait()?;
-        Ok(())
-    }
-
     pub fn finish(mut self) -> anyhow::Result<Said> {
         self.stderr.read_to_string(&mut self.err)?;
         let output = self.child.wait_with_output()?;

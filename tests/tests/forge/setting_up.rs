@@ -159,7 +159,7 @@ fn a_token_that_is_of_no_use_is_said_to_be() -> Result<()> {
             .accounts
             .get_mut("windlass-bot")
             .unwrap()
-            .may_merge = false;
+            .level = 20;
         let (good, said) = desk.check()?;
         assert!(
             !good && said.contains("may not write to ops/cluster"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use windlass::queue::amqp::{AmqpQueue, Settings};
-use windlass::queue::{Event, EventKind, EventQueue, Lease};
+use windlass::queue::{Chosen, Event, EventKind, EventQueue, Lease};
 use windlass::store::Store;
 use windlass_core::ids::ClusterName;
 use windlass_tests::broker::{Broker, Version};
@@ -71,7 +71,7 @@ pub async fn trouble(queue: &AmqpQueue, words: &str) -> Result<()> {
     let mut said = String::new();
     let told = async {
         while !said.contains(words) {
-            if let Err(error) = queue.discard("none").await {
+            if let Err(error) = queue.discard(&Chosen::one("none")).await {
                 said = error.to_string();
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -262,7 +262,7 @@ pub enum Command {
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum EventCommand {
-    /// Lists the events: those given up and those that wait first, then what is done, newest first.
+    /// Lists the events: those given up first, then what waits, what the broker has and what is done; newest first.
     List {
         /// At most so many.
         #[arg(long, default_value_t = 50)]

@@ -46,6 +46,7 @@ fn held(release: &Release, now: Timestamp) -> NodeState {
         current: Some(release.meta.clone()),
         previous: None,
         attempt: None,
+        standing: None,
         drift: BTreeMap::new(),
         rolled_back: Vec::new(),
     }

@@ -3,6 +3,7 @@
 
 mod body;
 pub mod challenge;
+pub mod commands;
 pub mod connections;
 mod delivery;
 pub mod forges;

@@ -1,4 +1,5 @@
-//! The worker's HTTP server: hooks, health, metrics, the API and answers to certificate authorities. Everything but the hook only reads.
+//! The worker's HTTP server: hooks, health, metrics, the API and answers to certificate authorities. Everything but the
+//! hooks and what takes the API's token only reads.
 
 use std::sync::Arc;
 
@@ -6,6 +7,7 @@ use axum::Router;
 use axum::routing::{get, post};
 
 use super::challenge;
+use super::commands::{self, Commands};
 use super::forges::{self, ForgeHook, Sender};
 use super::hook::{self, Hook};
 use crate::challenges::Challenges;
@@ -15,6 +17,7 @@ use crate::web::{certificates, metrics, previews};
 
 pub fn router<Q: EventQueue + 'static>(
     api: Arc<Api<Q>>,
+    commands: Arc<Commands<Q>>,
     hooks: Option<Hooks<Q>>,
     challenges: Challenges,
 ) -> Router {
@@ -34,6 +37,7 @@ pub fn router<Q: EventQueue + 'static>(
         .route("/api/v1/events", get(api::events::<Q>))
         .route("/api/v1/events/{id}", get(api::event::<Q>))
         .with_state(api)
+        .merge(commands::router(commands))
         .merge(previews)
         .merge(challenge::router(challenges));
     match hooks {

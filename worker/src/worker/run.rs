@@ -212,7 +212,8 @@ async fn listen(
     tracing::info!(address = %listener.local_addr()?, "listening");
     let hooks = config.hook.as_ref();
     let hooks = hooks.map(|hook| hooks::of(config, hook, queue));
-    let router = server::router(Arc::clone(api), hooks, challenges.clone());
+    let commands = hooks::commands(config, api);
+    let router = server::router(Arc::clone(api), commands, hooks, challenges.clone());
     let stop = stop.clone();
     Ok(Some(async move {
         connections::serve(listener, router, stop).await;

@@ -10,10 +10,11 @@ use tokio::sync::{Notify, watch};
 use windlass_core::ids::ClusterName;
 
 use super::book::Book;
+use super::figures::Looked;
 use super::session::Session;
 use super::settings::Settings;
 use super::shelf::Shelf;
-use crate::queue::{Event, Lane, Lease, QueueError, QueueState, Queued};
+use crate::queue::{Content, Event, Lane, Lease, QueueError, QueueState, Queued};
 use crate::store::Store;
 
 /// How long a call waits for a session before it says that the broker is away.
@@ -45,6 +46,8 @@ pub(super) struct Inner {
     wanted: Mutex<BTreeSet<(ClusterName, Lane)>>,
     pub(super) wanted_more: Notify,
     pub(super) entered: Notify,
+    /// For metrics: the queues of dead letters, as they were seen last.
+    pub(super) looked: Mutex<BTreeMap<String, Looked>>,
     session: watch::Sender<Option<Arc<Session>>>,
     trouble: Mutex<String>,
 }
@@ -60,6 +63,7 @@ impl Inner {
             wanted: Mutex::default(),
             wanted_more: Notify::new(),
             entered: Notify::new(),
+            looked: Mutex::default(),
             session: watch::Sender::new(None),
             trouble: Mutex::new("not connected yet".to_owned()),
         }
@@ -197,7 +201,7 @@ impl Inner {
         let events = shelves.values().flat_map(Shelf::events);
         events
             .map(|(event, attempts, held)| Queued {
-                event: event.clone(),
+                event: Content::Event(event.clone()),
                 state: if held {
                     QueueState::Leased
                 } else {

@@ -10,6 +10,7 @@ mod figures;
 mod inner;
 mod keeper;
 mod message;
+mod outbox;
 mod queue;
 mod session;
 mod settings;

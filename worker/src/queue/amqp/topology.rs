@@ -23,6 +23,8 @@ pub(super) const EVENTS: &str = "windlass.v1";
 pub(super) const DEAD: &str = "windlass.v1.dead";
 /// For dead letters of a kind that this version does not know.
 const DEAD_UNKNOWN: &str = "windlass.v1.dead.unknown";
+/// Stands for the kind in the routing key of what cannot be read.
+pub(super) const UNKNOWN: &str = ".unknown";
 
 /// The waits between attempts, in seconds: one queue each, because a queue lets go of its oldest message only.
 const DELAYS: [u64; 7] = [5, 10, 20, 40, 80, 160, 300];
@@ -46,6 +48,11 @@ fn key_of(cluster: &str, kind: EventKind) -> String {
         Lane::Shared => "shared",
     };
     format!("{lane}.{cluster}.{}", kind.key())
+}
+
+/// Where something of this cluster goes that cannot be read.
+pub(super) fn unknown_key(cluster: &str) -> String {
+    format!("cluster.{cluster}{UNKNOWN}")
 }
 
 /// The queue that an event of this kind waits in.
