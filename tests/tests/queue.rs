@@ -16,5 +16,7 @@ mod place;
 mod refusals;
 #[path = "queue/service.rs"]
 mod service;
+#[path = "queue/told.rs"]
+mod told;
 #[path = "queue/workers.rs"]
 mod workers;

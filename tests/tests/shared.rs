@@ -2,8 +2,12 @@
 
 #[path = "shared/chaos.rs"]
 mod chaos;
+#[path = "shared/forge.rs"]
+mod forge;
 #[path = "shared/place.rs"]
 mod place;
+#[path = "shared/requests.rs"]
+mod requests;
 #[path = "shared/stopped.rs"]
 mod stopped;
 #[path = "shared/worker.rs"]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::certificates::{CertificateView, Sighted};
 use crate::cli::{Status, Written};
 use crate::inbound::commands::{Choice, Wake, Woken};
-use crate::queue::{Answered, CertificateDue, Event, Queued, RequestChanged};
+use crate::queue::{Answered, CertificateDue, Event, Queued, RequestChanged, ToldEvent};
 
 /// All schemas, each with the name of its file.
 pub fn all() -> Vec<(&'static str, Value)> {
@@ -33,6 +33,7 @@ pub fn own() -> Vec<(&'static str, Value)> {
         ("event-woken.json", of::<Woken>()),
         ("queued-event.json", of::<Queued>()),
         ("request-changed.json", of::<RequestChanged>()),
+        ("told.json", of::<ToldEvent>()),
     ]
 }
 

@@ -31,15 +31,7 @@ pub(super) fn answer(state: &mut State, question: &Question) -> Answer {
         return missing();
     }
     match (method, rest) {
-        ("GET", ["merge_requests"]) => {
-            let base = question.query("target_branch");
-            let open = state.requests.iter().filter(|(_, request)| request.open);
-            let open = open.filter(|(_, request)| base.is_none_or(|base| base == request.base));
-            Answer::List(
-                open.map(|(number, request)| merge(state, *number, request))
-                    .collect(),
-            )
-        }
+        ("GET", ["merge_requests"]) => list(state, question),
         ("GET", ["merge_requests", number]) => match state.requests.get(&id(number)) {
             Some(request) => ok(merge(state, id(number), request)),
             None => missing(),
@@ -76,6 +68,24 @@ fn member_of(state: &State, group: u64, wanted: u64) -> Answer {
         }
         _ => missing(),
     }
+}
+
+fn list(state: &State, question: &Question) -> Answer {
+    let base = question.query("target_branch");
+    let wants_merged = question.query("state") == Some("merged");
+    let wanted = state.requests.iter().filter(|(_, request)| {
+        let is_it = if wants_merged {
+            request.merged.is_some()
+        } else {
+            request.open
+        };
+        is_it && base.is_none_or(|base| base == request.base)
+    });
+    Answer::List(
+        wanted
+            .map(|(number, request)| merge(state, *number, request))
+            .collect(),
+    )
 }
 
 fn hooks(state: &mut State, question: &Question, method: &str, rest: &[&str]) -> Answer {
@@ -134,9 +144,13 @@ fn notes(
                 .iter()
                 .position(|it| it.id == id(wanted) && it.request == request);
             let Some(found) = found else { return missing() };
-            if method == "PUT" {
+            if method != "GET" {
                 if state.comments[found].author != BOT {
                     return refuse(StatusCode::FORBIDDEN, "403 Forbidden");
+                }
+                if method == "DELETE" {
+                    state.comments.remove(found);
+                    return Answer::One(StatusCode::NO_CONTENT, Value::Null);
                 }
                 state.edit(found, question.text("body"));
             }

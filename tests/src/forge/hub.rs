@@ -24,11 +24,18 @@ pub(super) fn answer(state: &mut State, question: &Question) -> Answer {
     }
     match (method, rest) {
         ("GET", ["pulls"]) => {
-            let open = state.requests.iter().filter(|(_, request)| request.open);
-            Answer::List(
-                open.map(|(number, request)| pull(state, *number, request))
-                    .collect(),
-            )
+            let wants_open = question.query("state") != Some("closed");
+            let all = state.requests.iter();
+            let wanted = all.filter(|(_, request)| request.open == wants_open);
+            let pulls = wanted.map(|(number, request)| {
+                let mut pull = pull(state, *number, request);
+                if state.flavour == Flavour::GitHub {
+                    // Only a request's own page says it in one word.
+                    pull.as_object_mut().unwrap().remove("merged");
+                }
+                pull
+            });
+            Answer::List(pulls.collect())
         }
         ("GET", ["pulls", number]) => match state.requests.get(&id(number)) {
             Some(request) => ok(pull(state, id(number), request)),
@@ -147,7 +154,7 @@ fn one_comment(state: &mut State, question: &Question, method: &str, id: u64) ->
     };
     match method {
         "GET" => ok(comment(state, &state.comments[found])),
-        "PATCH" if state.comments[found].author != BOT => {
+        "PATCH" | "DELETE" if state.comments[found].author != BOT => {
             refuse(StatusCode::FORBIDDEN, "Forbidden")
         }
         "PATCH" if is_too_long(state, &question.text("body")) => {
@@ -156,6 +163,10 @@ fn one_comment(state: &mut State, question: &Question, method: &str, id: u64) ->
         "PATCH" => {
             state.edit(found, question.text("body"));
             ok(comment(state, &state.comments[found]))
+        }
+        "DELETE" => {
+            state.comments.remove(found);
+            Answer::One(StatusCode::NO_CONTENT, Value::Null)
         }
         _ => missing(),
     }
@@ -223,7 +234,8 @@ fn pull(state: &State, number: u64, request: &Request) -> Value {
         "title": "@everyone <!-- windlass:example -->", "draft": false, "user": user(state, &request.author),
         "head": { "ref": request.branch, "sha": request.head, "repo": source },
         "base": { "ref": request.base, "sha": "", "repo": { "id": 1, "full_name": "ops/cluster" } },
-        "merged": request.merged.is_some(), "merge_commit_sha": request.merged, "mergeable": null,
+        "merged": request.merged.is_some(), "merged_at": request.merged.as_ref().map(|_| "2026-01-01T00:00:00Z"),
+        "merge_commit_sha": request.merged, "mergeable": null,
         "updated_at": state.updated(number),
         "a_field_of_next_year": { "x": [1, 2] },
     })

@@ -79,6 +79,10 @@ async fn requests_are_read_alike_from_every_forge() {
         let commit = fake.merge(12);
         let merged = client.request(12).await.unwrap().unwrap();
         assert_eq!(merged.stage, Stage::Merged(Some(commit)), "{flavour:?}");
+        fake.state().requests.get_mut(&13).unwrap().open = false;
+        let listed = client.merged_requests("main").await.unwrap();
+        assert_eq!(listed, [merged], "not the one that was closed: {flavour:?}");
+        assert!(client.merged_requests("dev").await.unwrap().is_empty());
         fake.state().sees = false;
         assert!(matches!(
             client.open_requests("main").await,
@@ -117,7 +121,11 @@ async fn comments_are_written_edited_and_found_on_any_page() {
             None,
             "another request's: {flavour:?}"
         );
-        fake.state().comments.retain(|it| it.id != id);
+        assert_eq!(client.delete_comment(12, id).await.unwrap(), Some(()));
+        assert_eq!(client.delete_comment(12, id).await.unwrap(), None);
+        let theirs = fake.state().comments[0].id;
+        let denied = client.delete_comment(12, theirs).await;
+        assert!(denied.is_err(), "{flavour:?}");
         assert_eq!(client.edit_comment(12, id, "third").await.unwrap(), None);
         assert_eq!(client.comment(12, id).await.unwrap(), None);
         let set = async |state, words: &str| {

@@ -129,6 +129,16 @@ impl ForgeReader for GitLab {
         Ok(listed.collect())
     }
 
+    async fn merged_requests(&self, branch: &str) -> Result<Vec<ForgeRequest>, ForgeError> {
+        let branch = escaped(branch);
+        let path = format!(
+            "merge_requests?state=merged&target_branch={branch}&order_by=updated_at&sort=desc&per_page=100"
+        );
+        let page = self.http.page(&self.at(&path)).await?;
+        let merges = all::<Merge>(page.ok_or_else(|| unseen("the project"))?)?;
+        Ok(merges.into_iter().map(ForgeRequest::from).collect())
+    }
+
     async fn request(&self, number: u64) -> Found<ForgeRequest> {
         let path = self.at(&format!("merge_requests/{number}"));
         let answer = self.http.get(&path).await?;
@@ -193,6 +203,11 @@ impl ForgeWriter for GitLab {
         let body = json!({ "body": text });
         let answer = self.http.put(Method::PUT, &path, &body).await?;
         Ok(answer.map(drop))
+    }
+
+    async fn delete_comment(&self, request: u64, id: u64) -> Found<()> {
+        let path = self.at(&format!("merge_requests/{request}/notes/{id}"));
+        Ok(self.http.delete(&path).await?.map(drop))
     }
 
     async fn set_status(

@@ -36,6 +36,9 @@ struct Pull {
     base: Side,
     #[serde(default)]
     merged: Option<bool>,
+    /// A list has this alone.
+    #[serde(default)]
+    merged_at: Option<String>,
     merge_commit_sha: Option<String>,
     #[serde(default)]
     updated_at: Option<String>,
@@ -102,9 +105,11 @@ impl Hub {
 
 impl From<Pull> for ForgeRequest {
     fn from(pull: Pull) -> Self {
-        let stage = match (pull.state.as_str(), pull.merged) {
-            (_, Some(true)) => Stage::Merged(pull.merge_commit_sha),
-            ("open", _) => Stage::Open,
+        let stage = match pull.state.as_str() {
+            _ if pull.merged == Some(true) || pull.merged_at.is_some() => {
+                Stage::Merged(pull.merge_commit_sha)
+            }
+            "open" => Stage::Open,
             _ => Stage::Closed,
         };
         let repositories = (
@@ -163,6 +168,21 @@ impl ForgeReader for Hub {
             updated: pull.updated_at,
         });
         Ok(listed.collect())
+    }
+
+    async fn merged_requests(&self, branch: &str) -> Result<Vec<ForgeRequest>, ForgeError> {
+        let order = match self.flavour {
+            Flavour::GitHub => "sort=updated&direction=desc",
+            Flavour::Gitea | Flavour::Forgejo => "sort=recentupdate",
+        };
+        let path = self.at(&format!("pulls?state=closed&{order}&{}", self.pages()));
+        let page = self.http.page(&path).await?;
+        let pulls = all::<Pull>(page.ok_or_else(|| unseen(&self.project))?)?;
+        let ours = pulls.into_iter().filter(|pull| pull.base.r#ref == branch);
+        let ours = ours.map(ForgeRequest::from);
+        Ok(ours
+            .filter(|it| matches!(it.stage, Stage::Merged(_)))
+            .collect())
     }
 
     async fn request(&self, number: u64) -> Found<ForgeRequest> {
@@ -231,6 +251,11 @@ impl ForgeWriter for Hub {
         let body = json!({ "body": text });
         let answer = self.http.put(Method::PATCH, &path, &body).await?;
         Ok(answer.map(drop))
+    }
+
+    async fn delete_comment(&self, _request: u64, id: u64) -> Found<()> {
+        let path = self.at(&format!("issues/comments/{id}"));
+        Ok(self.http.delete(&path).await?.map(drop))
     }
 
     async fn set_status(

@@ -102,6 +102,11 @@ pub trait ForgeReader: Send + Sync {
         &self,
         branch: &str,
     ) -> impl Future<Output = Result<Vec<Listed>, ForgeError>> + Send;
+    /// Requests against the branch that were merged, those that changed last; as many as one answer holds.
+    fn merged_requests(
+        &self,
+        branch: &str,
+    ) -> impl Future<Output = Result<Vec<ForgeRequest>, ForgeError>> + Send;
     fn request(&self, number: u64) -> impl Future<Output = Found<ForgeRequest>> + Send;
     fn may_merge(
         &self,
@@ -133,6 +138,8 @@ pub trait ForgeWriter: ForgeReader {
         id: u64,
         text: &str,
     ) -> impl Future<Output = Found<()>> + Send;
+    /// `None`: somebody was faster.
+    fn delete_comment(&self, request: u64, id: u64) -> impl Future<Output = Found<()>> + Send;
     fn set_status(
         &self,
         commit: &str,

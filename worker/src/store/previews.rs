@@ -63,26 +63,22 @@ impl Store {
             kept.diffs.truncate(half);
         };
         let now = Timestamp::now().as_millisecond();
-        self.call(move |connection| -> Result<Preview, StoreError> {
-            let transaction = connection.transaction()?;
-            let cluster = preview.cluster.as_str();
-            transaction.execute(
-                "INSERT INTO preview (id, cluster, request, stored, body) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![id, cluster, preview.request.number.cast_signed(), now, body],
-            )?;
-            transaction.execute(
-                "DELETE FROM preview WHERE stored < ?1",
-                [now - KEPT_MS],
-            )?;
-            transaction.execute(
-                "DELETE FROM preview WHERE cluster = ?1 AND id NOT IN
-                 (SELECT id FROM preview WHERE cluster = ?1 ORDER BY stored DESC, rowid DESC LIMIT ?2)",
-                params![cluster, KEPT],
-            )?;
-            transaction.commit()?;
-            Ok(preview)
-        })
-        .await
+        let preview = self
+            .call(move |connection| -> Result<Preview, StoreError> {
+                let transaction = connection.transaction()?;
+                let row = Row {
+                    id: &id,
+                    stored: now,
+                    body: &body,
+                    told: false,
+                };
+                insert(&transaction, &preview, &row, now)?;
+                transaction.commit()?;
+                Ok(preview)
+            })
+            .await?;
+        self.news().notify_waiters();
+        Ok(preview)
     }
 
     pub async fn preview(&self, id: &str) -> Result<Option<Preview>, StoreError> {
@@ -118,4 +114,42 @@ impl Store {
         })
         .await
     }
+}
+
+/// What the table has beside the preview itself.
+pub(super) struct Row<'a> {
+    pub(super) id: &'a str,
+    pub(super) stored: i64,
+    pub(super) body: &'a str,
+    pub(super) told: bool,
+}
+
+/// Where it is there already, nothing is done.
+pub(super) fn insert(
+    connection: &Connection,
+    preview: &Preview,
+    row: &Row<'_>,
+    now: i64,
+) -> rusqlite::Result<()> {
+    let cluster = preview.cluster.as_str();
+    connection.execute(
+        "INSERT INTO preview (id, cluster, request, stored, body, told) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (id) DO NOTHING",
+        params![
+            row.id,
+            cluster,
+            preview.request.number.cast_signed(),
+            row.stored,
+            row.body,
+            row.told
+        ],
+    )?;
+    connection.execute("DELETE FROM preview WHERE stored < ?1", [now - KEPT_MS])?;
+    connection
+        .execute(
+            "DELETE FROM preview WHERE cluster = ?1 AND id NOT IN
+             (SELECT id FROM preview WHERE cluster = ?1 ORDER BY stored DESC, rowid DESC LIMIT ?2)",
+            params![cluster, KEPT],
+        )
+        .map(drop)
 }

@@ -323,8 +323,8 @@ impl<Q: EventQueue> Poller<Q> {
     /// A roll has ended: whoever waits for it is looked at, and whatever was planned before.
     async fn rolled(&self, told: &mut Told) {
         let (store, cluster) = (&self.requests.store, self.cluster());
-        let latest = store.reports(Some(cluster), 1).await;
-        let latest = latest.ok().and_then(|reports| Some(reports.first()?.id));
+        let latest = store.report_stored_last(cluster).await;
+        let latest = latest.ok().flatten();
         if latest.is_none() || latest == told.report {
             return;
         }

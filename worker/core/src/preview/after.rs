@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::comment::{Head, compose};
+use super::comment::{Head, Mark, compose};
 use super::limits::Limits;
 use super::markdown::{code, codes, fence};
 use super::parts::{self, Part};
@@ -40,6 +40,7 @@ pub fn after(told: After<'_>, limits: &Limits) -> String {
             headline(outcome)
         ),
         rest: rest(outcome),
+        mark: Mark::of(reviewed),
     };
     let mut parts = refusal(outcome);
     let Some(planned) = told.planned else {
@@ -47,6 +48,7 @@ pub fn after(told: After<'_>, limits: &Limits) -> String {
         return compose(reviewed, &head, parts, limits);
     };
     head.rest.push_str(&diverged(reviewed, planned, outcome));
+    head.mark.waits = planned.bundle.filter(|_| waits(outcome));
     parts.extend(parts::all(planned, limits));
     let shown = Preview {
         bundle: reviewed.bundle,

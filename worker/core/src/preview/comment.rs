@@ -10,7 +10,7 @@ use super::parts::{self, Part};
 use super::status::{State, Status};
 use super::verdict::counted;
 use super::{Preview, Verdict};
-use crate::ids::ClusterName;
+use crate::ids::{ClusterName, Digest};
 
 /// Room kept in each part for saying what was left out.
 const NOTE: usize = 120;
@@ -21,6 +21,73 @@ pub fn marker(cluster: &ClusterName) -> String {
     format!("<!-- windlass:{cluster} -->")
 }
 
+/// What the comment says of itself below its marker, for a worker that was told nothing of the request: what was looked at,
+/// and what was reviewed thereby.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mark {
+    pub head: String,
+    pub base: String,
+    pub bundle: Option<Digest>,
+    /// What may be released after the merge, because it is not what was reviewed.
+    pub waits: Option<Digest>,
+}
+
+impl Mark {
+    pub(super) fn of(preview: &Preview) -> Self {
+        Self {
+            head: preview.request.head.clone(),
+            base: preview.request.base.clone(),
+            bundle: preview.bundle,
+            waits: None,
+        }
+    }
+
+    /// Only to be asked of a comment that is ours. `None`: an older version wrote it, or its limit left no room.
+    pub fn read(comment: &str, cluster: &ClusterName) -> Option<Self> {
+        let opening = opening(cluster);
+        let mut lines = comment.lines().map(str::trim);
+        let line = lines.find_map(|line| line.strip_prefix(&opening))?;
+        let mut mark = Self::default();
+        for word in line.strip_suffix("-->")?.split_whitespace() {
+            match word.split_once('=')? {
+                ("head", head) => head.clone_into(&mut mark.head),
+                ("base", base) => base.clone_into(&mut mark.base),
+                ("bundle", digest) => mark.bundle = Some(digest.parse().ok()?),
+                ("waits", digest) => mark.waits = Some(digest.parse().ok()?),
+                // Of a newer version.
+                _ => {}
+            }
+        }
+        Some(mark)
+    }
+
+    fn line(&self, cluster: &ClusterName) -> String {
+        let mut line = opening(cluster);
+        // A commit is a hash; whatever else a forge may say does not come in here.
+        let is_hash = |text: &str| {
+            !text.is_empty()
+                && text.len() <= 64
+                && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        for (word, commit) in [("head", &self.head), ("base", &self.base)] {
+            if is_hash(commit) {
+                _ = write!(line, "{word}={commit} ");
+            }
+        }
+        for (word, digest) in [("bundle", self.bundle), ("waits", self.waits)] {
+            if let Some(digest) = digest {
+                _ = write!(line, "{word}={digest} ");
+            }
+        }
+        line.push_str("-->");
+        line
+    }
+}
+
+fn opening(cluster: &ClusterName) -> String {
+    format!("<!-- windlass:{cluster}/looked ")
+}
+
 pub fn comment(preview: &Preview, limits: &Limits) -> String {
     let head = Head {
         first: format!(
@@ -29,6 +96,7 @@ pub fn comment(preview: &Preview, limits: &Limits) -> String {
             preview.headline()
         ),
         rest: about(preview),
+        mark: Mark::of(preview),
     };
     compose(preview, &head, parts::all(preview, limits), limits)
 }
@@ -60,11 +128,13 @@ pub fn left(cluster: &ClusterName, why: Left) -> (String, Status) {
 pub(super) struct Head {
     pub(super) first: String,
     pub(super) rest: String,
+    pub(super) mark: Mark,
 }
 
 pub(super) fn compose(preview: &Preview, head: &Head, parts: Vec<Part>, limits: &Limits) -> String {
     let marker = marker(&preview.cluster);
-    let top = format!("{}\n{marker}\n\n{}", head.first, head.rest);
+    let mark = head.mark.line(&preview.cluster);
+    let top = format!("{}\n{marker}\n{mark}\n\n{}", head.first, head.rest);
     let foot = foot(preview);
     let rest = limits.minus(&top).and_then(|rest| rest.minus(&foot));
     let Some(mut rest) = rest else {

@@ -38,10 +38,14 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         let commit = commit.unwrap_or(&request.head).to_owned();
         known.stage = Stage::Merged;
         known.merged = Some(commit.clone());
-        match self.report(&commit, known.report).await? {
+        match self.report(&commit, known.told.as_deref()).await? {
             Some(found) => self.tell_roll(request, known, &found).await,
             // Its own report is not kept any more; what was told of it stays.
-            None if known.report.is_some() => {
+            None if known.told.is_some() => {
+                // Another worker may have told of a report that is still on its way.
+                if !self.store.forgets_reports(&self.cluster).await? {
+                    return Ok(());
+                }
                 known.stage = Stage::Over;
                 Ok(self.store.remember_request(&self.cluster, &known).await?)
             }
@@ -66,7 +70,7 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         mut known: KnownRequest,
         Found { report, passed }: &Found,
     ) -> Result<(), Trouble> {
-        if known.report != Some(report.id) {
+        if known.told.is_none() || known.told != report.roll {
             let unseen = self.blank(request, Verdict::Checking);
             let previewed = known.preview.clone();
             // Where nothing was to change and nothing did, no comment is begun.
@@ -91,7 +95,7 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
                 self.set_status(&report.commit, &mut known, status, page)
                     .await?;
             }
-            known.report = Some(report.id);
+            known.told.clone_from(&report.roll);
             known.waits = waiting(report);
         }
         if is_good(&report.outcome) || *passed {
@@ -119,21 +123,21 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
 
     /// How the first commit that contains the merge was rolled; where it was tried again, how that ended. `told` is the
     /// report that was told last.
-    async fn report(&self, merged: &str, told: Option<i64>) -> Result<Option<Found>, Trouble> {
+    async fn report(&self, merged: &str, told: Option<&str>) -> Result<Option<Found>, Trouble> {
         let mut seen = Seen::default();
-        let mut oldest = None;
+        let (mut oldest, mut is_kept) = (None, told.is_none());
         loop {
             let page = self.store.reports_before(&self.cluster, oldest, REPORTS);
             let page = page.await?;
             let is_last = page.len() < REPORTS as usize;
             for report in page {
                 oldest = Some(report.id);
+                is_kept |= told.is_some() && report.roll.as_deref() == told;
                 if !self.see(&mut seen, report, merged).await {
                     return Ok(seen.found());
                 }
             }
             if is_last {
-                let is_kept = told.is_none_or(|told| oldest.is_some_and(|oldest| oldest <= told));
                 return Ok(seen.found().filter(|_| is_kept));
             }
             if seen.is_nothing() {

@@ -116,7 +116,10 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
             self.left(&request, known, Left::Closed).await?;
             return Ok((None, Next::Nothing));
         }
-        let mut known = known.unwrap_or_else(|| KnownRequest::new(number));
+        let mut known = match known {
+            Some(known) => known,
+            None => self.recalled(&request, changed.comment).await?,
+        };
         if let Some(comment) = changed.comment {
             let next = self.command(&request, &mut known, comment).await?;
             if !matches!(next, Next::Look) {
@@ -193,7 +196,7 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         Preview::new(self.cluster.clone(), asked, verdict)
     }
 
-    /// The end of a look. What has moved on since is left to the event that tells of it.
+    /// The end of a look. What has moved on since, here or at another worker, is left to the event that tells of it.
     async fn tell(
         &self,
         request: &ForgeRequest,
@@ -203,7 +206,17 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         let number = request.number;
         let known = self.store.request(&self.cluster, number).await?;
         let mut known = known.unwrap_or_else(|| KnownRequest::new(number));
-        if known.stage != Stage::Open {
+        let now = self.forge.request(number).await.map_err(of_forge)?;
+        let is_looked = |now: &ForgeRequest| {
+            let heads = [&request.head, &preview.request.head];
+            now.stage == forge::Stage::Open
+                && now.branch == self.branch
+                && heads.contains(&&now.head)
+        };
+        if known.stage != Stage::Open
+            || !now.is_some_and(|now| is_looked(&now))
+            || self.is_overtaken(&known, &preview).await?
+        {
             return Ok(None);
         }
         let failed = match &preview.verdict {
@@ -225,7 +238,7 @@ fn is_whole(preview: &Preview) -> bool {
 }
 
 /// Whether it is worth being told once more, or is to be looked at again.
-fn is_final(preview: &Preview) -> bool {
+pub(super) fn is_final(preview: &Preview) -> bool {
     match preview.verdict {
         Verdict::Checking
         | Verdict::Withheld { .. }

@@ -1,8 +1,9 @@
 //! Our comment and our status on a request: one of each, found again and edited in place.
 
-use windlass_core::preview::{Preview, Status, Verdict, comment, marker, status};
+use windlass_core::preview::{Preview, Status, Verdict, comment, status};
 
 use super::look::{Previewer, Requests};
+use super::ours::ours;
 use super::trouble::of_forge;
 use crate::flow::trouble::Trouble;
 use crate::ports::forge::{Account, Comment, ForgeRequest, ForgeWriter};
@@ -97,19 +98,17 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         }
         if !quiet {
             let written = self.forge.write_comment(known.number, text).await;
-            known.comment = Some(written.map_err(of_forge)?);
+            let written = written.map_err(of_forge)?;
+            let kept = self.one_comment(known.number, text).await?;
+            known.comment = kept.or(Some(written));
         }
         Ok(())
     }
 
-    /// By the marker and by our being its author: anyone can write the marker.
     async fn search(&self, number: u64, me: &Account) -> Result<Option<Comment>, Trouble> {
-        let marker = marker(&self.cluster);
         let comments = self.forge.comments(number).await.map_err(of_forge)?;
-        let mut ours = comments
-            .into_iter()
-            .filter(|comment| comment.author.id == me.id && comment.body.contains(&marker));
-        Ok(ours.next())
+        let ours = ours(&comments, me, &self.cluster);
+        Ok(ours.first().copied().cloned())
     }
 }
 

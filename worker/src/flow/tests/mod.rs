@@ -8,5 +8,6 @@ pub(crate) mod paper;
 mod relayed;
 mod requests;
 mod reviewing;
+mod shared;
 mod taking;
 mod world;

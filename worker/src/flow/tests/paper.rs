@@ -19,6 +19,8 @@ pub(crate) struct Sheet {
     pub(crate) again: Option<Duration>,
     pub(crate) requests: BTreeMap<u64, ForgeRequest>,
     pub(crate) comments: Vec<(u64, Comment)>,
+    /// What another worker writes in the same moment as we write ours.
+    pub(crate) rival: Option<String>,
     pub(crate) statuses: Vec<(String, Status)>,
     /// Whose token we have now, where it is not the first one's.
     pub(crate) successor: Option<&'static str>,
@@ -129,6 +131,13 @@ impl ForgeReader for Paper {
             .collect())
     }
 
+    async fn merged_requests(&self, _: &str) -> Result<Vec<ForgeRequest>, ForgeError> {
+        let sheet = self.ask()?;
+        let all = sheet.requests.values();
+        let merged = all.filter(|it| matches!(it.stage, Stage::Merged(_)));
+        Ok(merged.cloned().collect())
+    }
+
     async fn request(&self, number: u64) -> Found<ForgeRequest> {
         Ok(self.ask()?.requests.get(&number).cloned())
     }
@@ -162,7 +171,10 @@ impl ForgeReader for Paper {
 
 impl ForgeWriter for Paper {
     async fn write_comment(&self, request: u64, text: &str) -> Result<u64, ForgeError> {
-        drop(self.ask()?);
+        let rival = self.ask()?.rival.take();
+        if let Some(rival) = rival {
+            self.says(request, &self.us(), &rival);
+        }
         Ok(self.says(request, &self.us(), text))
     }
 
@@ -180,6 +192,14 @@ impl ForgeWriter for Paper {
         text.clone_into(&mut comment.body);
         comment.edited = Some(Timestamp::now());
         Ok(Some(()))
+    }
+
+    async fn delete_comment(&self, request: u64, id: u64) -> Found<()> {
+        let mut sheet = self.ask()?;
+        let before = sheet.comments.len();
+        let is_it = |(of, comment): &(u64, Comment)| *of == request && comment.id == id;
+        sheet.comments.retain(|entry| !is_it(entry));
+        Ok((sheet.comments.len() < before).then_some(()))
     }
 
     async fn set_status(

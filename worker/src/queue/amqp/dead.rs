@@ -11,7 +11,7 @@ use lapin::options::BasicGetOptions;
 use super::message;
 use super::session::{SendError, Session, acknowledge};
 use super::topology;
-use crate::queue::{Answered, Chosen, Content, Left, QueueError, QueueState, Queued, Unreadable};
+use crate::queue::{Answered, Chosen, Content, Event, Left, QueueError, QueueState, Queued, Unreadable};
 
 /// Goes through the queues of dead letters. What it has given is held, and goes back when it is closed.
 struct Letters {
@@ -84,7 +84,7 @@ impl Letter {
 
     fn shown(&self) -> Queued {
         let letter = &self.delivery;
-        let event = match message::parse(letter) {
+        let event = match message::parse::<Event>(letter) {
             Ok(event) => Content::Event(event),
             Err(_) => Content::Unreadable(Unreadable::of(self.id(), &letter.data, &self.queue)),
         };
@@ -100,7 +100,7 @@ impl Letter {
     /// Sends it to its queue once more, counted from the beginning; why not, where no queue takes it.
     async fn replay(&self, session: &Session) -> Result<Option<String>, QueueError> {
         let letter = &self.delivery;
-        let key = match message::parse(letter) {
+        let key = match message::parse::<Event>(letter) {
             // It was put aside by a version that did not know its kind.
             Ok(event) if letter.routing_key.as_str().ends_with(topology::UNKNOWN) => {
                 topology::key(&event)

@@ -92,12 +92,16 @@ async fn of_broker(
     figures: &mut QueueFigures,
 ) -> Result<(), String> {
     let channel = session.aside().await?;
+    let worker = inner.store.worker().await;
+    let told = topology::told_queue(&worker.map_err(|error| error.to_string())?);
     let wanted = inner.wanted().into_iter();
     let clusters =
         wanted.flat_map(|(cluster, lane)| topology::queues_of(&cluster, lane).into_keys());
     for name in clusters
         .chain(topology::delay_queues())
         .chain(topology::dead_queues())
+        // A moment after the connection it may not be there yet, and a question for it ends the channel.
+        .chain([told])
     {
         let look = QueueDeclareOptions {
             passive: true,

@@ -40,6 +40,7 @@ impl Place {
 pub(super) struct Inner {
     pub(super) settings: Settings,
     pub(super) book: Book,
+    pub(super) store: Store,
     pub(super) patience: Duration,
     shelves: Mutex<BTreeMap<Place, Shelf<Arc<Delivery>>>>,
     pub(super) delivered: Notify,
@@ -56,7 +57,8 @@ impl Inner {
     pub(super) fn new(settings: Settings, store: Store, patience: Duration) -> Self {
         Self {
             settings,
-            book: Book::new(store),
+            book: Book::new(store.clone()),
+            store,
             patience,
             shelves: Mutex::default(),
             delivered: Notify::new(),

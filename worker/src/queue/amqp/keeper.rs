@@ -19,8 +19,9 @@ use super::inner::Inner;
 use super::message;
 use super::outbox;
 use super::session::{SendError, Session, acknowledge, put_back};
+use super::telling;
 use super::topology;
-use crate::queue::{EventKind, Lane};
+use crate::queue::{Event, EventKind, Lane};
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -94,6 +95,7 @@ async fn work(inner: &Arc<Inner>, session: &Arc<Session>) -> String {
     tasks.spawn(outbox::send(Arc::clone(inner), Arc::clone(session)));
     tasks.spawn(renew(Arc::clone(inner), Arc::clone(session)));
     tasks.spawn(look_after(Arc::clone(session)));
+    tasks.spawn(telling::share(Arc::clone(inner), Arc::clone(session)));
     let mut consumed = BTreeSet::new();
     loop {
         // Registered before looking, so that a cluster wanted in between is not missed.
@@ -174,7 +176,7 @@ async fn receive(
     queue: &Queue,
     delivery: Delivery,
 ) -> Result<(), String> {
-    let event = match message::parse(&delivery) {
+    let event = match message::parse::<Event>(&delivery) {
         Ok(event) if event.subject == queue.cluster && queue.kinds.contains(&event.kind) => event,
         Ok(event) if event.subject == queue.cluster => {
             let why = format!("events of its kind do not belong into {}", queue.name);
@@ -200,7 +202,11 @@ async fn receive(
 }
 
 /// Among the dead letters with it, as it came.
-async fn give_up(session: &Session, delivery: &Delivery, why: &str) -> Result<(), String> {
+pub(super) async fn give_up(
+    session: &Session,
+    delivery: &Delivery,
+    why: &str,
+) -> Result<(), String> {
     let id = message::id(delivery);
     tracing::error!(id, why, "a message is given up");
     let copy = message::again(delivery, message::tried(delivery), why);

@@ -7,9 +7,11 @@ use jiff::Timestamp;
 use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::queue::Event;
 use crate::queue::queued::{is_plain, made_up_id, named};
+use crate::queue::{Event, ToldEvent};
 
 const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
 /// How many attempts came before, by whichever worker.
@@ -28,6 +30,14 @@ pub(super) struct Outgoing {
 }
 
 pub(super) fn outgoing(event: &Event, tried: u32, why: &str) -> Result<Outgoing, String> {
+    made(event, &event.id, tried, why)
+}
+
+pub(super) fn told(event: &ToldEvent) -> Result<Outgoing, String> {
+    made(event, &event.id, 0, "")
+}
+
+fn made(event: &impl Serialize, id: &str, tried: u32, why: &str) -> Result<Outgoing, String> {
     let body = serde_json::to_vec(event).map_err(|error| error.to_string())?;
     let whole = serde_json::to_value(event).map_err(|error| error.to_string())?;
     let mut headers = FieldTable::default();
@@ -41,7 +51,7 @@ pub(super) fn outgoing(event: &Event, tried: u32, why: &str) -> Result<Outgoing,
         .with_delivery_mode(PERSISTENT)
         .with_app_id("windlass".into());
     // A longer id than the property can hold stands in the body and the headers.
-    let properties = match ShortString::try_new(event.id.as_str()) {
+    let properties = match ShortString::try_new(id) {
         Ok(id) => properties.with_message_id(id),
         Err(_) => properties,
     };
@@ -96,7 +106,7 @@ fn insert(headers: &mut FieldTable, name: &str, value: &str) {
     headers.insert(name.into(), AMQPValue::LongString(value.into()));
 }
 
-pub(super) fn parse(delivery: &Delivery) -> Result<Event, String> {
+pub(super) fn parse<E: DeserializeOwned>(delivery: &Delivery) -> Result<E, String> {
     serde_json::from_slice(&delivery.data)
         .map_err(|error| format!("not an event of this version: {error}"))
 }

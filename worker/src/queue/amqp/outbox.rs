@@ -17,7 +17,7 @@ use super::topology;
 use crate::queue::Event;
 
 /// Another process (the CLI) may put something into the outbox; nobody tells us then.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// The pause after the broker did not take a message.
 const PAUSE: Duration = Duration::from_secs(2);
 const BATCH: u32 = 200;

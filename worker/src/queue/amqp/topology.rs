@@ -7,6 +7,8 @@
 //!     ▲                                        │ given up, delivered too often
 //!     │ time is over                           ▼
 //! windlass.v1.delay.5 … .300           windlass.v1.dead (topic) ──► windlass.v1.dead.moved …
+//!
+//! windlass.v1.told (fanout) ──► windlass.v1.told.WORKER …, one for each worker
 //! ```
 
 use std::collections::BTreeMap;
@@ -36,6 +38,19 @@ const DELIVERY_LIMIT: i32 = 100;
 const NO_DELIVERY_LIMIT: i32 = 1_000_000;
 /// Beyond this the broker refuses events, and they wait in the worker's database.
 const MAX_LENGTH: i32 = 50_000;
+
+/// What workers tell each other.
+pub(super) const TOLD: &str = "windlass.v1.told";
+/// A worker that was away for longer is forgotten, and asks when it is back.
+const TOLD_EXPIRES_MS: i32 = 7 * 24 * 3600 * 1000;
+/// Beyond this the oldest word for a worker that is away is dropped.
+const TOLD_LENGTH: i32 = 10_000;
+const TOLD_BYTES: i32 = 256 * 1024 * 1024;
+
+/// The queue in which a worker finds what the others tell.
+pub(super) fn told_queue(worker: &str) -> String {
+    format!("{TOLD}.{worker}")
+}
 
 /// Where an event goes.
 pub(super) fn key(event: &Event) -> String {
@@ -161,6 +176,19 @@ pub(super) async fn declare_cluster(
         bind(channel, &name, EVENTS, &key).await?;
     }
     Ok(())
+}
+
+/// Declares a worker's own queue of what the others tell.
+pub(super) async fn declare_told(channel: &Channel, name: &str) -> Result<(), String> {
+    exchange(channel, TOLD, ExchangeKind::Fanout, FieldTable::default()).await?;
+    let more = [
+        ("x-expires", AMQPValue::LongInt(TOLD_EXPIRES_MS)),
+        ("x-max-length", AMQPValue::LongInt(TOLD_LENGTH)),
+        ("x-max-length-bytes", AMQPValue::LongInt(TOLD_BYTES)),
+        ("x-overflow", text("drop-head")),
+    ];
+    queue(channel, name, more).await?;
+    bind(channel, name, TOLD, "").await
 }
 
 async fn exchange(

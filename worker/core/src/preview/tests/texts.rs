@@ -4,7 +4,7 @@ use super::*;
 use crate::codes::plan::{DIVERGED, HELD};
 use crate::outcome::{Failure, Outcome, StuckNode};
 use crate::preview::{
-    Flavour, Left, Limits, State, after, comment, left, marker, status, status_after,
+    Flavour, Left, Limits, Mark, State, after, comment, left, marker, status, status_after,
 };
 
 const OLD: &str = "global\n  maxconn 1000\n\nfrontend web\n  bind :80\n";
@@ -229,4 +229,43 @@ fn a_preview_is_stored_and_read_again() {
         let stored = serde_json::to_string(&preview).unwrap();
         assert_eq!(serde_json::from_str::<Preview>(&stored).unwrap(), preview);
     }
+}
+
+#[test]
+fn the_comment_says_for_other_workers_what_was_reviewed_and_what_may_be_released() {
+    let (mut reviewed, _) = changing(OLD, NEW);
+    (reviewed.request.head, reviewed.request.base) = ("a1".repeat(20), "b2".repeat(20));
+    let before = comment(&reviewed, &limits());
+    let mark = Mark::read(&before, &cluster()).unwrap();
+    assert_eq!((mark.bundle, mark.waits), (reviewed.bundle, None));
+    assert_eq!(
+        (&mark.head, &mark.base),
+        (&reviewed.request.head, &reviewed.request.base)
+    );
+    assert_eq!(Mark::read(&before, &"other".parse().unwrap()), None);
+    // Forges may write line ends their own way.
+    assert_eq!(
+        Mark::read(&before.replace('\n', "\r\n"), &cluster()),
+        Some(mark.clone())
+    );
+
+    let (mut planned, _) = changing(OLD, &NEW.replace("2000", "3000"));
+    planned.request.base = "89abcdef".repeat(5);
+    let outcome = Outcome::Refused {
+        findings: Findings::from_iter([Finding::error(DIVERGED, "something else")]),
+    };
+    let told = After {
+        reviewed: &reviewed,
+        planned: Some(&planned),
+        outcome: &outcome,
+    };
+    let waits = Mark {
+        waits: planned.bundle,
+        ..mark
+    };
+    assert_eq!(Mark::read(&after(told, &limits()), &cluster()), Some(waits));
+
+    reviewed.request.head = "a --> <b>".to_owned();
+    let mark = Mark::read(&comment(&reviewed, &limits()), &cluster()).unwrap();
+    assert_eq!(mark.head, "");
 }
