@@ -9,6 +9,7 @@ use windlass::store::Store;
 use windlass::store::reports::Report;
 use windlass::store::requests::KnownRequest;
 use windlass_core::outcome::Outcome;
+use windlass_tests::broker::Version;
 
 use super::place::{Place, SOON, cluster, event, take};
 

@@ -11,7 +11,9 @@ use lapin::options::BasicGetOptions;
 use super::message;
 use super::session::{SendError, Session, acknowledge};
 use super::topology;
-use crate::queue::{Answered, Chosen, Content, Event, Left, QueueError, QueueState, Queued, Unreadable};
+use crate::queue::{
+    Answered, Chosen, Content, Event, Left, QueueError, QueueState, Queued, Unreadable,
+};
 
 /// Goes through the queues of dead letters. What it has given is held, and goes back when it is closed.
 struct Letters {

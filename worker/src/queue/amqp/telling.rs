@@ -18,8 +18,8 @@ use lapin::{Channel, Confirmation, Connection, Consumer};
 
 use super::inner::Inner;
 use super::keeper::give_up;
-use super::outbox::LOOK_AGAIN;
 use super::message;
+use super::outbox::LOOK_AGAIN;
 use super::session::{Session, acknowledge};
 use super::topology;
 use crate::queue::ToldEvent;
