@@ -63,7 +63,6 @@ fn every_command_gives_programs_one_value_that_fits_its_schema() -> anyhow::Resu
     assert_eq!(written["nodes"].as_array().map(Vec::len), Some(4));
     ground.value("diff", 0, "diff");
     ground.value("explain WL101", 0, "explanation");
-    ground.value("secret check", 1, "findings");
     // Nobody answers: nothing is changed, and programs are told why.
     ground.value("plan", 1, "plan");
     ground.value("drift", 1, "drift");
