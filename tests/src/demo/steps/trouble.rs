@@ -17,11 +17,11 @@ impl Stage<'_> {
         let before = self.releases()?;
         let template = "components/haproxy/haproxy.cfg.tera";
         screen.command(&format!(
-            "sed -i 's/timeout connect/timeout conect/' {template}"
+            "sed -i '0,/timeout connect/s//timeout conect/' {template}"
         ));
-        self.cluster
-            .replace(template, "timeout connect", "timeout conect")?;
         let text = std::fs::read_to_string(self.cluster.checkout().join(template))?;
+        let text = text.replacen("timeout connect", "timeout conect", 1);
+        self.cluster.write(template, &text)?;
         let mut lines = (1..).zip(text.lines());
         let line = lines.find_map(|(number, line)| line.contains("conect").then_some(number));
         let report = self.commit_and_push(screen, "Tune a timeout")?;
