@@ -112,7 +112,7 @@ impl Stage<'_> {
         )?;
         let attempt = self.lab.node(&node).sh(ATTEMPT)?;
         screen.claim(
-            attempt == "rolled-back\nnobody confirmed in time\n",
+            attempt == "rolled-back\nnobody confirmed in time",
             &format!("{node} healed itself: {}", super::one_line(&attempt)),
         )?;
         for node in self.lab.nodes() {
