@@ -2,11 +2,15 @@
 
 #[path = "https/losses.rs"]
 mod losses;
+#[path = "https/more_names.rs"]
+mod more_names;
 #[path = "https/new_site.rs"]
 mod new_site;
 #[path = "https/place.rs"]
 mod place;
 #[path = "https/renewal.rs"]
 mod renewal;
+#[path = "https/two_workers.rs"]
+mod two_workers;
 #[path = "https/wildcard.rs"]
 mod wildcard;

@@ -1,11 +1,15 @@
 //! The worker's queue against real brokers.
 
+#[path = "queue/composed.rs"]
+mod composed;
 #[path = "queue/conforms.rs"]
 mod conforms;
 #[path = "queue/faults.rs"]
 mod faults;
 #[path = "queue/letters.rs"]
 mod letters;
+#[path = "queue/outbox.rs"]
+mod outbox;
 #[path = "queue/place.rs"]
 mod place;
 #[path = "queue/refusals.rs"]
@@ -14,5 +18,7 @@ mod refusals;
 mod service;
 #[path = "queue/strongbox.rs"]
 mod strongbox;
+#[path = "queue/told.rs"]
+mod told;
 #[path = "queue/workers.rs"]
 mod workers;

@@ -150,6 +150,35 @@ fn a_secret_is_written_rendered_and_never_shown() -> anyhow::Result<()> {
 }
 
 #[test]
+fn a_rendered_secret_is_its_owners_alone_from_the_first_moment() -> anyhow::Result<()> {
+    let place = Place::make()?;
+    let given = place.dir.path().join("given");
+    std::fs::create_dir_all(&given)?;
+    std::fs::write(given.join("vault_key"), "x".repeat(60 * 1024))?;
+    let out = place.dir.path().join("out");
+    let rendering = place.command(&["render", "--with-secrets", "--secrets"])?;
+    let mut command = Command::new("bash");
+    // Whoever may write no more than 32 KiB is ended in the middle of this secret, so that what stands then is seen.
+    command
+        .args(["-c", "umask 022; ulimit -f 32 -c 0; exec \"$0\" \"$@\""])
+        .arg(rendering.get_program())
+        .args(rendering.get_args())
+        .arg(&given)
+        .arg("--out")
+        .arg(&out);
+    let ended = command.output()?;
+    assert!(!ended.status.success(), "{ended:?}");
+    let mode = |path: &str| -> anyhow::Result<u32> {
+        Ok(std::fs::metadata(out.join(path))?.permissions().mode() & 0o777)
+    };
+    let file = std::fs::metadata(out.join("vps1/etc/vault.key"))?;
+    assert!(file.len() <= 32 * 1024, "{}", file.len());
+    assert_eq!(mode("vps1/etc/vault.key")?, 0o600);
+    assert_eq!((mode("vps1")?, mode("vps1/etc")?), (0o700, 0o700));
+    Ok(())
+}
+
+#[test]
 fn what_is_wrong_with_a_secret_is_told() -> anyhow::Result<()> {
     let place = Place::make()?;
     place
@@ -249,5 +278,77 @@ fn an_editor_sees_the_text_and_leaves_none_behind() -> anyhow::Result<()> {
     edit(": >\"$1\"\n")?.ended(2);
     edit("true\n")?.ended(0).names(&["as it was"]);
     assert_eq!(place.sealed("vault_key")?, before);
+    Ok(())
+}
+
+/// Certificate and key for a name, in one text.
+fn pem(name: &str) -> anyhow::Result<(String, String)> {
+    let made = rcgen::generate_simple_self_signed(vec![name.to_owned()])?;
+    Ok((made.cert.pem(), made.signing_key.serialize_pem()))
+}
+
+#[test]
+fn a_certificate_can_be_a_secret() -> anyhow::Result<()> {
+    let place = Place::make()?;
+    place.set("vault_key", VALUE)?.ended(0);
+    std::fs::create_dir(place.repo().join("certificates"))?;
+    let write = |path: &str, text: &str| std::fs::write(place.repo().join(path), text);
+    write(
+        "certificates/shop.yaml",
+        "names: [shop.example.org]\nsecret: shop_pem\n",
+    )?;
+    write(
+        "sites/shop.yaml",
+        "hosts: [shop.example.org]\non: { role: edge }\nport: 8390\ntls: { certificate: shop }\n",
+    )?;
+    let check = || place.windlass(&["check"], Some("worker"));
+    let secret_check = || place.windlass(&["secret", "check"], Some("worker"));
+    check()?
+        .ended(0)
+        .names(&["WL211", "windlass secret set shop_pem"]);
+    secret_check()?
+        .ended(1)
+        .names(&["there is no secret `shop_pem` for the certificate `shop`"]);
+
+    let (certificate, key) = pem("shop.example.org")?;
+    let secret = key.lines().nth(1).unwrap_or_default();
+    let (other, _) = pem("www.example.org")?;
+    let (_, another) = pem("shop.example.org")?;
+    for (text, code) in [
+        (format!("{other}{key}"), "WL322"),
+        (certificate.clone(), "WL321"),
+        (format!("{certificate}{another}"), "WL322"),
+    ] {
+        place.set("shop_pem", &text)?.ended(0).hides(secret);
+        check()?.ended(1).names(&[code, "shop_pem"]).hides(secret);
+        secret_check()?.ended(1).names(&[code]).hides(secret);
+    }
+    let (other, its_key) = pem("www.example.org")?;
+    place
+        .set("shop_pem", &format!("{other}{its_key}"))?
+        .ended(0);
+    let misses = ["WL323", "does not cover shop.example.org"];
+    check()?.ended(1).names(&misses);
+    secret_check()?.ended(1).names(&misses);
+
+    // A real haproxy takes it, and nobody is shown any of it.
+    let text = format!("{certificate}{key}");
+    place.set("shop_pem", &text)?.ended(0);
+    check()?.ended(0).hides(secret).hides("shop_pem");
+    secret_check()?.ended(0).names(&["ok: 3 secrets"]);
+    place.rendered(Some("worker"))?;
+    let rendered = place.dir.path().join("out/vps1/etc/haproxy/certs/shop.pem");
+    assert_eq!(std::fs::read_to_string(rendered)?, text);
+    // Whoever has no key looks at a stand-in.
+    place
+        .windlass(&["check"], None)?
+        .ended(0)
+        .names(&["WL211", "secrets/shop_pem.age"]);
+
+    write(
+        "certificates/shop.yaml",
+        "names: [shop.example.org]\nsecret: shop-pem\n",
+    )?;
+    check()?.ended(1).names(&["WL159"]);
     Ok(())
 }

@@ -2,10 +2,18 @@
 
 #[path = "shared/chaos.rs"]
 mod chaos;
+#[path = "shared/forge.rs"]
+mod forge;
+#[path = "shared/gate.rs"]
+mod gate;
+#[path = "shared/ordering.rs"]
+mod ordering;
 #[path = "shared/orders.rs"]
 mod orders;
 #[path = "shared/place.rs"]
 mod place;
+#[path = "shared/requests.rs"]
+mod requests;
 #[path = "shared/stopped.rs"]
 mod stopped;
 #[path = "shared/worker.rs"]

@@ -33,8 +33,8 @@ pub struct Cluster {
     keys: Keys,
     windlass: PathBuf,
     ssh_key: PathBuf,
-    /// Where the worker answers an authority's questions, if it is to order certificates.
-    answers: Option<SocketAddr>,
+    /// Where workers answer an authority's questions, if they are to order certificates.
+    answers: Vec<SocketAddr>,
     /// What opens the repository's secrets, if it has any.
     age_identity: Option<PathBuf>,
 }
@@ -51,7 +51,7 @@ impl Cluster {
             keys,
             windlass: program()?,
             ssh_key: lab.ssh_key(),
-            answers: None,
+            answers: Vec::new(),
             age_identity: None,
             dir,
         };
@@ -165,7 +165,7 @@ impl Cluster {
     /// worker, and whoever trusts `ca` trusts what the authority issues. Before the worker is started.
     pub fn order_from(&mut self, authority: &Authority, lab: &Lab) -> anyhow::Result<()> {
         let answers = SocketAddr::from((lab.host_ip(), ANSWERS));
-        self.answers = Some(answers);
+        self.answers = vec![answers];
         self.write("ca/pebble.pem", &fs::read_to_string(authority.own_root())?)?;
         self.append(
             "cluster.yaml",
@@ -184,6 +184,19 @@ impl Cluster {
         self.commit("Order certificates").map(drop)
     }
 
+    /// There will be a second worker, and HAProxy sends questions to both. After `order_from`.
+    pub fn answered_by_two(&mut self) -> anyhow::Result<()> {
+        let first = *self.answers.first().context("certificates are ordered")?;
+        let second = SocketAddr::new(first.ip(), first.port() + 1);
+        self.answers.push(second);
+        self.replace(
+            "components/haproxy/component.yaml",
+            &format!("acme_server: \"{first}\""),
+            &format!("acme_server: [\"{first}\", \"{second}\"]"),
+        )?;
+        self.commit("Ask two workers").map(drop)
+    }
+
     pub(super) fn opened_by(&mut self, identity: PathBuf) {
         self.age_identity = Some(identity);
     }
@@ -192,8 +205,9 @@ impl Cluster {
         self.age_identity.as_deref()
     }
 
-    pub(super) fn answers(&self) -> Option<SocketAddr> {
-        self.answers
+    /// Where each worker answers the authority.
+    pub(super) fn answers(&self) -> &[SocketAddr] {
+        &self.answers
     }
 
     pub fn checkout(&self) -> PathBuf {
@@ -293,17 +307,22 @@ impl Cluster {
 
     /// Starts a worker that watches the bare repository.
     pub fn worker(&self) -> anyhow::Result<Worker> {
-        Worker::start(self, &self.windlass, "")
+        Worker::start(self, &self.windlass, "", 0)
     }
 
     /// The same with a broker as its queue.
     pub fn worker_at(&self, broker: &Broker, vhost: &str) -> anyhow::Result<Worker> {
+        self.one_of_several(broker, vhost, 0)
+    }
+
+    /// The same for several that share the cluster: each number once.
+    pub fn one_of_several(&self, broker: &Broker, vhost: &str, n: usize) -> anyhow::Result<Worker> {
         private(&self.dir().join("broker-password"), PASSWORD.as_bytes())?;
         let queue = format!(
             "queue: amqp://{USER}@{}/{vhost}\nbroker: {{ password_file: broker-password }}\n",
             broker.node(0).address()
         );
-        Worker::start(self, &self.windlass, &queue)
+        Worker::start(self, &self.windlass, &queue, n)
     }
 
     /// Leaves the folder behind, for people who want to look further.

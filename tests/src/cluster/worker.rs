@@ -36,9 +36,27 @@ pub struct Report {
     pub value: Value,
 }
 
+impl Report {
+    fn of(roll: &Value) -> anyhow::Result<Self> {
+        let outcome = serde_json::from_value(roll.clone()).context("an outcome")?;
+        Ok(Self {
+            outcome: roll["outcome"].as_str().unwrap_or_default().to_owned(),
+            bundle: roll["bundle"].as_str().map(str::to_owned),
+            text: windlass_core::report::roll::text(&outcome, None),
+            value: roll.clone(),
+        })
+    }
+}
+
 impl Worker {
-    /// `queue` is what the configuration says of it: nothing, or lines.
-    pub(super) fn start(cluster: &Cluster, program: &Path, queue: &str) -> anyhow::Result<Self> {
+    /// `queue` is what the configuration says of it: nothing, or lines. The worker number `n` has a state of its own.
+    pub(super) fn start(
+        cluster: &Cluster,
+        program: &Path,
+        queue: &str,
+        n: usize,
+    ) -> anyhow::Result<Self> {
+        let own = if n == 0 { String::new() } else { n.to_string() };
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let hook_secret = cluster.dir().join("hook-secret");
         if !hook_secret.exists() {
@@ -49,15 +67,19 @@ impl Worker {
                     .as_bytes(),
             )?;
         }
-        let config = cluster.dir().join("worker.yaml");
-        let acme = cluster.answers().map_or_else(String::new, |address| {
-            format!("acme: {{ listen: \"{address}\" }}\n")
-        });
+        let config = cluster.dir().join(format!("worker{own}.yaml"));
+        let log = cluster.dir().join(format!("worker{own}.log"));
+        let acme = cluster
+            .answers()
+            .get(n)
+            .map_or_else(String::new, |address| {
+                format!("acme: {{ listen: \"{address}\" }}\n")
+            });
         let opened = cluster.age_identity().map_or_else(String::new, |file| {
             format!("age_identities: [{}]\n", file.display())
         });
         let text = format!(
-            "state: state\nlisten: {listen}\n{queue}{acme}{opened}hook: {{ secret_files: [hook-secret] }}\n\
+            "state: state{own}\nlisten: {listen}\n{queue}{acme}{opened}hook: {{ secret_files: [hook-secret] }}\n\
              ssh: {{ identity_file: {key} }}\ncertificates: {certificates}\nsecrets: {secrets}\nca_file: {ca}\n\
              sweep: 60s\nclusters:\n  - name: demo\n    poll: 1s\n    repository: {{ url: {bare}, branch: main }}\n",
             key = cluster.ssh_key().display(),
@@ -68,9 +90,9 @@ impl Worker {
         );
         std::fs::write(&config, text)?;
         let mut worker = Self {
-            child: spawn(program, &config, &cluster.dir().join("worker.log"))?,
+            child: spawn(program, &config, &log)?,
             config,
-            log: cluster.dir().join("worker.log"),
+            log,
             url: format!("http://{listen}"),
             program: program.to_owned(),
             hook_secret,
@@ -134,20 +156,38 @@ impl Worker {
 
     /// The outcome of a commit, once there is one.
     pub fn report(&self, commit: &str) -> anyhow::Result<Option<Report>> {
+        Ok(self.reports(commit)?.into_iter().next())
+    }
+
+    /// All that was told of a commit, the newest first.
+    pub fn reports(&self, commit: &str) -> anyhow::Result<Vec<Report>> {
         let rolls = self.json("/api/v1/rolls?cluster=demo&limit=20")?;
-        let found = rolls
-            .as_array()
-            .into_iter()
-            .flatten()
-            .find(|roll| roll["commit"] == commit);
-        let Some(roll) = found else { return Ok(None) };
-        let outcome = serde_json::from_value(roll.clone()).context("an outcome")?;
-        Ok(Some(Report {
-            outcome: roll["outcome"].as_str().unwrap_or_default().to_owned(),
-            bundle: roll["bundle"].as_str().map(str::to_owned),
-            text: windlass_core::report::roll::text(&outcome, None),
-            value: roll.clone(),
-        }))
+        let all = rolls.as_array().into_iter().flatten();
+        let of_commit = all.filter(|roll| roll["commit"] == commit);
+        of_commit.map(Report::of).collect()
+    }
+
+    /// Whether every event that came was worked on to its end.
+    pub fn is_idle(&self) -> anyhow::Result<bool> {
+        let events = self.json("/api/v1/events")?;
+        let mut all = events.as_array().into_iter().flatten();
+        Ok(all.all(|event| event["state"] == "done") && self.live()?.is_empty())
+    }
+
+    /// Waits until the roll under way says so of the node.
+    pub fn until(&self, node: &str, says: &str) -> anyhow::Result<()> {
+        let mut live = Vec::new();
+        let said = wait_until(Duration::from_secs(60), || {
+            live = self.live().unwrap_or_default();
+            live.iter()
+                .any(|(name, state)| name == node && state.contains(says))
+        });
+        said.with_context(|| {
+            format!(
+                "{node} does not say {says:?}: {live:?}\n{}",
+                self.log_tail(30)
+            )
+        })
     }
 
     /// Where each node of the roll in progress is.
@@ -170,8 +210,12 @@ impl Worker {
         Ok(cluster["quarantine"].to_string().contains(bundle))
     }
 
+    pub fn log(&self) -> anyhow::Result<String> {
+        std::fs::read_to_string(&self.log).context("the worker's log")
+    }
+
     pub fn log_tail(&self, lines: usize) -> String {
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let text = self.log().unwrap_or_default();
         let all: Vec<&str> = text.lines().collect();
         all[all.len().saturating_sub(lines)..].join("\n")
     }

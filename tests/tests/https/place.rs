@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use windlass_tests::broker::Broker;
 use windlass_tests::cluster::{Authority, Cluster, Report, Resolver, Worker};
 use windlass_tests::lab::{Lab, LabSpec, wait_until};
 
@@ -40,6 +41,26 @@ impl Place {
         let resolver = Resolver::start(&lab, &VPSS)?;
         let authority = Authority::asking(&lab, resolver.socket())?;
         Self::with(lab, authority, Some(resolver))
+    }
+
+    /// The same with two workers at a broker, of which the second one is given.
+    pub fn shared(broker: &Broker) -> Result<(Self, Worker)> {
+        let lab = Lab::boot(&LabSpec::default())?;
+        let authority = Authority::start(&lab, "vps1")?;
+        let mut cluster = Cluster::make(&lab)?;
+        cluster.order_from(&authority, &lab)?;
+        cluster.answered_by_two()?;
+        cluster.age_key()?;
+        let place = Self {
+            worker: cluster.one_of_several(broker, "v0", 0)?,
+            authority,
+            _resolver: None,
+            cluster,
+            lab,
+        };
+        let second = place.cluster.one_of_several(broker, "v0", 1)?;
+        place.rolled(&place.cluster.head()?)?;
+        Ok((place, second))
     }
 
     fn with(lab: Lab, authority: Authority, resolver: Option<Resolver>) -> Result<Self> {
@@ -115,10 +136,14 @@ impl Place {
         Ok(said.trim().to_owned())
     }
 
-    /// Whether a host is served over TLS that holds against the authority's root, with a page of that site.
+    /// Whether a site is served over TLS that holds against the authority's root.
     pub fn is_secure(&self, node: &str, site: &str) -> bool {
-        let url = format!("https://{site}.example.org/");
-        self.curl(node, &url, &[])
+        self.is_secure_at(node, &format!("{site}.example.org"), site)
+    }
+
+    /// The same for another of its hosts.
+    pub fn is_secure_at(&self, node: &str, host: &str, site: &str) -> bool {
+        self.curl(node, &format!("https://{host}/"), &[])
             .is_ok_and(|(code, body)| code == Some(0) && body.contains(&format!("{site} on")))
     }
 

@@ -119,5 +119,15 @@ fn a_renewal_and_its_way_back_are_seen_by_no_client() -> Result<()> {
         "HAProxy was reloaded on the way back"
     );
     clients.stay()?;
+    clients.saw_nothing()?;
+
+    // What was in its way goes, and nobody says a word: it is tried again.
+    place.lab.node("vps2").sh(&format!("rm {BROKEN}"))?;
+    clients.see(&place, "every VPS serves the third one", |now| {
+        VPSS.iter().all(|vps| now[vps] != second[vps])
+    })?;
+    place.at_rest()?;
+    ensure!(place.authority.orders() == 3, "{}", place.authority.log());
+    ensure!(place.haproxies()? == workers, "HAProxy was reloaded");
     clients.saw_nothing()
 }

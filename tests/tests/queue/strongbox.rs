@@ -5,9 +5,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use windlass::ports::{OpenBox, Strongbox as _};
 use windlass::queue::amqp::{Settings, Strongbox};
-use windlass_tests::broker::Proxy;
+use windlass_tests::broker::{Proxy, Version};
 
-use super::place::{Place, SOON, cluster};
+use super::place::{Place, SOON, cluster, on_each_broker};
+
+on_each_broker!(
+    one_worker_at_a_time_and_each_knows_what_was_put,
+    who_was_cut_off_changes_nothing_any_more,
+    what_was_put_outlives_the_broker,
+);
 
 fn strongbox(url: &str) -> Result<Strongbox> {
     Ok(Strongbox::new(Settings::new(url)?, cluster()))
@@ -41,9 +47,8 @@ fn pair(key: &str, text: &str) -> (String, String) {
     (key.to_owned(), text.to_owned())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_worker_at_a_time_and_each_knows_what_was_put() -> Result<()> {
-    let place = Place::start()?;
+async fn one_worker_at_a_time_and_each_knows_what_was_put(version: Version) -> Result<()> {
+    let place = Place::start(version)?;
     let url = place.broker.url("v0");
     let (one, other) = (strongbox(&url)?, strongbox(&url)?);
     let mut open = opened(&one).await?;
@@ -78,9 +83,8 @@ async fn one_worker_at_a_time_and_each_knows_what_was_put() -> Result<()> {
 }
 
 /// A worker whose connection is gone for the broker, and that goes on.
-#[tokio::test(flavor = "multi_thread")]
-async fn who_was_cut_off_changes_nothing_any_more() -> Result<()> {
-    let place = Place::start()?;
+async fn who_was_cut_off_changes_nothing_any_more(version: Version) -> Result<()> {
+    let place = Place::start(version)?;
     let proxy = Proxy::to(place.broker.node(0).address())?;
     let through = place.broker.url_at(proxy.port(), "v0");
     let (cut, other) = (strongbox(&through)?, strongbox(&place.broker.url("v0"))?);
@@ -104,9 +108,8 @@ async fn who_was_cut_off_changes_nothing_any_more() -> Result<()> {
 }
 
 /// The broker is killed and comes back with what it confirmed.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_put_outlives_the_broker() -> Result<()> {
-    let place = Place::start()?;
+async fn what_was_put_outlives_the_broker(version: Version) -> Result<()> {
+    let place = Place::start(version)?;
     let own = strongbox(&place.broker.url("v0"))?;
     let mut open = opened(&own).await?;
     put(&mut open, "certificate blog", "kept").await?;

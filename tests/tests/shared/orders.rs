@@ -1,368 +1,215 @@
-//! Two workers at one broker, a real pebble, and HAProxy before the workers, as an edge node has it: certificates are ordered once,
-//! whichever worker is killed in the middle of it. There is no node: what is rolled is not looked at here.
+//! Two workers at one broker order certificates: one at a time, whichever of them it is; one that is killed in the middle of an
+//! order is followed by the other with the same order and the same key, and no key can be read on the way.
 
-use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use serde_json::{Value, json};
-use windlass_tests::broker::{Broker, PASSWORD, USER};
-use windlass_tests::cluster::program;
 use windlass_tests::lab::wait_until;
 
-use super::place::{SOON, said};
+use super::ordering::{Place, Worker};
+use super::place::SOON;
 
-const HOST_KEY: &str =
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
+const SITES: [&str; 2] = ["blog", "shop"];
 
-/// Ended with the test.
-struct Process(Child);
+#[test]
+#[ignore = "lab: needs root"]
+fn an_order_is_taken_over_and_its_challenge_answered_by_whichever_worker_has_it() -> Result<()> {
+    let place = Place::make()?;
+    place.gate.close();
+    let mut workers = [place.worker(0)?, place.worker(1)?];
+    let first = asked_while_one_answers(&place, &workers)?;
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        // SIGKILL.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-struct Place {
-    dir: tempfile::TempDir,
-    broker: Broker,
-    /// The edge node's, of this test's own.
-    address: String,
-    answers: [u16; 2],
-    _others: Vec<Process>,
-}
-
-fn free() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-impl Place {
-    fn make() -> Result<Self> {
-        let dir = tempfile::tempdir()?;
-        let id = std::process::id();
-        let address = format!(
-            "127.{}.{}.{}",
-            64 + id % 64,
-            id / 64 % 250 + 1,
-            id / 16000 % 250 + 1
-        );
-        let answers = [free()?, free()?];
-        let mut place = Self {
-            broker: Broker::start()?,
-            dir,
-            address,
-            answers,
-            _others: Vec::new(),
-        };
-        let authority = place.authority()?;
-        place.edge()?;
-        place.define(authority)?;
-        let mut keygen = Command::new("age-keygen");
-        said(keygen.arg("-o").arg(place.path("identity")))?;
-        Ok(place)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn spawn(&mut self, command: &mut Command, log: &str) -> Result<()> {
-        let log = fs::File::create(self.path(log))?;
-        let child = command.stdout(log.try_clone()?).stderr(log).spawn();
-        let child = child.with_context(|| format!("{command:?}"))?;
-        self._others.push(Process(child));
-        Ok(())
-    }
-
-    /// pebble, for which every name leads to the edge; its port.
-    fn authority(&mut self) -> Result<u16> {
-        own_certificate(self.dir.path())?;
-        let [port, management, dns, dns_management] = [free()?, free()?, free()?, free()?];
-        let config = json!({"pebble": {
-            "listenAddress": format!("127.0.0.1:{port}"),
-            "managementListenAddress": format!("127.0.0.1:{management}"),
-            "certificate": self.path("own.pem"),
-            "privateKey": self.path("own.key"),
-            "httpPort": 80,
-            "tlsPort": 1,
-            "ocspResponderURL": "",
-            "externalAccountBindingRequired": false,
-        }});
-        fs::write(self.path("pebble.json"), config.to_string())?;
-        let mut names = Command::new("pebble-challtestsrv");
-        names.args(["-http01", "", "-https01", "", "-tlsalpn01", ""]);
-        names.args(["-defaultIPv4", &self.address, "-defaultIPv6", ""]);
-        names.args(["-dns01", &format!("127.0.0.1:{dns}")]);
-        names.args(["-management", &format!("127.0.0.1:{dns_management}")]);
-        self.spawn(&mut names, "names.log")?;
-        let mut pebble = Command::new("pebble");
-        pebble.arg("-config").arg(self.path("pebble.json"));
-        pebble.args(["-dnsserver", &format!("127.0.0.1:{dns}")]);
-        pebble.env("PEBBLE_VA_NOSLEEP", "1");
-        pebble.env("PEBBLE_WFE_NONCEREJECT", "0");
-        pebble.env("PEBBLE_AUTHZREUSE", "0");
-        self.spawn(&mut pebble, "pebble.log")?;
-        let up = |port: u16| TcpStream::connect(("127.0.0.1", port)).is_ok();
-        wait_until(SOON, || [port, dns_management].into_iter().all(up))?;
-        Ok(port)
-    }
-
-    /// How many orders were placed.
-    fn orders(&self) -> usize {
-        let log = fs::read_to_string(self.path("pebble.log")).unwrap_or_default();
-        log.matches("Added order ").count()
-    }
-
-    /// HAProxy as the component `haproxy` has it for two workers.
-    fn edge(&mut self) -> Result<()> {
-        let [one, other] = self.answers;
-        let config = format!(
-            "defaults
-    mode http
-    timeout connect 2s
-    timeout client 30s
-    timeout server 5s
-frontend http
-    bind {}:80
-    default_backend acme
-backend acme
-    balance roundrobin
-    option redispatch 1
-    retries 2
-    retry-on 404 conn-failure empty-response response-timeout
-    server acme 127.0.0.1:{one} no-check
-    server acme2 127.0.0.1:{other} no-check
-",
-            self.address
-        );
-        fs::write(self.path("haproxy.cfg"), config)?;
-        let mut haproxy = Command::new("haproxy");
-        haproxy.arg("-db").arg("-f").arg(self.path("haproxy.cfg"));
-        self.spawn(&mut haproxy, "haproxy.log")?;
-        let address: SocketAddr = format!("{}:80", self.address).parse()?;
-        wait_until(SOON, || TcpStream::connect(address).is_ok())
-    }
-
-    fn define(&self, authority: u16) -> Result<()> {
-        let write = |path: &str, text: &str| -> Result<()> {
-            let path = self.path("origin").join(path);
-            fs::create_dir_all(path.parent().context("a folder")?)?;
-            Ok(fs::write(path, text)?)
-        };
-        write(
-            "cluster.yaml",
-            &format!(
-                "name: example\ndomain: example.org\nnetworks: {{ public: 127.0.0.0/8 }}\norder: [vps1, vps2]\n\
-                 edge: {{ role: edge, network: public }}\nacme:\n  authorities: [{{ name: pebble, \
-                 directory: \"https://127.0.0.1:{authority}/dir\", root: ca/pebble.pem }}]\n"
-            ),
-        )?;
-        write(
-            "ca/pebble.pem",
-            &fs::read_to_string(self.path("own-root.pem"))?,
-        )?;
-        for (node, role, address) in [
-            ("vps1", "edge", self.address.as_str()),
-            ("vps2", "dns", "127.0.0.9"),
-        ] {
-            write(
-                &format!("nodes/{node}.yaml"),
-                &format!(
-                    "roles: [{role}]\naddresses: {{ public: {address} }}\n\
-                     ssh: {{ network: public, port: 1, host_keys: [\"{HOST_KEY}\"] }}\n"
-                ),
-            )?;
+    workers[first].kill();
+    let other = 1 - first;
+    let path = place.gate.asked().pop().context("it was asked")?;
+    // It answers the same question, which the dead one was asked.
+    until(&workers, "the other one answers", || {
+        ask(at(place.answers[other]), &path).is_ok_and(|(status, _)| status == 200)
+    })?;
+    place.gate.open();
+    until(&workers, "both are there", || {
+        SITES
+            .iter()
+            .all(|site| workers[other].serial(site).is_some())
+    })?;
+    for site in SITES {
+        for step in ["MakeKey", "Place", "Store"] {
+            let times: usize = workers
+                .iter()
+                .map(|worker| worker.has_done(site, step))
+                .sum();
+            ensure!(
+                times == 1,
+                "{site}: {step} {times} times\n{}",
+                told(&workers)
+            );
         }
-        write(
-            "zones/example.org.yaml",
-            "contact: hostmaster@example.org\nprimary: { nodes: [vps1] }\nsecondaries: { nodes: [vps2] }\nnameservers: [vps2.example.org]\n",
-        )?;
-        write(
-            "sites/blog.yaml",
-            "hosts: [blog.example.org]\non: { role: edge }\nport: 8081\ntls: {}\n",
-        )?;
-        for args in [
-            &["init", "-q", "-b", "main"][..],
-            &["add", "--all"],
-            &["commit", "-q", "-m", "a site"],
-        ] {
-            let mut git = Command::new("git");
-            git.args(["-c", "user.name=t", "-c", "user.email=t@example.org"]);
-            git.args(["-c", "commit.gpgsign=false"]).args(args);
-            said(git.current_dir(self.path("origin")))?;
-        }
-        Ok(())
     }
+    ensure!(place.orders() == 2, "{} orders", place.orders());
 
-    fn worker(&self, n: usize) -> Result<Worker> {
-        let dir = self.path(&format!("worker-{n}"));
-        fs::create_dir_all(&dir)?;
-        fs::write(dir.join("password"), PASSWORD)?;
-        let config = format!(
-            "state: state
-acme: {{ listen: \"127.0.0.1:{}\" }}
-age_identities: [{}]
-sweep: 1h
-queue: amqp://{USER}@{}/v0
-broker: {{ password_file: password }}
-log: {{ filter: \"info,windlass::acme=debug\" }}
-clusters: [{{ name: example, poll: 1h, repository: {{ url: {} }} }}]
-",
-            self.answers[n],
-            self.path("identity").display(),
-            self.broker.node(0).address(),
-            self.path("origin").display()
-        );
-        fs::write(dir.join("worker.yaml"), config)?;
-        let mut worker = Worker { dir, process: None };
-        worker.run()?;
-        Ok(worker)
-    }
+    // The one that died comes back and has what was ordered meanwhile; then the other one dies, and it orders.
+    workers[first].run()?;
+    until(&workers, "it has the same", || agree(&workers))?;
+    let before = workers[first].serial("blog").context("it is there")?;
+    workers[other].kill();
+    let placed = workers[first].has_done("blog", "Place");
+    workers[first].cert(&["renew", "blog"])?;
+    until(&workers, "it is renewed", || {
+        workers[first]
+            .serial("blog")
+            .is_some_and(|now| now != before)
+    })?;
+    ensure!(workers[first].has_done("blog", "Place") == placed + 1);
+    workers[other].run()?;
+    until(&workers, "the other one has it", || agree(&workers))?;
+    ensure!(place.orders() == 3, "{} orders", place.orders());
+    one_at_a_time(&workers)
 }
 
-struct Worker {
-    dir: PathBuf,
-    process: Option<Process>,
-}
-
-impl Worker {
-    fn run(&mut self) -> Result<()> {
-        let log = fs::File::options()
-            .create(true)
-            .append(true)
-            .open(self.dir.join("log"))?;
-        let before = self.log().matches("the worker is ready").count();
-        let mut command = Command::new(program()?);
-        command.args(["worker", "--config"]);
-        command.arg(self.dir.join("worker.yaml"));
-        let child = command.stdin(Stdio::null()).stderr(log).spawn()?;
-        self.process = Some(Process(child));
-        let ready = || self.log().matches("the worker is ready").count() > before;
-        wait_until(SOON, ready).with_context(|| self.log())
+/// Waits until the authority has come for a challenge, and looks at who can answer; the one that is ordering.
+fn asked_while_one_answers(place: &Place, workers: &[Worker]) -> Result<usize> {
+    until(workers, "the authority asks", || {
+        !place.gate.asked().is_empty()
+    })?;
+    let path = place.gate.asked().remove(0);
+    let answers = |n: usize| ask(at(place.answers[n]), &path);
+    let statuses = [answers(0)?.0, answers(1)?.0];
+    ensure!([[200, 404], [404, 200]].contains(&statuses), "{statuses:?}");
+    let first = usize::from(statuses[1] == 200);
+    let answer = answers(first)?.1;
+    for _ in 0..20 {
+        let through = ask(place.edge_at()?, &path)?;
+        ensure!(through == (200, answer.clone()), "{through:?}");
     }
-
-    fn kill(&mut self) {
-        self.process = None;
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.dir.join("log")).unwrap_or_default()
-    }
-
-    /// It has placed an order, and the others can know that.
-    fn has_placed(&self) -> bool {
-        self.log().contains("step=Publish")
-    }
-
-    fn cert(&self, args: &[&str]) -> Result<String> {
-        let mut command = Command::new(program()?);
-        command.arg("cert").args(args);
-        said(command.arg("--config").arg(self.dir.join("worker.yaml")))
-    }
-
-    fn shown(&self) -> Option<Value> {
-        let shown = self.cert(&["show", "blog", "--no-probe", "--format", "json"]);
-        serde_json::from_str(&shown.ok()?).ok()
-    }
-
-    fn serial(&self) -> Option<String> {
-        let shown = self.shown()?;
-        Some(shown["in_use"]["serial"].as_str()?.to_owned())
-    }
-
-    /// The authority has asked while nobody was there to answer.
-    fn was_not_proven(&self) -> bool {
-        let shown = self.shown();
-        shown.is_some_and(|shown| shown["failure"]["failure"]["kind"] == "unproven")
-    }
+    let unknown = ask(place.edge_at()?, "/.well-known/acme-challenge/unknown")?;
+    ensure!(unknown.0 == 404, "{unknown:?}");
+    Ok(first)
 }
 
 #[test]
 #[ignore = "lab: needs root"]
-fn an_order_is_placed_once_whichever_worker_dies_in_it() -> Result<()> {
+fn orders_asked_for_at_both_workers_come_one_after_the_other_and_no_key_can_be_read() -> Result<()>
+{
     let place = Place::make()?;
-    let mut workers = [place.worker(0)?, place.worker(1)?];
-    let everything = |workers: &[Worker]| workers.iter().map(Worker::log).collect::<String>();
-    // Both say that something is due; one of them orders, and dies in the middle of it.
-    wait_until(SOON, || workers.iter().any(Worker::has_placed))
-        .with_context(|| everything(&workers))?;
-    let ordering = workers
-        .iter()
-        .position(Worker::has_placed)
-        .context("nobody")?;
-    workers[ordering].kill();
-    let other = &workers[1 - ordering];
-    wait_until(SOON, || other.serial().is_some() || other.was_not_proven())
-        .with_context(|| everything(&workers))?;
-    let log = other.log();
-    ensure!(!log.contains("step=Place"), "the same order: {log}");
-    ensure!(!log.contains("step=MakeKey"), "with the same key: {log}");
-    ensure!(place.orders() == 1, "{} orders", place.orders());
-    let mut orders = 1;
-    if other.serial().is_none() {
-        // Such an order is over; that is known to the other one, and it waits.
-        other.cert(&["renew", "blog", "--force"])?;
-        wait_until(SOON, || other.serial().is_some()).with_context(|| everything(&workers))?;
-        orders = 2;
+    let workers = [place.worker(0)?, place.worker(1)?];
+    let all = || {
+        SITES
+            .iter()
+            .all(|site| workers.iter().all(|own| own.serial(site).is_some()))
+    };
+    until(&workers, "both have both", all)?;
+    let mut keys = Vec::new();
+    for round in 1..=2 {
+        let before = SITES.map(|site| workers[0].serial(site));
+        keys.extend(keys_of(&workers[0])?);
+        workers[0].cert(&["renew", "blog"])?;
+        workers[1].cert(&["renew", "shop"])?;
+        until(&workers, "both are renewed at both", || {
+            let now = SITES.map(|site| workers[0].serial(site));
+            now.iter().zip(&before).all(|(now, before)| now != before) && agree(&workers)
+        })?;
+        ensure!(place.orders() == 2 + 2 * round, "{} orders", place.orders());
     }
-    let first = other.serial().context("there it is")?;
-
-    // The one that died has it too, and a command at either has it renewed once.
-    workers[ordering].run()?;
-    wait_until(SOON, || workers[ordering].serial().as_ref() == Some(&first))
-        .with_context(|| everything(&workers))?;
-    workers[ordering].cert(&["renew", "blog"])?;
-    let renewed = |worker: &Worker| worker.serial().is_some_and(|serial| serial != first);
-    for worker in &workers {
-        wait_until(SOON, || renewed(worker)).with_context(|| everything(&workers))?;
-    }
-    ensure!(workers[0].serial() == workers[1].serial());
-    ensure!(place.orders() == orders + 1, "{} orders", place.orders());
+    one_at_a_time(&workers)?;
+    keys.extend(keys_of(&workers[1])?);
+    ensure!(keys.len() == 6, "{} keys", keys.len());
     for worker in &workers {
         ensure!(!worker.log().contains("panicked"), "{}", worker.log());
-        no_key_in(&worker.dir)?;
+        no_key_in(&worker.dir, &keys)?;
     }
-    Ok(())
+    no_key_in(&place.broker.dir().join("node0"), &keys)
 }
 
-/// Neither among the files of a worker's state nor in its log.
-fn no_key_in(folder: &Path) -> Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            no_key_in(&path)?;
-            continue;
+/// Of all certificates: what stands between the lines of PEM.
+fn keys_of(worker: &Worker) -> Result<Vec<String>> {
+    let mut keys = Vec::new();
+    for site in SITES {
+        let pem = worker.cert(&["export", site, "--stdout"])?;
+        let (_, key) = pem.split_once("PRIVATE KEY-----").context("a key")?;
+        let (key, _) = key.split_once("-----END").context("its end")?;
+        keys.push(key.trim().to_owned());
+    }
+    Ok(keys)
+}
+
+/// Both would roll the same.
+fn agree(workers: &[Worker]) -> bool {
+    SITES.iter().all(|site| {
+        let serial = workers[0].serial(site);
+        serial.is_some() && serial == workers[1].serial(site)
+    })
+}
+
+/// No step of an order lies between those of another one.
+fn one_at_a_time(workers: &[Worker]) -> Result<()> {
+    let mut steps: Vec<_> = workers.iter().flat_map(Worker::steps).collect();
+    steps.sort();
+    let mut open: Option<&str> = None;
+    for (_, certificate, step) in &steps {
+        let own = open.get_or_insert(certificate);
+        ensure!(own == certificate, "{step} of {certificate}: {steps:#?}");
+        if step == "Store" {
+            open = None;
         }
-        let mut bytes = Vec::new();
-        fs::File::open(&path)?.read_to_end(&mut bytes)?;
-        let words = b"PRIVATE KEY";
-        let found = bytes.windows(words.len()).any(|own| own == words);
-        ensure!(!found, "a key lies in {}", path.display());
     }
+    ensure!(open.is_none() && !steps.is_empty(), "{steps:#?}");
     Ok(())
 }
 
-/// Debian's pebble comes without one.
-fn own_certificate(dir: &Path) -> Result<()> {
-    let mut params = CertificateParams::new(Vec::new())?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let root = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-    let key = KeyPair::generate()?;
-    let names = vec!["127.0.0.1".to_owned()];
-    let own = CertificateParams::new(names)?.signed_by(&key, &root)?;
-    for (name, text) in [
-        ("own-root.pem", root.pem()),
-        ("own.pem", own.pem()),
-        ("own.key", key.serialize_pem()),
-    ] {
-        fs::File::create(dir.join(name))?.write_all(text.as_bytes())?;
-    }
+/// Neither in the files of a worker or of the broker nor in what they log.
+fn no_key_in(folder: &Path, keys: &[String]) -> Result<()> {
+    // Else this would look at nothing that matters.
+    let sealed = holding(folder, &["BEGIN AGE ENCRYPTED FILE"])?;
+    ensure!(!sealed.is_empty(), "nothing is in {}", folder.display());
+    let mut words = vec!["PRIVATE KEY", "key_pkcs8"];
+    words.extend(
+        keys.iter()
+            .flat_map(|key| key.lines())
+            .filter(|line| line.len() > 20),
+    );
+    let found = holding(folder, &words)?;
+    ensure!(found.is_empty(), "a key in {found}");
     Ok(())
+}
+
+/// The files below this folder that have any of these words.
+fn holding(folder: &Path, words: &[&str]) -> Result<String> {
+    let mut grep = Command::new("grep");
+    grep.args(["--recursive", "--files-with-matches", "--fixed-strings"]);
+    grep.args(words.iter().flat_map(|word| ["-e", word]));
+    let said = grep.arg("--").arg(folder).output()?;
+    // 2: something was deleted meanwhile.
+    Ok(String::from_utf8_lossy(&said.stdout).into_owned())
+}
+
+fn at(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+/// Status and body of what is there.
+fn ask(address: SocketAddr, path: &str) -> Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.0\r\nHost: blog.example.org\r\n\r\n"
+    )?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    let (head, body) = text.split_once("\r\n\r\n").context("an answer")?;
+    let status = head.split(' ').nth(1).context("a status")?;
+    Ok((status.parse()?, body.to_owned()))
+}
+
+fn until(workers: &[Worker], what: &str, condition: impl FnMut() -> bool) -> Result<()> {
+    wait_until(SOON, condition).with_context(|| format!("{what}\n{}", told(workers)))
+}
+
+fn told(workers: &[Worker]) -> String {
+    let logs = workers.iter().map(Worker::log);
+    logs.collect::<Vec<_>>().join("\n--- the other one\n")
 }

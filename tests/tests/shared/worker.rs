@@ -2,28 +2,37 @@
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 use windlass_tests::broker::{PASSWORD, USER};
 use windlass_tests::cluster::program;
+use windlass_tests::forge::SECRET;
 use windlass_tests::lab::wait_until;
 
 use super::place::{Place, SOON, said};
 
-const SECRET: &str = "a secret that nobody guesses";
-
 pub struct Worker {
     dir: PathBuf,
-    port: u16,
+    pub port: u16,
     process: Option<Child>,
 }
 
 impl Worker {
     pub fn start(place: &Place, broker: SocketAddr, name: &str) -> Result<Self> {
+        let cluster = format!(
+            "{{ name: example, poll: 5s, repository: {{ url: {} }} }}",
+            place.repository().display()
+        );
         let dir = place.dir.path().join(name);
+        Self::watching(&cluster, &dir, &place.lab.ssh_key(), broker)
+    }
+
+    /// With a directory of its own, and this in its configuration's `clusters`.
+    pub fn watching(cluster: &str, dir: &Path, ssh_key: &Path, broker: SocketAddr) -> Result<Self> {
+        let dir = dir.to_path_buf();
         fs::create_dir(&dir)?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         fs::write(dir.join("hook"), SECRET)?;
@@ -31,15 +40,15 @@ impl Worker {
         let config = format!(
             "state: state
 listen: 127.0.0.1:{port}
+public_url: http://127.0.0.1:{port}
 hook: {{ secret_files: [hook] }}
 ssh: {{ identity_file: {} }}
 sweep: 20s
 queue: amqp://{USER}@{broker}/v0
 broker: {{ password_file: password }}
-clusters: [{{ name: example, poll: 5s, repository: {{ url: {} }} }}]
+clusters: [{cluster}]
 ",
-            place.lab.ssh_key().display(),
-            place.repository().display()
+            ssh_key.display(),
         );
         fs::write(dir.join("worker.yaml"), config)?;
         let mut worker = Self {
@@ -101,6 +110,14 @@ clusters: [{{ name: example, poll: 5s, repository: {{ url: {} }} }}]
         curl.args(["-sf", "--max-time", "30"]);
         let text = said(curl.arg(format!("http://127.0.0.1:{}{path}", self.port)))?;
         Ok(serde_json::from_str(&text)?)
+    }
+
+    /// The status of the answer to a question.
+    pub fn get(&self, path: &str) -> Result<u16> {
+        let mut curl = Command::new("curl");
+        curl.args(["-s", "-o", "/dev/null", "-w", "%{http_code}"]);
+        let url = format!("http://127.0.0.1:{}{path}", self.port);
+        Ok(said(curl.args(["--max-time", "30", &url]))?.parse()?)
     }
 
     /// Whether it carries out a turn now.

@@ -24,6 +24,11 @@ pub enum Outcome {
         /** Nodes that were done before the failure and keep the new release (`on_failure: stop`). */
         kept: Vec<NodeName>,
     },
+    /// A person took turns back (`windlass rollback`).
+    TakenBack {
+        /** Hold what they held before their turns. */
+        nodes: Vec<NodeName>,
+    },
     /// Nothing was touched.
     Refused { findings: Findings },
     /// A person must act.
@@ -59,7 +64,7 @@ impl Outcome {
     /// 0 done or nothing to do, 1 findings or rolled back, 3 stuck (2 is "used wrongly", which no outcome is).
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Unchanged { .. } | Self::RolledOut { .. } => 0,
+            Self::Unchanged { .. } | Self::RolledOut { .. } | Self::TakenBack { .. } => 0,
             Self::RolledBack { .. } | Self::Refused { .. } => 1,
             Self::Stuck { .. } => 3,
         }
@@ -71,7 +76,10 @@ impl Outcome {
         match self {
             Self::RolledBack { failure, .. } => failed(failure),
             Self::Stuck { failure, .. } => failure.as_ref().is_some_and(failed),
-            Self::Unchanged { .. } | Self::RolledOut { .. } | Self::Refused { .. } => false,
+            Self::Unchanged { .. }
+            | Self::RolledOut { .. }
+            | Self::TakenBack { .. }
+            | Self::Refused { .. } => false,
         }
     }
 
@@ -81,6 +89,7 @@ impl Outcome {
             Self::Unchanged { .. } => "unchanged",
             Self::RolledOut { .. } => "rolled out",
             Self::RolledBack { .. } => "rolled back",
+            Self::TakenBack { .. } => "taken back",
             Self::Refused { .. } => "refused",
             Self::Stuck { .. } => "stuck",
         }

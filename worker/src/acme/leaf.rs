@@ -25,6 +25,7 @@ pub struct Leaf {
     /// `None` for a kind that is never ordered.
     pub key: Option<KeyType>,
     pub issuer: String,
+    pub is_self_signed: bool,
 }
 
 impl Leaf {
@@ -62,9 +63,22 @@ impl Leaf {
             names: names.collect(),
             key: kind(&leaf),
             issuer: leaf.issuer().to_string(),
+            is_self_signed: leaf.issuer() == leaf.subject(),
             der: der.clone(),
         };
         Ok(read)
+    }
+
+    /// Those of its names that a host may have.
+    pub fn names(&self) -> impl Iterator<Item = CertName> {
+        self.names.iter().filter_map(|name| name.parse().ok())
+    }
+
+    /// Whether clients take it for this name.
+    pub fn covers(&self, wanted: &CertName) -> bool {
+        let host = wanted.host();
+        self.names()
+            .any(|own| own == *wanted || host.as_ref().is_some_and(|host| own.covers(host)))
     }
 
     /// Whether it is for exactly these names.

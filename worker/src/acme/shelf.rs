@@ -172,7 +172,7 @@ impl Shelf {
 /// What root made belongs to whoever owns the folder that it lies in.
 fn give_to_owner_above(path: &Path) -> std::io::Result<()> {
     let above = path.parent().filter(|above| !above.as_os_str().is_empty());
-    let above = std::fs::metadata(above.unwrap_or(Path::new(".")))?;
+    let above = std::fs::metadata(above.unwrap_or_else(|| Path::new(".")))?;
     let own = std::fs::metadata(path)?;
     if own.uid() == 0 && above.uid() != 0 {
         chown(path, Some(above.uid()), Some(above.gid()))?;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use windlass_core::acme::served::days_left;
 use windlass_core::acme::{Wanted, Why, due};
 use windlass_core::finding::{Finding, Findings};
-use windlass_core::materials::{Materials, SecretText};
+use windlass_core::materials::SecretText;
 use windlass_core::model::Authority;
 use windlass_core::model::names::Label;
 use windlass_core::snapshot::Snapshot;
@@ -164,6 +164,14 @@ impl Desk {
     ) -> Result<Imported, Trouble> {
         let pem = read(file)?;
         let now = Timestamp::now();
+        let definition = picture.model.certificates.get(name);
+        if let Some(secret) = definition.and_then(|own| own.secret.as_ref()) {
+            let secret = secret.as_str();
+            let why = anyhow!(
+                "{name} is given as the secret {secret}: `windlass secret set {secret}` in the repository replaces it"
+            );
+            return Err(Trouble::Failed(why));
+        }
         let findings = self.examine(picture, name, &pem, now)?;
         let leaf = Leaf::read(pem.reveal()).map_err(|why| anyhow!(why))?;
         let wanted = picture.wanted.get(name);
@@ -224,11 +232,7 @@ impl Desk {
     ) -> Result<Findings, Trouble> {
         let mut findings = Findings::default();
         match materials::usable(pem.reveal()) {
-            Ok(_) => {
-                let mut given = Materials::none(pem.clone());
-                given.certificates.insert(name.to_string(), pem.clone());
-                findings.extend(materials::examine(&picture.model, &given, now));
-            }
+            Ok(_) => findings.extend(materials::fits(&picture.model, name, pem, now)),
             Err((code, why)) => findings.push(Finding::error(code, format!("the file {why}"))),
         }
         if findings.has_errors() {

@@ -13,6 +13,7 @@ use windlass_core::ids::{ClusterName, Digest};
 use windlass_core::materials::SecretText;
 use windlass_core::model::names::Label;
 use windlass_core::model::{self, Model};
+use windlass_core::sealed;
 use windlass_core::snapshot::Snapshot;
 
 use super::view::{CertificateView, DueView, InUse, Origin};
@@ -86,9 +87,10 @@ fn bare(model: &Model, name: &Label, wanted: Option<&Wanted>) -> CertificateView
         name: name.clone(),
         names: names.unwrap_or_default(),
         sites: sites.map(|(site, _)| site.clone()).collect(),
-        origin: match wanted {
-            Some(_) => Origin::Ordered,
-            None => Origin::File,
+        origin: match (wanted, definition.is_some_and(|own| own.secret.is_some())) {
+            (Some(_), _) => Origin::Ordered,
+            (None, true) => Origin::Secret,
+            (None, false) => Origin::File,
         },
         authority: authority.map(|first| first.name.clone()),
         in_use: None,
@@ -282,6 +284,10 @@ impl Desk {
         if let (true, Some(pem)) = (ordered, self.shelf.get(name)?) {
             return Ok(Some(pem));
         }
+        let definition = picture.model.certificates.get(name);
+        if let Some(secret) = definition.and_then(|own| own.secret.as_ref()) {
+            return self.secret(picture, secret.as_str());
+        }
         let Some(folder) = &self.directories.certificates else {
             return Ok(None);
         };
@@ -290,6 +296,28 @@ impl Desk {
         match materials::usable(pem.reveal()) {
             Ok(_) => Ok(Some(pem)),
             Err((code, why)) => Err(format!("{}/{name}.pem {why} [{code}]", folder.display())),
+        }
+    }
+}
+
+impl Desk {
+    /// Chain and key that are given by a secret; of the repository's, no other is decrypted.
+    fn secret(&self, picture: &Picture, name: &str) -> Result<Option<SecretText>, String> {
+        let (given, _) = materials::load(&self.directories).map_err(|error| error.to_string())?;
+        let identities = &self.directories.age_identities;
+        let sealed = sealed::all(&picture.snapshot).find(|sealed| sealed.name == name);
+        let text = match (given.secrets.get(name), sealed) {
+            (Some(text), _) => text.clone(),
+            (None, Some(sealed)) if !identities.is_empty() => {
+                materials::age::open(sealed.armored, identities)
+                    .map_err(|error| format!("{}: {error}", sealed.path))?
+            }
+            (None, _) => return Ok(None),
+        };
+        let pem = SecretText::new(&format!("{}\n", text.reveal()));
+        match materials::usable(pem.reveal()) {
+            Ok(_) => Ok(Some(pem)),
+            Err((code, why)) => Err(format!("the secret {name} {why} [{code}]")),
         }
     }
 }

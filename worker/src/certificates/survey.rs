@@ -76,9 +76,9 @@ pub fn judged(views: &mut [CertificateView], seen: &Seen, alert_days: Option<u32
             from: own.from,
             until: own.until,
         });
-        let lifetime = lifetime.or_else(|| served::newest(&seen).map(|sight| sight.lifetime));
+        let ends = served::ends_first(lifetime, &seen, now);
         let judged: Vec<Served> = served::judge(in_use.map(|own| own.serial.as_str()), seen, now);
-        view.findings = served::findings(&view.name, lifetime, &judged, alert_days, now);
+        view.findings = served::findings(&view.name, ends, &judged, alert_days, now);
         let failed = view.failure.as_ref();
         view.findings
             .extend(failed.map(|failed| served::unordered(&view.name, failed)));

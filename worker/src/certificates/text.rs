@@ -59,6 +59,7 @@ fn row(view: &CertificateView) -> [String; 6] {
     let nothing = || "-".to_owned();
     let from = match (view.origin, &view.authority) {
         (Origin::Ordered, Some(authority)) => authority.to_string(),
+        (Origin::Secret, _) => "secret".to_owned(),
         _ => "file".to_owned(),
     };
     let in_use = view.in_use.as_ref();
@@ -122,6 +123,7 @@ pub fn whole(view: &CertificateView) -> String {
     }
     match (view.origin, &view.authority) {
         (Origin::Ordered, Some(authority)) => line("from", format!("ordered, from {authority}")),
+        (Origin::Secret, _) => line("from", "a secret".to_owned()),
         _ => line("from", "a file".to_owned()),
     }
     match &view.in_use {

@@ -15,6 +15,8 @@ pub enum Origin {
     Ordered,
     /// A person gives it as a file.
     File,
+    /// A person gives it as a secret, in the repository or the worker's directory of secrets.
+    Secret,
 }
 
 #[derive(Debug, Clone, Serialize, JsonSchema)]

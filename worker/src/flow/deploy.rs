@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
-use windlass_core::codes::git as codes;
+use windlass_core::codes::{git as codes, plan as plan_codes};
 use windlass_core::finding::{Finding, Findings, Location};
 use windlass_core::ids::{ClusterName, Digest};
 use windlass_core::model;
@@ -224,7 +224,10 @@ impl<F: Fleet> Deploy<F> {
             Some(commit) => self.inventory(commit).await,
             None => None,
         };
-        Ok(plan::make(&plan::Input {
+        let record = self.store.cluster(&self.cluster).await?;
+        let digest = rendered.bundle.digest;
+        let tried = self.store.tried(&self.cluster, digest).await?;
+        let plan = plan::make(&plan::Input {
             outline: &Outline::of(&rendered.model),
             bundle: &rendered.bundle,
             incomplete: !rendered.bundle.incomplete.is_empty(),
@@ -232,10 +235,19 @@ impl<F: Fleet> Deploy<F> {
             observed,
             base: base.as_ref(),
             quarantined: &self.quarantined().await?,
+            tried,
+            settled: record.rolled.as_deref() == Some(&prepared.snapshot.commit),
             retry: kind == EventKind::Asked,
             adopt: &Adopt::default(),
             now: Timestamp::now(),
-        }))
+        });
+        let is_held = |finding: &Finding| finding.code == plan_codes::QUARANTINED;
+        if tried.is_none() && plan.findings.iter().any(is_held) {
+            // The nodes know, and not since when: it counts from now on.
+            let reason = "rolled back before, as the nodes tell";
+            self.store.quarantine(&self.cluster, digest, reason).await?;
+        }
+        Ok(plan)
     }
 
     /// What another commit defined; `None` where it cannot be read any more.

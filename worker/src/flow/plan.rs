@@ -36,6 +36,8 @@ pub fn make(
         observed,
         base: base.as_ref(),
         quarantined: &wishes.quarantined,
+        tried: None,
+        settled: false,
         retry: wishes.retry,
         adopt: &wishes.adopt,
         now: Timestamp::now(),

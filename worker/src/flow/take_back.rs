@@ -1,13 +1,13 @@
 //! Certificates that the worker does not have any more and the nodes still hold: after its disk was lost, or where a
 //! certificate by file is ordered from now on. They are taken back, so that no host loses TLS and none is ordered
 //! without need. A host that no node serves over TLS yet gets none of them, though another site's might cover it: what
-//! serves it is to be its own. What a node gives is believed no more than any PEM file: chain and key must fit, the names must be
-//! covered, and it must be in force. Whether clients trust it, the roll's gate asks.
+//! serves it is to be its own. What a node gives is believed no more than any PEM file: chain and key must fit, each of
+//! its hosts that is served over TLS must be covered, and it must be in force. Whether clients trust it, the roll's gate asks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use windlass_core::acme::{Wanted, wanted};
+use windlass_core::acme::wanted;
 use windlass_core::ids::{Digest, NodeName, NodePath};
 use windlass_core::materials::SecretText;
 use windlass_core::model::names::{CertName, HostName, Label};
@@ -21,6 +21,14 @@ use super::turn::Handover;
 use crate::acme::{Leaf, Shelf};
 use crate::materials;
 use crate::ports::NodeWriter;
+
+/// A certificate that is looked for on the nodes.
+struct Sought {
+    name: Label,
+    names: Vec<CertName>,
+    /// Those of its hosts that it has to cover at least: what nodes serve over TLS. New ones can wait until it is ordered.
+    served: Vec<CertName>,
+}
 
 /// What was found, and how well it fits: exactly the names that are wanted, then the later one.
 struct Found {
@@ -61,7 +69,14 @@ async fn take_newer<N: NodeWriter>(
         ours.and_then(|ours| ours.meta.files.get(path))
             .is_some_and(|ours| ours.digest != held)
     };
-    let all = wanted(&rendered.model);
+    let all = wanted(&rendered.model).into_iter();
+    let all: Vec<Sought> = all
+        .map(|own| Sought {
+            name: own.name,
+            served: own.names.clone(),
+            names: own.names,
+        })
+        .collect();
     let mut taken = false;
     for (name, found) in held(nodes, observed, &all, other).await {
         // One for other names is on its way out.
@@ -90,16 +105,29 @@ async fn take_back<N: NodeWriter>(
 ) -> bool {
     let pending = &rendered.bundle.pending;
     let served = observed.states().flat_map(NodeState::over_tls);
-    let losing: BTreeSet<HostName> = served
-        .filter(|host| pending.contains(*host))
-        .filter_map(|host| host.parse().ok())
+    let served: BTreeSet<HostName> = served.filter_map(|host| host.parse().ok()).collect();
+    let losing: Vec<&HostName> = served
+        .iter()
+        .filter(|host| pending.contains(host.as_str()))
         .collect();
     if losing.is_empty() {
         return false;
     }
-    let mut missing = wanted(&rendered.model);
     let loses = |name: &CertName| losing.iter().any(|host| name.covers(host));
-    missing.retain(|own| own.names.iter().any(loses));
+    let is_there = |name: &Label| shelf.get(name).is_ok_and(|pem| pem.is_some());
+    let missing = wanted(&rendered.model).into_iter();
+    let missing = missing.filter(|own| own.names.iter().any(loses) && !is_there(&own.name));
+    let missing: Vec<Sought> = missing
+        .map(|own| Sought {
+            served: served
+                .iter()
+                .filter(|host| own.names.iter().any(|name| name.covers(host)))
+                .map(CertName::from)
+                .collect(),
+            name: own.name,
+            names: own.names,
+        })
+        .collect();
     let best = held(nodes, observed, &missing, |_, _, _| true).await;
     let mut taken = false;
     for (name, found) in best {
@@ -119,7 +147,7 @@ async fn take_back<N: NodeWriter>(
 async fn held<'w, N: NodeWriter>(
     nodes: &N,
     observed: &Observed,
-    missing: &'w [Wanted],
+    sought: &'w [Sought],
     is_read: impl Fn(&NodeName, &NodePath, Digest) -> bool,
 ) -> BTreeMap<&'w Label, Found> {
     let mut best: BTreeMap<&Label, Found> = BTreeMap::new();
@@ -143,7 +171,7 @@ async fn held<'w, N: NodeWriter>(
             .into_values()
             .filter_map(|bytes| String::from_utf8(bytes).ok())
         {
-            for own in missing {
+            for own in sought {
                 let Some(found) = fitting(&pem, own, Timestamp::now()) else {
                     continue;
                 };
@@ -173,20 +201,13 @@ fn certificates(
         .collect()
 }
 
-fn fitting(pem: &str, wanted: &Wanted, now: Timestamp) -> Option<Found> {
+fn fitting(pem: &str, sought: &Sought, now: Timestamp) -> Option<Found> {
     materials::usable(pem).ok()?;
     let leaf = Leaf::read(pem).ok()?;
     let in_force = leaf.lifetime.from <= now && now < leaf.lifetime.until;
-    let covers = |name: &CertName| {
-        leaf.names.iter().any(|served| {
-            served == name.as_str()
-                || served
-                    .parse::<CertName>()
-                    .is_ok_and(|served| name.host().is_some_and(|host| served.covers(&host)))
-        })
-    };
-    (in_force && wanted.names.iter().all(covers)).then(|| Found {
-        exact: leaf.is_for(&wanted.names),
+    let fits = sought.served.iter().all(|name| leaf.covers(name));
+    (in_force && fits).then(|| Found {
+        exact: leaf.is_for(&sought.names),
         leaf,
         pem: SecretText::new(pem),
     })

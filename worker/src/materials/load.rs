@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 
 use windlass_core::codes::{Code, checks};
 use windlass_core::finding::{Finding, Findings};
-use windlass_core::materials::{Materials, SecretText};
+use windlass_core::materials::{Materials, Said, SecretText};
 use windlass_core::model::Model;
-use windlass_core::model::names::Label;
 
 use super::{AtRest, certificate, stand_in};
 
@@ -33,12 +32,12 @@ pub struct Directories {
 pub fn load(directories: &Directories) -> anyhow::Result<(Materials, Findings)> {
     let mut materials = Materials::none(stand_in::certificate()?);
     let mut findings = Findings::default();
-    certificates(
-        (directories.certificates.as_deref(), &AtRest::default()),
-        &mut materials,
-        &mut findings,
-        |_| true,
-    );
+    let folder = directories.certificates.as_deref();
+    let given = certificates(folder, &AtRest::default(), &mut findings, |_| true);
+    for (name, (pem, said)) in given {
+        materials.certificates.insert(name.clone(), pem);
+        materials.said.insert(name, said);
+    }
     for (name, path) in files(directories.secrets.as_deref(), &mut findings) {
         let read = read(&path, checks::SECRET_UNREADABLE, &mut findings);
         let Some(text) = read else { continue };
@@ -53,66 +52,117 @@ pub fn load(directories: &Directories) -> anyhow::Result<(Materials, Findings)> 
     Ok((materials, findings))
 }
 
-/// Adds what the worker ordered, for certificates that are to be ordered; until it is there, one that was given as a
-/// file serves, and without one the certificate is pending.
-pub fn ordered(directories: &Directories, model: &Model, materials: &mut Materials) -> Findings {
+/// Adds the certificates that are given by a secret, which were loaded before. A file of the same name does not count.
+pub fn by_secret(model: &Model, materials: &mut Materials) -> Findings {
     let mut findings = Findings::default();
-    if directories.ordered.is_none() {
-        return findings;
-    }
-    let is_ordered = |name: &str| {
-        model
-            .certificates
-            .get(name)
-            .is_some_and(|own| own.acme.is_some())
-    };
-    certificates(
-        (directories.ordered.as_deref(), &directories.at_rest),
-        materials,
-        &mut findings,
-        is_ordered,
-    );
-    for name in model.certificates.keys().map(Label::as_str) {
-        if is_ordered(name) && !materials.certificates.contains_key(name) {
-            materials.pending.insert(name.to_owned());
+    for (name, definition) in &model.certificates {
+        let Some(secret) = &definition.secret else {
+            continue;
+        };
+        let name = name.as_str();
+        materials.certificates.remove(name);
+        materials.said.remove(name);
+        let Some(text) = materials.secrets.get(secret.as_str()) else {
+            continue;
+        };
+        // Without the line's end that secrets lose.
+        let pem = format!("{}\n", text.reveal());
+        match certificate::usable(&pem) {
+            Ok(said) => {
+                let pem = SecretText::new(&pem);
+                materials.certificates.insert(name.to_owned(), pem);
+                materials.said.insert(name.to_owned(), said);
+            }
+            Err((code, why)) => {
+                let message = format!(
+                    "the secret `{}` as the certificate `{name}`: {why}",
+                    secret.as_str()
+                );
+                let finding = Finding::error(code, message).at(definition.place(secret));
+                findings.push(finding.hint("certificate, chain and private key, one after the other, all in PEM: `cat fullchain.pem privkey.pem | windlass secret set …`"));
+            }
         }
     }
     findings
 }
 
-/// Every usable `<name>.pem` of a directory.
+/// Adds what the worker ordered, for certificates that are to be ordered; until it is there, one that was given as a
+/// file serves, and without one the certificate is pending.
+pub fn ordered(directories: &Directories, model: &Model, materials: &mut Materials) -> Findings {
+    let mut findings = Findings::default();
+    let Some(directory) = directories.ordered.as_deref() else {
+        return findings;
+    };
+    // What nobody wants any more may lie there as it likes.
+    let is_wanted = |name: &str| {
+        let own = model.certificates.get(name);
+        own.is_some_and(|own| own.acme.is_some())
+    };
+    let shelf = certificates(
+        Some(directory),
+        &directories.at_rest,
+        &mut findings,
+        is_wanted,
+    );
+    materials.add_ordered(model, shelf);
+    findings
+}
+
+/// What lies in the folder of ordered certificates, as far as it can be used.
+pub fn shelf(directory: &Path, at_rest: &AtRest) -> Shelved {
+    let mut findings = Findings::default();
+    certificates(Some(directory), at_rest, &mut findings, |_| false)
+}
+
+type Shelved = BTreeMap<String, (SecretText, Said)>;
+
+/// Every usable `<name>.pem` of a directory; what is wrong with the others is told where `is_told` says so.
 fn certificates(
-    (directory, at_rest): (Option<&Path>, &AtRest),
-    materials: &mut Materials,
+    directory: Option<&Path>,
+    at_rest: &AtRest,
     findings: &mut Findings,
-    is_wanted: impl Fn(&str) -> bool,
-) {
+    is_told: impl Fn(&str) -> bool,
+) -> Shelved {
+    let mut found = BTreeMap::new();
     for (name, path) in files(directory, findings) {
         // Other files, such as a key kept beside, are the owner's business.
-        let Some(name) = name.strip_suffix(".pem").filter(|name| is_wanted(name)) else {
+        let Some(name) = name.strip_suffix(".pem") else {
             continue;
         };
-        let read = read(&path, checks::CERTIFICATE_UNREADABLE, findings);
-        let Some(text) = read else { continue };
-        let pem = match at_rest.open(&text) {
-            Ok(pem) => pem,
-            Err(error) => {
-                let message = format!("{} cannot be decrypted: {error}", path.display());
-                findings.push(
-                    Finding::error(checks::CERTIFICATE_UNREADABLE, message)
-                        .hint("give the worker the identity of age that it had (`age_identities`), or delete the file: it is taken back from the nodes, or ordered anew"),
-                );
-                continue;
-            }
-        };
-        match certificate::usable(pem.reveal()) {
-            Ok(serial) => {
-                materials.certificates.insert(name.to_owned(), pem);
-                materials.serials.insert(name.to_owned(), serial);
-            }
-            Err((code, why)) => {
-                findings.push(Finding::error(code, format!("{}: {why}", path.display())));
-            }
+        let mut own = Findings::default();
+        if let Some(read) = usable_file(&path, at_rest, &mut own) {
+            found.insert(name.to_owned(), read);
+        }
+        if is_told(name) {
+            findings.extend(own);
+        }
+    }
+    found
+}
+
+/// One of them; what is wrong with it is a finding.
+fn usable_file(
+    path: &Path,
+    at_rest: &AtRest,
+    findings: &mut Findings,
+) -> Option<(SecretText, Said)> {
+    let text = read(path, checks::CERTIFICATE_UNREADABLE, findings)?;
+    let pem = match at_rest.open(&text) {
+        Ok(pem) => pem,
+        Err(error) => {
+            let message = format!("{} cannot be decrypted: {error}", path.display());
+            findings.push(
+                Finding::error(checks::CERTIFICATE_UNREADABLE, message)
+                    .hint("give the worker the identity of age that it had (`age_identities`), or delete the file: it is taken back from the nodes, or ordered anew"),
+            );
+            return None;
+        }
+    };
+    match certificate::usable(pem.reveal()) {
+        Ok(said) => Some((pem, said)),
+        Err((code, why)) => {
+            findings.push(Finding::error(code, format!("{}: {why}", path.display())));
+            None
         }
     }
 }

@@ -10,5 +10,5 @@ pub mod sealed;
 mod stand_in;
 
 pub use at_rest::AtRest;
-pub use certificate::{examine, usable};
-pub use load::{Directories, load, ordered};
+pub use certificate::{examine, fits, usable};
+pub use load::{Directories, by_secret, load, ordered, shelf};

@@ -288,12 +288,12 @@ fn what_was_ordered_takes_the_place_of_a_file_and_what_is_missing_is_pending() {
     let by_file = put("certificates", "site");
     let materials = all(&given.directories);
     assert!(materials.pending.is_empty() && materials.certificates["site"] == by_file);
-    let before = materials.serials["site"].clone();
+    let before = materials.said["site"].serial.clone();
     let by_order = put("ordered", "site");
     put("ordered", "file");
     let materials = all(&given.directories);
     assert!(materials.certificates["site"] == by_order);
-    assert_ne!(materials.serials["site"], before);
+    assert_ne!(materials.said["site"].serial, before);
     assert!(
         !materials.certificates.contains_key("file"),
         "nobody wants that one ordered"

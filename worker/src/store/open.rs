@@ -21,6 +21,8 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("requests.sql")),
     M::up(include_str!("released.sql")),
     M::up(include_str!("listened.sql")),
+    M::up(include_str!("tried.sql")),
+    M::up(include_str!("told.sql")),
     M::up(include_str!("../acme/shared.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

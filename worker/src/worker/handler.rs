@@ -24,16 +24,19 @@ pub(super) struct Deployer<F> {
     pub(super) rolled: Arc<Notify>,
     /// The same for whoever looks at what the nodes serve.
     pub(super) changed: Arc<Notify>,
+    /// Told when the watched branch may have moved, before anything is rolled.
+    pub(super) moved: Arc<Notify>,
 }
 
 impl<F: Fleet> Deployer<F> {
     pub(super) fn new(deploy: Deploy<F>) -> Self {
-        let [behind, rolled, changed] = [(); 3].map(|()| Arc::new(Notify::new()));
+        let [behind, rolled, changed, moved] = [(); 4].map(|()| Arc::new(Notify::new()));
         Self {
             deploy,
             behind,
             rolled,
             changed,
+            moved,
         }
     }
 
@@ -51,6 +54,9 @@ impl<F: Fleet> Handler for Deployer<F> {
         }
         if let Err(error) = orders::accept(&self.deploy.materials, &event).await {
             return Answer::Broken(format!("{error:#}"));
+        }
+        if event.kind == EventKind::Moved {
+            self.moved.notify_one();
         }
         match self.deploy.run(&event).await {
             Ok(Answered {
@@ -115,6 +121,9 @@ impl<F: Fleet> Handler for Comparer<F> {
 fn leaves_behind(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Unchanged { skipped } | Outcome::RolledOut { skipped, .. } => !skipped.is_empty(),
-        Outcome::RolledBack { .. } | Outcome::Refused { .. } | Outcome::Stuck { .. } => false,
+        Outcome::RolledBack { .. }
+        | Outcome::TakenBack { .. }
+        | Outcome::Refused { .. }
+        | Outcome::Stuck { .. } => false,
     }
 }

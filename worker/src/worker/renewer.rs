@@ -62,7 +62,8 @@ impl<A: Announce> Renewer<A> {
         // What cannot be decrypted is told where the commit is rendered.
         sealed::add(&snapshot, identities, &self.opened, &mut materials);
         let begun = Instant::now();
-        let looking = async {
+        // What orders is too large to be carried about.
+        let looking = Box::pin(async {
             for wanted in wanted(&model) {
                 if begun.elapsed() > ENOUGH {
                     return anyhow::Ok(Timestamp::now());
@@ -71,7 +72,7 @@ impl<A: Announce> Renewer<A> {
                 next = next.min(again.await?);
             }
             anyhow::Ok(next)
-        };
+        });
         let next = self.telling(looking).await;
         self.orderer.announce().await?;
         next
@@ -106,13 +107,13 @@ impl<A: Announce> Renewer<A> {
         rolled: Option<Timestamp>,
     ) -> anyhow::Result<Timestamp> {
         loop {
-            let known = self.known(wanted, snapshot, materials, rolled).await?;
+            let (known, again) = self.known(wanted, snapshot, materials, rolled).await?;
             let now = Timestamp::now();
             let Some(due) = due(wanted, &known, now) else {
                 return Ok(now + LONGEST);
             };
             if due.at > now {
-                return Ok(due.at);
+                return Ok(due.at.min(again));
             }
             let access = access(wanted, due.authority, snapshot, materials);
             let Some(ran) = self.orderer.run(wanted, &due, &access).await? else {
@@ -126,13 +127,15 @@ impl<A: Announce> Renewer<A> {
         }
     }
 
+    /// With it, when the authority is to be asked for its suggestion again.
     async fn known(
         &self,
         wanted: &Wanted,
         snapshot: &Snapshot,
         materials: &Materials,
         rolled: Option<Timestamp>,
-    ) -> anyhow::Result<Known> {
+    ) -> anyhow::Result<(Known, Timestamp)> {
+        let mut again = Timestamp::now() + LONGEST;
         let mut known = self.orderer.ledger.known(wanted).await?;
         let there = self.orderer.shelf.leaf(&wanted.name);
         let leaf = match there {
@@ -146,16 +149,17 @@ impl<A: Announce> Renewer<A> {
             .as_ref()
             .map(|leaf| issued(wanted, leaf, known.issued.take()));
         if let (Some(leaf), Some(issued)) = (&leaf, &known.issued) {
-            known.window = self
+            let suggestion = self
                 .suggestion(wanted, leaf, issued, snapshot, materials)
-                .await?
-                .window;
+                .await?;
+            again = again.min(suggestion.again);
+            known.window = suggestion.window;
         }
         let mended = |at: Timestamp| rolled.is_some_and(|rolled| at < rolled);
         known
             .failures
             .retain(|failed| failed.failure != Failure::PathBroken || !mended(failed.at));
-        Ok(known)
+        Ok((known, again))
     }
 
     /// What the authority suggests, asked as often as it wants to be.
@@ -169,28 +173,35 @@ impl<A: Announce> Renewer<A> {
     ) -> anyhow::Result<Suggestion> {
         let now = Timestamp::now();
         let stored = self.orderer.ledger.suggestion(&wanted.name).await?;
-        if let Some(stored) =
-            stored.filter(|stored| stored.serial == leaf.serial && stored.again > now)
-        {
+        let stored = stored.filter(|stored| stored.serial == leaf.serial);
+        if let Some(stored) = stored.clone().filter(|stored| stored.again > now) {
             return Ok(stored);
         }
         let from = |index: &usize| directory(wanted, *index, false) == issued.directory;
         let authority = (0..wanted.authorities.len()).find(from);
-        let mut suggestion = Suggestion {
-            serial: leaf.serial.clone(),
-            window: None,
-            again: now + NO_SUGGESTION,
-        };
+        let mut asked = None;
         if let Some(index) = authority {
             let access = access(wanted, index, snapshot, materials);
-            let asked = self.orderer.suggested(
-                &wanted.authorities[index],
-                &issued.directory,
-                leaf,
-                &access,
-            );
-            suggestion = asked.await.unwrap_or(suggestion);
+            let authority = &wanted.authorities[index];
+            let directory = &issued.directory;
+            asked = self
+                .orderer
+                .suggested(authority, directory, leaf, &access)
+                .await;
         }
+        // An authority that does not answer has not taken back what it said: "now" still means now.
+        let suggestion = asked.unwrap_or_else(|| match stored.and_then(|stored| stored.window) {
+            Some(window) => Suggestion {
+                serial: leaf.serial.clone(),
+                window: Some(window),
+                again: now + LONGEST,
+            },
+            None => Suggestion {
+                serial: leaf.serial.clone(),
+                window: None,
+                again: now + NO_SUGGESTION,
+            },
+        });
         self.orderer
             .ledger
             .suggest(&wanted.name, &suggestion)
@@ -230,6 +241,9 @@ fn access(wanted: &Wanted, authority: usize, snapshot: &Snapshot, materials: &Ma
     }
 }
 
+#[cfg(test)]
+#[path = "by_itself_tests.rs"]
+mod by_itself;
 #[cfg(test)]
 #[path = "renewer_tests.rs"]
 mod tests;

@@ -14,8 +14,8 @@ const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
 
 /// A repository with two edge nodes at this machine's own addresses.
-struct Cluster {
-    world: World,
+pub(super) struct Cluster {
+    pub(super) world: World,
     commit: String,
 }
 
@@ -44,7 +44,10 @@ fn git(world: &World, args: &[&str]) -> String {
 
 impl Cluster {
     async fn new(nodes: &[(&str, &str)]) -> Self {
-        let world = World::new().await;
+        Self::of(World::new().await, nodes)
+    }
+
+    pub(super) fn of(world: World, nodes: &[(&str, &str)]) -> Self {
         let write = |path: &str, text: &str| {
             let path = world.path().join("origin").join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -95,7 +98,7 @@ impl Cluster {
     }
 
     /// A worker that has just started.
-    fn renewer(&self) -> Renewer<Waking<EmbeddedQueue>> {
+    pub(super) fn renewer(&self) -> Renewer<Waking<EmbeddedQueue>> {
         let cluster: ClusterName = "example".parse().unwrap();
         let remote = Remote {
             url: self.world.path().join("origin").display().to_string(),
@@ -128,16 +131,17 @@ impl Cluster {
         }
     }
 
-    fn queue(&self) -> EmbeddedQueue {
+    pub(super) fn queue(&self) -> EmbeddedQueue {
         EmbeddedQueue::new(self.world.store(), Duration::from_secs(60))
     }
 
     async fn events(&self) -> Vec<Event> {
         let events = self.queue().list(10).await.unwrap();
-        events.into_iter().map(|queued| queued.event).collect()
+        let events = events.iter().filter_map(|queued| queued.readable());
+        events.cloned().collect()
     }
 
-    async fn roll(&self) {
+    pub(super) async fn roll(&self) {
         let renewer = self.renewer();
         renewer.source.fetch().await.unwrap();
         renewer

@@ -38,7 +38,7 @@ use crate::flow::newer::Newer;
 use crate::flow::trial::Trial;
 use crate::flow::turn::{Handover, UnderWay};
 use crate::inbound::challenge;
-use crate::inbound::server;
+use crate::inbound::{connections, server};
 use crate::live::Live;
 use crate::probe::NetProber;
 use crate::queue::{AnyQueue, EventKind};
@@ -84,21 +84,14 @@ async fn work(config: Config, store: Store, queue: &AnyQueue) -> anyhow::Result<
     for (cluster, deployer) in deployers {
         let comparer = Comparer(Arc::clone(&deployer));
         handlers.on(&cluster.name, EventKind::Probe, comparer);
-        if let Some(poller) =
-            requests::of(&config, cluster, (&deployer.deploy, queue), &mut handlers)?
-        {
+        if let Some(poller) = requests::of(&config, cluster, (&deployer, queue), &mut handlers)? {
             tasks.spawn(end(poller.run(stop.clone())));
         }
         let watcher = watcher(&config, cluster, queue, &deployer);
         tasks.spawn(end(watcher.run(stop.clone())));
         if config.acme.is_some() {
-            let caller = orders::of(
-                (&config, &cluster.value),
-                queue,
-                &challenges,
-                &deployer,
-                &mut handlers,
-            )?;
+            let of = (&config, &cluster.value);
+            let caller = orders::of(of, queue, &challenges, &deployer, &mut handlers)?;
             tasks.spawn(end(caller.run(stop.clone())));
         }
         let lookout = Lookout {
@@ -217,10 +210,12 @@ async fn listen(
     tracing::info!(address = %listener.local_addr()?, "listening");
     let hooks = config.hook.as_ref();
     let hooks = hooks.map(|hook| hooks::of(config, hook, queue));
-    let router = server::router(Arc::clone(api), hooks, challenges.clone());
+    let commands = hooks::commands(config, api);
+    let router = server::router(Arc::clone(api), commands, hooks, challenges.clone());
     let stop = stop.clone();
     Ok(Some(async move {
-        Ok(server::serve(listener, router, stop).await?)
+        connections::serve(listener, router, stop).await;
+        Ok(())
     }))
 }
 
@@ -240,7 +235,8 @@ async fn answer(
     tracing::info!(address = %listener.local_addr()?, "answering certificate authorities");
     let (router, stop) = (challenge::router(challenges.clone()), stop.clone());
     Ok(Some(async move {
-        Ok(server::serve(listener, router, stop).await?)
+        connections::serve(listener, router, stop).await;
+        Ok(())
     }))
 }
 

@@ -19,6 +19,14 @@ pub struct Lifetime {
     pub until: Timestamp,
 }
 
+impl Lifetime {
+    pub fn length(self) -> SignedDuration {
+        self.until
+            .duration_since(self.from)
+            .max(SignedDuration::ZERO)
+    }
+}
+
 /// The time within which an authority suggests to renew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Window {
@@ -155,10 +163,7 @@ fn ideal(wanted: &Wanted, known: &Known, now: Timestamp) -> (Timestamp, Why) {
 /// A share of the lifetime is left when a certificate is renewed: a third of it (90 days: 30, 45 days: 15); half of
 /// one that is shorter than ten days, which leaves three days to mend what keeps a 6-day certificate from being renewed.
 pub fn ageing(name: &str, lifetime: Lifetime) -> Timestamp {
-    let length = lifetime
-        .until
-        .duration_since(lifetime.from)
-        .max(SignedDuration::ZERO);
+    let length = lifetime.length();
     let short = length < SignedDuration::from_hours(10 * 24);
     let used = if short { length / 2 } else { length / 3 * 2 };
     // Up to a twentieth sooner: certificates of one day need not all be renewed in one minute.
@@ -171,10 +176,7 @@ pub fn ageing(name: &str, lifetime: Lifetime) -> Timestamp {
 
 /// Whatever an authority suggests, a tenth of the lifetime is kept.
 fn last_call(lifetime: Lifetime) -> Timestamp {
-    let length = lifetime
-        .until
-        .duration_since(lifetime.from)
-        .max(SignedDuration::ZERO);
+    let length = lifetime.length();
     lifetime
         .until
         .checked_sub(length / 10)

@@ -106,6 +106,40 @@ pub fn newest(seen: &[(Place, Result<Sight, String>)]) -> Option<&Sight> {
     sights.max_by_key(|sight| sight.lifetime.from)
 }
 
+/// A lifetime that somebody must look at, and the node that serves it where that is not the one in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ends {
+    pub lifetime: Lifetime,
+    pub node: Option<NodeName>,
+}
+
+/// Of the certificate in use and those that nodes serve, the one that ends first: one that cannot be rolled out is of no
+/// use to clients, however fresh it is.
+pub fn ends_first(
+    in_use: Option<Lifetime>,
+    seen: &[(Place, Result<Sight, String>)],
+    now: Timestamp,
+) -> Option<Ends> {
+    let own = in_use.or_else(|| newest(seen).map(|sight| sight.lifetime));
+    let own = own.map(|lifetime| Ends {
+        lifetime,
+        node: None,
+    });
+    // One that clients refuse for another reason may be another host's.
+    let counts = |sight: &&Sight| sight.problem.is_none() || sight.lifetime.until <= now;
+    let served = seen.iter().filter_map(|(place, sight)| {
+        let sight = sight.as_ref().ok().filter(counts)?;
+        Some(Ends {
+            lifetime: sight.lifetime,
+            node: Some(place.node.clone()),
+        })
+    });
+    // The first of equals: the one in use.
+    own.into_iter()
+        .chain(served)
+        .min_by_key(|ends| ends.lifetime.until)
+}
+
 /// Judges what all nodes of one certificate served. `current` is the serial in use; where nobody knows it, the one
 /// that was issued last.
 pub fn judge(
@@ -154,10 +188,7 @@ pub fn days_left(until: Timestamp, now: Timestamp) -> i64 {
 /// From when on a certificate's age is a reason to tell somebody. Without `days`: when half of the time that was
 /// there to renew it in has passed to no avail (of 90 days at 15, of 45 days at 7, of 6 days at 1½), at most 30 days.
 pub fn alert_from(lifetime: Lifetime, days: Option<u32>) -> Timestamp {
-    let length = lifetime
-        .until
-        .duration_since(lifetime.from)
-        .max(SignedDuration::ZERO);
+    let length = lifetime.length();
     let short = length < SignedDuration::from_hours(10 * 24);
     let left = match days {
         Some(days) => SignedDuration::from_hours(i64::from(days) * 24),
@@ -168,22 +199,25 @@ pub fn alert_from(lifetime: Lifetime, days: Option<u32>) -> Timestamp {
 }
 
 /// What is worth a person's look at one certificate: its age, and nodes that serve another one or one that clients
-/// refuse. `in_use` is the lifetime of the certificate in use.
+/// refuse. `ends` is the lifetime that ends first.
 pub fn findings(
     certificate: &Label,
-    in_use: Option<Lifetime>,
+    ends: Option<Ends>,
     served: &[Served],
     days: Option<u32>,
     now: Timestamp,
 ) -> Findings {
     let mut findings = Findings::default();
     let show = format!("`windlass cert show {certificate}` says what keeps it from being renewed");
-    if let Some(lifetime) = in_use.filter(|lifetime| now >= alert_from(*lifetime, days)) {
+    if let Some(Ends { lifetime, node }) =
+        ends.filter(|ends| now >= alert_from(ends.lifetime, days))
+    {
         let left = days_left(lifetime.until, now);
+        let of = node.map_or_else(String::new, |node| format!(" that {node} serves"));
         let message = if lifetime.until <= now {
-            format!("the certificate {certificate} has expired")
+            format!("the certificate {certificate}{of} has expired")
         } else {
-            format!("the certificate {certificate} is in force for {left} more days only")
+            format!("the certificate {certificate}{of} is in force for {left} more days only")
         };
         findings.push(Finding::warning(codes::CERTIFICATE_ALERT, message).hint(show.as_str()));
     }

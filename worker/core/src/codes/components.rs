@@ -34,7 +34,7 @@ super::codes! {
     COMPONENT_TEST_BROKEN = "WL216", "a component's own test cannot be run",
         "The definitions given in the test do not make a valid repository, or the test names a node that it does not have.";
     CERTIFICATE_PENDING = "WL217", "a certificate that is being ordered",
-        "The first roll of a new site brings the way on which an authority's question reaches the worker; the site is served over plain HTTP. Then the worker orders the certificate and rolls once more, with TLS, redirect and the gate for both. If that does not follow within minutes, the worker's log says why.";
+        "The first roll of a new site, or of a new host, brings the way on which an authority's question reaches the worker; the host is served over plain HTTP, or with another certificate that was ordered and covers it. Hosts that the certificate in use covers keep it. Then the worker orders the certificate and rolls once more, with TLS, redirect and the gate for both. If that does not follow within minutes, the worker's log says why.";
     ENDLESS = "WL218", "templates that do not come to an end",
         "Rendering is tried first in a process of its own, with 10 s of processor time and 512 MiB of memory, because a template cannot be interrupted. A thousand sites take a fifth of a second, so a loop runs within a loop within a loop, or a `set` doubles its text again and again.";
     UNANSWERED = "WL219", "a certificate whose authority would ask in vain",

@@ -103,6 +103,8 @@ super::codes! {
         "An authority needs a name, the https URL of its ACME directory and, if its own certificate does not come from a root that the worker's machine trusts, a PEM file of this repository with that root.";
     CHALLENGE_ZONE = "WL158", "there is no zone that challenges can be written to",
         "To prove a name through DNS the worker writes a record, new with every order, to a zone that nothing else changes. It is `acme` below the cluster's domain, or what `zone` below `acme.dns` says; it lies in a zone of the repository, or `zones/` has a file for it. The records of that zone are the worker's alone.";
+    CERTIFICATE_SECRET = "WL159", "a certificate that cannot be given by this secret",
+        "`secret` in a file of `certificates/` names the secret that holds chain and key: `secrets/<name>.age`, or a file in the worker's directory of secrets. A certificate is either ordered (`acme`) or given.";
     SECRET_IN_CLEAR = "WL170", "a secret that is not encrypted",
         "Files of `secrets/` are encrypted with age and named `<name>.age`; `README.md` and hidden files may lie beside them. Whatever was pushed in the clear can be read by everyone who has the repository, also after it was deleted: replace the secret itself.";
     SECRET_FORM = "WL171", "an encrypted secret that cannot be used",

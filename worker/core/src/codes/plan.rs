@@ -14,7 +14,7 @@ super::codes! {
     TOO_MUCH = "WL406", "the roll would remove more than the policy allows",
         "`policy.limits` caps the share of DNS records, backends or files that one roll may remove, counted from ten existing ones up. DNS records and backends are compared by name between the commit that the nodes hold and the new one; files between the releases of every node that has a turn. If this is what you want, raise the limit in the same commit.";
     QUARANTINED = "WL407", "this was rolled back before",
-        "The same bundle, or this node's part of it, was rolled back. It is not tried again by itself until the definitions change. When the cause lay elsewhere and is mended: `windlass roll --retry`.";
+        "The same bundle, or this node's part of it, was rolled back. It is not tried again by itself until the definitions change. When the cause lay elsewhere and is mended: `windlass roll --retry`. Only where nothing but certificates changes, the worker tries again by itself, later each time: no commit would mend that, and the certificate that is served comes to its end.";
     INCOMPLETE = "WL408", "a secret or certificate is missing",
         "The bundle was rendered with a stand-in for a secret or certificate that this worker was not given. It can be looked at and compared, but not rolled.";
     FOREIGN = "WL409", "the node belongs to someone else",
@@ -36,7 +36,7 @@ super::codes! {
     TOO_LARGE = "WL417", "the plan is too large for the queue",
         "With a message broker a roll goes from turn to turn in messages, each with the whole plan, and a broker takes messages up to a limit (RabbitMQ: 16 MiB). Roll this commit once by hand with `windlass roll`, which needs no messages, or push it in smaller steps.";
     CERTIFICATE_LOST = "WL418", "the nodes serve a certificate that the worker does not have",
-        "A host is served over TLS now, and the certificate for it is missing on the worker: its state directory was lost, or the site changed from a certificate by file to one that is ordered. A roll would take TLS away from the host, so nothing is rolled until the certificate is there. The nodes were asked for it and hold none that covers all names and is in force. It is being ordered, and the nodes still send the authority's question on; or put the old PEM file into the worker's directory of certificates.";
+        "A host is served over TLS now, and the worker has no certificate for it: its state directory was lost, or the site changed from a certificate by file to one that is ordered and does not cover the host yet. A roll would take TLS away from the host, so nothing is rolled until the certificate is there. The nodes were asked, and hold none that fits and is in force. What the commit that was rolled out wants is being ordered anew, and the nodes still send the authority's question on. Otherwise put the old PEM file into the worker's directory of certificates, or leave the site as it was until its new certificate is there: a file of `certificates/` with `acme: {}` has one ordered before any site uses it.";
     HELD = "WL419", "a merged request is held",
         "Someone who may merge typed `windlass hold` in a request that the commit brings, so nothing of the branch is rolled. Type `windlass release` in the request to go on. `windlass roll` by hand rolls it all the same: it asks no forge.";
     DIVERGED = "WL420", "what would be rolled is not what was reviewed",

@@ -87,7 +87,7 @@ pub struct TlsGate {
     pub certificate: At<String>,
     #[serde(default = "https")]
     pub port: At<Port>,
-    /// It must not expire within this many days; absent: 7, or 1 where the worker orders it and renews it in time.
+    /// It must not expire within this many days; absent: 7, or a quarter of a shorter life; 0 where the worker orders it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub days_left: Option<u32>,
     /// The network whose address is asked; absent: the one where sites are published.

@@ -151,6 +151,7 @@ pub(super) fn derive_certificates(model: &mut Model) -> Vec<Taken> {
             value: Arc::new(Certificate {
                 names: Vec::new(),
                 acme: Some(Ordered::default()),
+                secret: None,
             }),
         });
         let value = Arc::make_mut(&mut certificate.value);

@@ -192,13 +192,16 @@ pub struct Target {
     pub port: At<Port>,
 }
 
-/// A certificate by its names; chain and key are given to the worker, never kept in Git.
+/// A certificate by its names; chain and key never stand in Git in the clear.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Certificate {
     /// Host names that it covers; `*.` covers exactly one label.
     pub names: Vec<At<CertName>>,
-    /// The worker orders it; absent: chain and key are given to the worker as a file.
+    /// The worker orders it; absent: chain and key are given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acme: Option<Ordered>,
+    /// The secret that holds chain and key, in PEM; absent: a file in the worker's directory of certificates does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<At<String>>,
 }

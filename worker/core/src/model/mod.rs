@@ -34,7 +34,7 @@ pub use cache::Cache;
 pub use challenge::Challenge;
 pub use cluster::{Cluster, Drift, OnDivergence, OnFailure, Policy, Unreachable, Wave};
 pub use definitions::{Backend, Certificate, Forward, Maintenance, Node, Placement, Site, Target};
-pub use load::{Loaded, load, load_cached};
+pub use load::{Loaded, cluster_name, load, load_cached};
 pub use recipient::Recipient;
 pub use zone::{Record, RecordType, Zone};
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Adopt, Input, Inventory, Outline, Plan, make};
+use super::{Adopt, Input, Inventory, Outline, Plan, Tried, make};
 use crate::gate::{Gate, GateScope, Probe};
 use crate::ids::{ClusterName, ComponentName, Digest, NodeName, NodePath};
 use crate::model::Policy;
@@ -125,6 +125,7 @@ pub(crate) fn state(current: Option<&Release>) -> NodeState {
         previous: None,
         attempt: None,
         drift: BTreeMap::new(),
+        standing: None,
         rolled_back: Vec::new(),
     }
 }
@@ -151,6 +152,8 @@ pub(crate) struct World {
     pub(crate) base: Option<Inventory>,
     pub(crate) target: Inventory,
     pub(crate) quarantined: BTreeSet<Digest>,
+    pub(crate) tried: Option<Tried>,
+    pub(crate) settled: bool,
     pub(crate) retry: bool,
     pub(crate) adopt: Adopt,
 }
@@ -168,6 +171,8 @@ impl World {
             base: Some(Inventory::default()),
             target: Inventory::default(),
             quarantined: BTreeSet::new(),
+            tried: None,
+            settled: false,
             retry: false,
             adopt: Adopt::default(),
         }
@@ -198,6 +203,8 @@ impl World {
             observed: &self.observed,
             base: self.base.as_ref(),
             quarantined: &self.quarantined,
+            tried: self.tried,
+            settled: self.settled,
             retry: self.retry,
             adopt: &self.adopt,
             now: now(),

@@ -36,11 +36,6 @@ pub(super) fn cluster(input: &Input<'_>) -> Findings {
         findings.push(Finding::error(codes::INCOMPLETE, message));
     }
     findings.extend(lost(input));
-    if input.quarantined.contains(&input.bundle.digest) && !input.retry {
-        let digest = input.bundle.digest.short();
-        let message = format!("bundle {digest} was rolled back before");
-        findings.push(Finding::error(codes::QUARANTINED, message).hint(RETRY));
-    }
     findings.extend(quorum(input));
     findings.extend(reachable(input));
     findings.extend(usable(input));
@@ -60,7 +55,7 @@ fn lost(input: &Input<'_>) -> Vec<Finding> {
             let message =
                 format!("{host} is served over TLS, and its certificate is missing on the worker");
             let finding = Finding::error(codes::CERTIFICATE_LOST, message).on(name);
-            finding.hint("it is being ordered anew; or give the worker the old one as a file")
+            finding.hint("give the worker the old one as a file; where the commit that was rolled out wants it too, it is being ordered anew")
         }));
     }
     lost
@@ -187,8 +182,21 @@ fn clock(node: &NodeName, state: &NodeState, now: Timestamp) -> Option<Finding> 
     })
 }
 
+/// The bundle as a whole was rolled back.
+pub(super) fn quarantined(input: &Input<'_>) -> Option<Finding> {
+    let held = input.quarantined.contains(&input.bundle.digest) && !input.retry;
+    held.then(|| {
+        let digest = input.bundle.digest.short();
+        let message = format!("bundle {digest} was rolled back before");
+        Finding::error(codes::QUARANTINED, message).hint(RETRY)
+    })
+}
+
 /// A node remembers what was rolled back on it, so that a worker without memory does not try it again.
-pub(super) fn quarantine(input: &Input<'_>, node: &NodeName, state: &NodeState) -> Option<Finding> {
+pub(super) fn quarantine(input: &Input<'_>, node: &NodeName) -> Option<Finding> {
+    let Some(Seen::State(state)) = input.observed.nodes.get(node) else {
+        return None;
+    };
     let target = input.bundle.releases.get(node)?.meta.digest;
     let innocent = state
         .attempt

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::actions::{Actions, BadGlob, actions};
+use super::again::{self, Tried};
 use super::changes::changes;
 use super::outline::{Inventory, Outline};
 use super::waves::waves;
@@ -32,6 +33,10 @@ pub struct Input<'a> {
     pub base: Option<&'a Inventory>,
     /// Digests of bundles that were rolled back.
     pub quarantined: &'a BTreeSet<Digest>,
+    /// What became of this bundle before, where it was rolled back.
+    pub tried: Option<Tried>,
+    /// This very commit was rolled out before.
+    pub settled: bool,
     /// A person says: try again what was rolled back.
     pub retry: bool,
     pub adopt: &'a Adopt,
@@ -74,9 +79,13 @@ pub fn make(input: &Input<'_>) -> Plan {
     let mut turns = BTreeMap::new();
     let mut unchanged = BTreeMap::new();
     let mut skipped = Vec::new();
+    let mut quarantine: Vec<Finding> = guards::quarantined(input).into_iter().collect();
     for (node, release) in &input.bundle.releases {
         match part(input, node, release, &mut findings) {
-            Part::Turn(turn) => drop(turns.insert(node.clone(), *turn)),
+            Part::Turn(turn) => {
+                quarantine.extend(guards::quarantine(input, node));
+                turns.insert(node.clone(), *turn);
+            }
             Part::Unchanged(gates) => drop(unchanged.insert(node.clone(), gates)),
             Part::Skipped(why) => skipped.push(Skipped {
                 node: node.clone(),
@@ -84,6 +93,7 @@ pub fn make(input: &Input<'_>) -> Plan {
             }),
         }
     }
+    findings.extend(again::held(input, &turns, quarantine));
     let in_order: Vec<NodeName> = in_order(&outline.order, turns.keys());
     Plan {
         cluster: outline.cluster.clone(),
@@ -138,7 +148,6 @@ fn part(input: &Input<'_>, node: &NodeName, release: &Release, findings: &mut Fi
     if base.is_some_and(|base| base.digest == target.digest) && replaced.is_empty() {
         return Part::Unchanged(lasting_gates(target));
     }
-    findings.extend(guards::quarantine(input, node, state));
     match turn(input, node, base, target, &replaced) {
         Ok(turn) => Part::Turn(Box::new(turn)),
         Err(error) => {

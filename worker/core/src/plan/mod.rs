@@ -2,6 +2,10 @@
 //! which gates, which order, who is skipped) and is then only carried out. A value: serialisable, never changed.
 
 mod actions;
+mod again;
+#[cfg(test)]
+mod again_tests;
+mod back;
 mod changes;
 mod guards;
 mod limits;
@@ -28,6 +32,8 @@ use crate::ids::{ClusterName, ComponentName, Digest, NodeName, NodePath};
 use crate::release::Command;
 
 pub use crate::model::OnFailure;
+pub use again::Tried;
+pub use back::{TakingBack, taken_back};
 pub(crate) use guards::CANCELLED;
 pub use make::{Adopt, Input, base_commit, make};
 pub use outline::{Inventory, Outline};

@@ -210,21 +210,25 @@ fn site_value(inputs: &Inputs<'_>, name: &str, site: &Site) -> tera::Map {
         Backend::LocalFirst => "local-first",
         Backend::Balance => "balance",
     };
-    let certificate = inputs.certificate(site);
+    let secure: Vec<_> = inputs.secure(site).collect();
+    let hosts = secure.iter().map(|(host, certificate)| {
+        Value::from(object([
+            ("host", text(host)),
+            ("certificate", text(certificate)),
+        ]))
+    });
     let mut value = object([
         ("name", text(name)),
         ("hosts", texts(&site.hosts)),
         ("on_nodes", texts(model.nodes_of(&site.on))),
         ("port", Value::from(site.port.get())),
         ("health", Value::from(health)),
-        ("tls", Value::from(certificate.is_some())),
-        (
-            "redirect",
-            Value::from(site.redirect && certificate.is_some()),
-        ),
+        ("tls", Value::from(!secure.is_empty())),
+        ("secure", Value::from(hosts.collect::<Vec<Value>>())),
+        ("redirect", Value::from(site.redirect && !secure.is_empty())),
         ("backend", Value::from(backend)),
     ]);
-    if let Some(certificate) = certificate {
+    if let Some((_, certificate)) = secure.first() {
         value.insert("certificate".into(), text(certificate));
     }
     let maintenance = site.maintenance.as_ref().and_then(|own| match own {

@@ -20,6 +20,9 @@ use crate::yaml::{At, nearest};
 /// A command gate that says nothing for so long has failed.
 const COMMAND_TIMEOUT: u32 = 30;
 
+/// A certificate that a person renews is to be in force for so long, or for a quarter of its life.
+const USUAL_DAYS: u32 = 7;
+
 pub(super) struct Gates<'a> {
     folder: &'a Folder,
     engine: &'a Engine,
@@ -183,10 +186,7 @@ impl Resolver<'_> {
             let address = self.address(gate.on.as_ref(), site)?;
             let chosen = sites.iter().filter(|(name, _)| wanted(name.as_str()));
             return Ok(chosen
-                .flat_map(|(_, site)| {
-                    let secure = self.gates.inputs.certificate(site).is_some();
-                    site_probes(gate, site, secure, address)
-                })
+                .flat_map(|(_, site)| self.site_probes(gate, site, address))
                 .collect());
         }
         let Some(at) = &gate.url else {
@@ -217,26 +217,72 @@ impl Resolver<'_> {
         }
         let connect = self.socket(gate.on.as_ref(), at, gate.port.get())?;
         let inputs = self.gates.inputs;
-        let served = model.sites.values().filter_map(|site| {
-            let own = inputs.certificate(site)?;
-            (every || own.as_str() == at.as_str()).then_some((own, site))
-        });
-        let hosts = served.flat_map(|(own, site)| site.hosts.iter().map(move |host| (own, host)));
-        Ok(hosts
-            .map(|(own, host)| {
-                let ordered = model
-                    .certificates
-                    .get(own)
-                    .is_some_and(|own| own.acme.is_some());
+        let materials = inputs.materials;
+        let served = model.sites.values().flat_map(|site| inputs.secure(site));
+        // What has expired is told elsewhere. Its own roll would be in vain, and every other one is not to suffer for it.
+        let asked = served
+            .filter(|(_, own)| every || *own == at.as_str())
+            .filter(|(_, own)| !self.is_over(own));
+        Ok(asked
+            .map(|(host, own)| {
+                let said = materials.said.get(own);
                 let probe = Probe::Tls {
                     connect,
                     name: host.to_string(),
-                    days_left: gate.days_left.unwrap_or(if ordered { 1 } else { 7 }),
-                    serial: inputs.materials.serials.get(own.as_str()).cloned(),
+                    days_left: gate.days_left.unwrap_or_else(|| self.days_left(own)),
+                    serial: said.map(|said| said.serial.clone()),
                 };
                 (format!("certificate for {host}"), probe, Vec::new())
             })
             .collect())
+    }
+
+    fn is_ordered(&self, certificate: &str) -> bool {
+        let definition = self.gates.model.certificates.get(certificate);
+        definition.is_none_or(|own| own.acme.is_some())
+    }
+
+    /// One that is ordered and has expired: until another one comes it is served as it is.
+    fn is_over(&self, certificate: &str) -> bool {
+        let said = self.gates.inputs.materials.said.get(certificate);
+        self.is_ordered(certificate) && said.is_some_and(|said| said.expired)
+    }
+
+    /// For how many days a certificate must be in force at least. One that is ordered has the serial of the release, and is
+    /// renewed by itself: that it is in force is enough, however short its life is.
+    fn days_left(&self, certificate: &str) -> u32 {
+        let said = self.gates.inputs.materials.said.get(certificate);
+        let quarter = said.map(|said| said.lifetime.length().as_hours() / 24 / 4);
+        match quarter {
+            _ if self.is_ordered(certificate) => 0,
+            Some(days) => u32::try_from(days).unwrap_or(0).min(USUAL_DAYS),
+            None => USUAL_DAYS,
+        }
+    }
+
+    fn site_probes(&self, gate: &HttpGate, site: &Site, address: IpAddr) -> Vec<Found> {
+        let own = || {
+            let status = site.health.status.iter();
+            status.map(|status| status.value).collect()
+        };
+        let status: Vec<u16> = gate.status.clone().unwrap_or_else(own);
+        let probes = site.hosts.iter().map(|host| {
+            let certificate = self.gates.inputs.certificate(site, host);
+            let (scheme, port) = match certificate {
+                Some(_) => ("https", 443),
+                None => ("http", 80),
+            };
+            let url = format!("{scheme}://{host}{}", site.health.path);
+            let probe = HttpProbe {
+                url: url.clone(),
+                connect: SocketAddr::new(address, port),
+                status: status.clone(),
+                body: gate.body.clone(),
+                verify: gate.verify && certificate.is_some_and(|own| !self.is_over(own)),
+            };
+            (url, Probe::Http(probe), Vec::new())
+        });
+        probes.collect()
     }
 
     fn dns(&self, gate: &DnsGate) -> Result<Vec<Found>, Finding> {
@@ -313,30 +359,6 @@ impl Resolver<'_> {
         };
         Ok(Some((label, probe, needs)))
     }
-}
-
-fn site_probes(gate: &HttpGate, site: &Site, secure: bool, address: IpAddr) -> Vec<Found> {
-    let (scheme, port) = if secure { ("https", 443) } else { ("http", 80) };
-    let own = || {
-        site.health
-            .status
-            .iter()
-            .map(|status| status.value)
-            .collect()
-    };
-    let status: Vec<u16> = gate.status.clone().unwrap_or_else(own);
-    let probes = site.hosts.iter().map(|host| {
-        let url = format!("{scheme}://{host}{}", site.health.path);
-        let probe = HttpProbe {
-            url: url.clone(),
-            connect: SocketAddr::new(address, port),
-            status: status.clone(),
-            body: gate.body.clone(),
-            verify: gate.verify && secure,
-        };
-        (url, Probe::Http(probe), Vec::new())
-    });
-    probes.collect()
 }
 
 /// The port that a URL means.

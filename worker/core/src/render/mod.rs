@@ -20,6 +20,8 @@ mod gates;
 mod hostile;
 mod materials;
 mod node;
+#[cfg(test)]
+mod ordered_tests;
 mod plain;
 mod questions;
 #[cfg(test)]

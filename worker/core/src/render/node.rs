@@ -22,7 +22,7 @@ use crate::component::{Components, Folder};
 use crate::finding::{Finding, Findings, Location};
 use crate::ids::{Digest, NodeName, NodePath};
 use crate::materials::Materials;
-use crate::model::names::Label;
+use crate::model::names::HostName;
 use crate::model::{Defined, Model, Node, Site};
 use crate::release::{Bundle, FileMeta, Release, ReleaseComponent, ReleaseMeta};
 use crate::snapshot::Snapshot;
@@ -36,11 +36,29 @@ pub struct Inputs<'a> {
     pub materials: &'a Materials,
 }
 
-impl Inputs<'_> {
-    /// The certificate that a site is served with now: none while it is being ordered.
-    pub(super) fn certificate<'s>(&self, site: &'s Site) -> Option<&'s Label> {
-        let name = &site.certificate()?.value;
-        (!self.materials.pending.contains(name.as_str())).then_some(name)
+impl<'a> Inputs<'a> {
+    /// The certificate that a host of the site is served with now: its own, or, while that is yet to be ordered for the
+    /// host, another one that was ordered and covers it. None: plain HTTP.
+    pub(super) fn certificate(&self, site: &'a Site, host: &HostName) -> Option<&'a str> {
+        let own = site.certificate()?.as_str();
+        let materials = self.materials;
+        let covers = |name: &str| materials.said.get(name).map(|said| said.covers(host));
+        let definition = self.model.certificates.get(own);
+        let is_ordered = definition.is_some_and(|definition| definition.acme.is_some());
+        if !materials.pending.contains(own) && (!is_ordered || covers(own).unwrap_or(true)) {
+            return Some(own);
+        }
+        let others = materials.ordered.iter().map(String::as_str);
+        others.into_iter().find(|other| covers(other) == Some(true))
+    }
+
+    /// The hosts of a site that are served over TLS now, with their certificates.
+    pub(super) fn secure(
+        &self,
+        site: &'a Site,
+    ) -> impl Iterator<Item = (&'a HostName, &'a str)> + use<'a, '_> {
+        let hosts = site.hosts.iter().map(|host| &host.value);
+        hosts.filter_map(|host| Some((host, self.certificate(site, host)?)))
     }
 }
 

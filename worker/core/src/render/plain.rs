@@ -1,13 +1,15 @@
 //! The parts of the context that say the same on every node, or about one node alone.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tera::Value;
 
 use super::node::Inputs;
-use super::values::{Named, from_json, named, object, text, texts};
+use super::values::{Files, Named, from_json, named, object, text, texts};
 use crate::ids::NodeName;
 use crate::materials::STAND_IN_SECRET;
+use crate::model::names::Label;
 use crate::model::{Defined, Model, Node, Site, address_of};
 
 pub(super) fn cluster(model: &Model) -> Arc<Named> {
@@ -95,27 +97,48 @@ pub(super) fn definitions(model: &Model) -> Arc<Named> {
     )
 }
 
+/// Those that there are, and what stands in for a host's own meanwhile though no definition names it any more.
 pub(super) fn certificates(inputs: &Inputs<'_>, with_pem: bool) -> Arc<Named> {
-    let model = inputs.model;
+    let (model, materials) = (inputs.model, inputs.materials);
+    let mut sites: BTreeMap<&str, Vec<(&Label, &Defined<Site>)>> = BTreeMap::new();
+    for (name, site) in &model.sites {
+        for (_, certificate) in inputs.secure(site) {
+            let users = sites.entry(certificate).or_default();
+            if users.last().is_none_or(|(last, _)| *last != name) {
+                users.push((name, site));
+            }
+        }
+    }
+    let named = model.certificates.keys().map(Label::as_str);
+    let there = named.filter(|name| !materials.pending.contains(*name));
+    let all: BTreeSet<&str> = there.chain(sites.keys().copied()).collect();
     let mut values = Vec::new();
-    let mut files = Vec::new();
-    let pending = &inputs.materials.pending;
-    let there = model.certificates.iter();
-    for (name, certificate) in there.filter(|(name, _)| !pending.contains(name.as_str())) {
-        let uses = |site: &Site| site.certificate().is_some_and(|own| own.value == *name);
-        let sites = model.sites.iter().filter(|(_, site)| uses(site));
+    let mut files: Vec<Files> = Vec::new();
+    for name in all {
+        let users = sites.get(name).map_or(&[][..], Vec::as_slice);
+        let definition = model.certificates.get(name);
+        let names = match (definition, materials.said.get(name)) {
+            (Some(definition), _) => texts(&definition.names),
+            (None, said) => texts(said.iter().flat_map(|said| &said.names)),
+        };
         let mut value = object([
             ("name", text(name)),
-            ("names", texts(&certificate.names)),
-            ("sites", texts(sites.map(|(site, _)| site))),
+            ("names", names),
+            ("sites", texts(users.iter().map(|(site, _)| site))),
         ]);
         if with_pem {
-            let given = inputs.materials.certificates.get(name.as_str());
-            let pem = given.unwrap_or(&inputs.materials.stand_in_certificate);
+            let given = materials.certificates.get(name);
+            let pem = given.unwrap_or(&materials.stand_in_certificate);
             value.insert("pem".into(), text(pem.reveal()));
         }
         values.push(Value::from(value));
-        files.push(Arc::from([Arc::clone(&certificate.file)]));
+        files.push(match definition {
+            Some(definition) => Arc::from([Arc::clone(&definition.file)]),
+            None => users
+                .iter()
+                .map(|(_, site)| Arc::clone(&site.file))
+                .collect(),
+        });
     }
     Named::list(values, files)
 }

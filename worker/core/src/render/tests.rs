@@ -255,54 +255,6 @@ fn missing_materials_are_stood_in_for_and_said() {
 }
 
 #[test]
-fn a_site_is_served_without_tls_until_its_certificate_is_there() {
-    let mut pending = materials();
-    let pem = pending.certificates.remove("wildcard").unwrap();
-    pending.pending.insert("wildcard".to_owned());
-    let Rendered { bundle, findings } = rendered_with(&snapshot(), &pending, &mut Cache::default());
-    let bundle = bundle.unwrap();
-    assert!(bundle.incomplete.is_empty(), "{:?}", bundle.incomplete);
-    assert_eq!(
-        bundle.pending.iter().collect::<Vec<_>>(),
-        ["blog.example.org"]
-    );
-    let told: Vec<&str> = findings.iter().map(|found| found.code.as_str()).collect();
-    assert_eq!(told, ["WL217"]);
-    let release = &bundle.releases["vps1"];
-    let files: Vec<&str> = release
-        .meta
-        .files
-        .keys()
-        .map(|path| path.as_str())
-        .collect();
-    assert!(
-        !files.iter().any(|path| path.ends_with(".pem")),
-        "{files:?}"
-    );
-    let probes = format!("{:?}", release.meta.gates);
-    assert!(
-        probes.contains("http://blog.example.org/health") && !probes.contains("Tls {"),
-        "{probes}"
-    );
-
-    // It comes: TLS, redirect and gates with it, and the gate knows exactly which one must be served.
-    pending.pending.clear();
-    pending.certificates.insert("wildcard".to_owned(), pem);
-    pending
-        .serials
-        .insert("wildcard".to_owned(), "0badcafe".to_owned());
-    let bundle = rendered_with(&snapshot(), &pending, &mut Cache::default())
-        .bundle
-        .unwrap();
-    assert!(bundle.pending.is_empty());
-    let probes = format!("{:?}", bundle.releases["vps1"].meta.gates);
-    assert!(
-        probes.contains("https://blog.example.org/health") && probes.contains("0badcafe"),
-        "{probes}"
-    );
-}
-
-#[test]
 fn paths_that_are_not_ours_or_not_clean_are_refused() {
     for (path, code) in [
         ("/etc/passwd", "WL209"),

@@ -20,6 +20,8 @@ pub(super) struct Options {
     pub(super) newer: bool,
     /// Whom it asks instead of its own name server, which leads every name to 127.0.0.1.
     pub(super) name_server: Option<SocketAddr>,
+    /// For how many seconds certificates are in force; absent: six days.
+    pub(super) lifetime: Option<u32>,
 }
 
 pub(super) const EAB_KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
@@ -61,7 +63,7 @@ impl Pebble {
             "httpPort": http_port,
             "tlsPort": 1,
             "ocspResponderURL": "",
-            "certificateValidityPeriod": 518_400,
+            "certificateValidityPeriod": options.lifetime.unwrap_or(518_400),
             "profiles": {
                 "default": {"description": "the usual one", "validityPeriod": 7_776_000},
                 "shortlived": {"description": "six days", "validityPeriod": 518_400},
@@ -127,12 +129,12 @@ impl Pebble {
         self.log().matches("Added order ").count()
     }
 
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("pebble.log")).unwrap()
     }
 
     /// What it says from now on of a certificate's renewal.
-    pub(super) async fn suggest(&self, pem: &str, info: &Value) {
+    pub(crate) async fn suggest(&self, pem: &str, info: &Value) {
         let url = format!("https://127.0.0.1:{}/set-renewal-info/", self.management);
         let (leaf, _) = pem.split_once("-----END").unwrap();
         let leaf = format!("{leaf}-----END CERTIFICATE-----\n");

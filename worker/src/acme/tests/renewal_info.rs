@@ -4,17 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use windlass_core::acme::{Failure, Issued, Known, Wanted, Why, due};
 
-use super::pebble::Options;
 use super::world::World;
 use crate::acme::Ran;
-
-async fn newer() -> World {
-    World::with(Options {
-        newer: true,
-        ..Options::default()
-    })
-    .await
-}
 
 /// Asks the authority for its suggestion and remembers it, as the worker does.
 async fn suggested(world: &World, wanted: &Wanted, issued: &Issued) -> Known {
@@ -36,7 +27,7 @@ async fn suggested(world: &World, wanted: &Wanted, issued: &Issued) -> Known {
 
 #[tokio::test]
 async fn an_authority_suggests_when_and_is_told_what_is_replaced() {
-    let world = newer().await;
+    let world = World::suggesting().await;
     let wanted = world.wanted("blog", &["blog.example.org", "www.example.org"]);
     let first = World::issued(world.run(&wanted).await);
     let shelf = world.orderer().shelf;
@@ -74,7 +65,7 @@ async fn an_authority_suggests_when_and_is_told_what_is_replaced() {
 
 #[tokio::test]
 async fn a_certificate_is_of_the_profile_that_is_wanted() {
-    let world = newer().await;
+    let world = World::suggesting().await;
     let mut wanted = world.wanted("blog", &["blog.example.org"]);
     for (profile, days) in [("default", 90), ("shortlived", 6)] {
         wanted.profile = Some(profile.parse().unwrap());

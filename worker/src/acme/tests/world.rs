@@ -45,6 +45,24 @@ impl World {
         Self::with(Options::default()).await
     }
 
+    /// Its authority's certificates are in force for so many seconds.
+    pub(crate) async fn short_lived(seconds: u32) -> Self {
+        Self::with(Options {
+            lifetime: Some(seconds),
+            ..Options::default()
+        })
+        .await
+    }
+
+    /// Its authority says when to renew.
+    pub(crate) async fn suggesting() -> Self {
+        Self::with(Options {
+            newer: true,
+            ..Options::default()
+        })
+        .await
+    }
+
     pub(super) async fn with(options: Options) -> Self {
         // As `cli::main` does.
         drop(rustls::crypto::ring::default_provider().install_default());

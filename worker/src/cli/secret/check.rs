@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use windlass_core::codes::{checks, components, definitions};
 use windlass_core::component;
-use windlass_core::finding::{Finding, Location};
-use windlass_core::model;
+use windlass_core::finding::{Finding, Findings, Location};
+use windlass_core::materials::{Materials, SecretText};
+use windlass_core::model::{self, Model};
 use windlass_core::sealed::{self, Sealed};
 
 use super::{Shelf, counted};
@@ -20,15 +22,26 @@ pub(super) fn run(session: &Session<'_>) -> anyhow::Result<Exit> {
     let shelf = Shelf::of(session)?;
     let (given, mut findings) = materials::load(&session.directories())?;
     let mut there: BTreeSet<&str> = given.secrets.keys().map(String::as_str).collect();
+    let mut opened = given.clone();
     let mut count = 0;
     for sealed in sealed::all(&shelf.snapshot) {
-        findings.extend(examine(&shelf, &sealed));
+        match examine(&shelf, &sealed) {
+            Ok(Some(secret)) => {
+                let named = opened.secrets.entry(sealed.name.to_owned());
+                named.or_insert(secret);
+            }
+            Ok(None) => {}
+            Err(finding) => findings.push(finding),
+        }
         there.insert(sealed.name);
         count += 1;
     }
     let (components, broken) = component::load(&shelf.snapshot);
     findings.extend(broken);
     let model = model::load(&shelf.snapshot).model;
+    if let Some(model) = &model {
+        findings.extend(certificates(model, &there, opened));
+    }
     let is_idle = |secret: &str| model.as_ref().is_some_and(|model| model.is_idle(secret));
     for folder in components.iter() {
         for secret in &folder.definition.secrets {
@@ -63,33 +76,58 @@ pub(super) fn run(session: &Session<'_>) -> anyhow::Result<Exit> {
     })
 }
 
-fn examine(shelf: &Shelf<'_>, sealed: &Sealed<'_>) -> Option<Finding> {
+/// Certificates that are given by secrets: they are there and, as far as they could be decrypted, right for their names.
+fn certificates(model: &Model, there: &BTreeSet<&str>, mut opened: Materials) -> Findings {
+    let mut findings = materials::by_secret(model, &mut opened);
+    let given = model.certificates.iter();
+    let given = given.filter_map(|(name, own)| Some((name, own, own.secret.as_ref()?)));
+    for (name, own, secret) in given {
+        if let Some(pem) = opened.certificates.get(name.as_str()) {
+            findings.extend(materials::fits(model, name, pem, Timestamp::now()));
+        }
+        if !there.contains(secret.as_str()) {
+            let secret_name = secret.as_str();
+            let message =
+                format!("there is no secret `{secret_name}` for the certificate `{name}`");
+            let missing = Finding::error(components::MATERIAL_MISSING, message);
+            let missing = missing.at(own.place(secret));
+            let how =
+                format!("`cat fullchain.pem privkey.pem | windlass secret set {secret_name}`");
+            findings.push(missing.hint(how));
+        }
+    }
+    findings
+}
+
+/// The secret, where somebody can decrypt it.
+fn examine(shelf: &Shelf<'_>, sealed: &Sealed<'_>) -> Result<Option<SecretText>, Finding> {
     let at = Location::file(sealed.path);
     let identities = shelf.session.age_identities();
+    let mut opened = None;
     if !identities.is_empty() {
         match age::open(sealed.armored, identities) {
-            Ok(_) => {}
+            Ok(secret) => opened = Some(secret),
             Err(AgeError::NotForUs) => {
                 let message = "no identity given here can decrypt it";
                 let finding = Finding::error(definitions::RECIPIENT, message).at(at);
-                return Some(finding.hint(
+                return Err(finding.hint(
                     "whoever can read it adds your public key to `secrets.recipients` and runs `windlass secret rotate`",
                 ));
             }
             Err(error) => {
                 let message = format!("the secret cannot be decrypted: {error}");
-                return Some(Finding::error(checks::SECRET_UNREADABLE, message).at(at));
+                return Err(Finding::error(checks::SECRET_UNREADABLE, message).at(at));
             }
         }
     }
     let (is, should) = (recipients_of(sealed.armored), shelf.recipients.len());
     if is == Some(should) {
-        return None;
+        return Ok(opened);
     }
     let is = is.map_or_else(|| "an unknown number of".to_owned(), |is| is.to_string());
     let message = format!("it is encrypted for {is} recipients, cluster.yaml names {should}");
     let finding = Finding::error(definitions::RECIPIENT, message).at(at);
-    Some(finding.hint("`windlass secret rotate` encrypts all anew"))
+    Err(finding.hint("`windlass secret rotate` encrypts all anew"))
 }
 
 /// How many it is encrypted for. The header has a stanza for each, beginning with `->`; who they are it does not

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use windlass_core::materials::{Materials, STAND_IN_SECRET, SecretText};
+use windlass_core::materials::{Materials, Said, SecretText};
 use windlass_core::model::Model;
 use windlass_core::sealed;
 use windlass_core::snapshot::Snapshot;
@@ -19,71 +19,77 @@ use crate::materials::{self, Directories};
 pub(super) struct Stubs {
     /// A self-signed certificate with its key, made when the worker started and used for nothing else.
     stand_in: String,
-    certificates: BTreeSet<String>,
+    /// With what each says of itself: what is rendered follows from names and age, and both are public.
+    certificates: BTreeMap<String, Said>,
     secrets: BTreeSet<String>,
     /// Whether the worker decrypts those of the repository.
     decrypts: bool,
     /// Certificates that the worker ordered; absent where it orders none.
-    ordered: Option<BTreeSet<String>>,
+    ordered: Option<BTreeMap<String, Said>>,
 }
 
 impl Stubs {
     /// The names of what the worker has.
     pub(super) fn of(directories: &Directories) -> anyhow::Result<Self> {
         let (materials, _) = materials::load(directories)?;
-        let ordered = directories.ordered.as_deref().map(|dir| {
-            let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-            let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-            names
-                .filter_map(|name| name.strip_suffix(".pem").map(str::to_owned))
-                .collect()
-        });
+        let at_rest = &directories.at_rest;
+        let shelf = directories.ordered.as_deref();
+        let shelf = shelf.map(|folder| materials::shelf(folder, at_rest));
+        let said = |shelf: BTreeMap<String, (SecretText, Said)>| {
+            let shelf = shelf.into_iter();
+            shelf.map(|(name, (_, said))| (name, said)).collect()
+        };
         Ok(Self {
             stand_in: materials.stand_in_certificate.reveal().to_owned(),
-            certificates: materials.certificates.into_keys().collect(),
+            certificates: materials.said,
             secrets: materials.secrets.into_keys().collect(),
             decrypts: !directories.age_identities.is_empty(),
-            ordered,
+            ordered: shelf.map(said),
         })
     }
 
     pub(super) fn materials(&self, model: &Model, snapshot: &Snapshot) -> Materials {
         let stand_in = SecretText::new(&self.stand_in);
         let mut materials = Materials::none(stand_in.clone());
-        let named = |names: &BTreeSet<String>, text: &SecretText| -> BTreeMap<String, SecretText> {
-            let names = names.iter();
-            names.map(|name| (name.clone(), text.clone())).collect()
-        };
-        materials.certificates = named(&self.certificates, &stand_in);
-        materials.secrets = named(&self.secrets, &SecretText::new(STAND_IN_SECRET));
+        let names = self.certificates.keys();
+        materials.certificates = names.map(|name| (name.clone(), stand_in.clone())).collect();
+        materials.said.clone_from(&self.certificates);
+        // Another one for each, so that a file that is made from another secret is seen to change.
+        let names = self.secrets.iter();
+        let stubs = names.map(|name| (name.clone(), stub(name.as_bytes())));
+        materials.secrets = stubs.collect();
         for sealed in sealed::all(snapshot) {
             let name = sealed.name.to_owned();
             if !self.decrypts {
                 materials.sealed.insert(name);
             } else {
                 // Another one for another text, so that a secret that the request replaces is seen to change.
-                let stub = STANDARD.encode(Sha256::digest(sealed.armored));
-                let stub = SecretText::new(&stub);
+                let stub = stub(sealed.armored);
                 materials.secrets.entry(name).or_insert(stub);
             }
         }
-        let Some(ordered) = &self.ordered else {
-            return materials;
-        };
         for (name, certificate) in &model.certificates {
-            let name = name.as_str();
-            if certificate.acme.is_none() {
+            let Some(secret) = &certificate.secret else {
                 continue;
-            }
-            if ordered.contains(name) {
-                let text = stand_in.clone();
-                materials.certificates.insert(name.to_owned(), text);
-            } else if !materials.certificates.contains_key(name) {
-                materials.pending.insert(name.to_owned());
-            }
+            };
+            let name = name.to_string();
+            materials.said.remove(&name);
+            match materials.secrets.get(secret.as_str()) {
+                Some(_) => materials.certificates.insert(name, stand_in.clone()),
+                None => materials.certificates.remove(&name),
+            };
+        }
+        if let Some(ordered) = &self.ordered {
+            let shelf = ordered.iter();
+            let shelf = shelf.map(|(name, said)| (name.clone(), (stand_in.clone(), said.clone())));
+            materials.add_ordered(model, shelf.collect());
         }
         materials
     }
+}
+
+fn stub(of: &[u8]) -> SecretText {
+    SecretText::new(&STANDARD.encode(Sha256::digest(of)))
 }
 
 #[cfg(test)]

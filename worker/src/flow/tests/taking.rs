@@ -93,22 +93,80 @@ async fn a_file_that_goes_while_the_site_moves_to_orders_is_had_from_the_nodes()
     assert_eq!(fs::read_to_string(&taken).unwrap(), pem);
 }
 
+/// Gives the blog other hosts.
+fn hosts(world: &World, hosts: &str) {
+    let path = world.dir.path().join("origin/sites/blog.yaml");
+    let text = fs::read_to_string(path).unwrap();
+    let hosts = format!("hosts: [{hosts}]");
+    let text = text.replace("hosts: [blog.example.org]", &hosts);
+    world.write("sites/blog.yaml", &text);
+}
+
+async fn rolled(world: &World) -> Option<String> {
+    let record = world.deploy.store.cluster(&world.deploy.cluster);
+    record.await.unwrap().rolled
+}
+
 #[tokio::test]
-async fn what_does_not_cover_the_names_is_not_taken() {
-    let (world, taken, _) = by_file().await;
+async fn a_host_that_is_new_is_no_reason_to_take_tls_from_the_others() {
+    let (world, taken, pem) = by_file().await;
     fs::remove_file(world.dir.path().join("given/blog.pem")).unwrap();
     world.git(&["rm", "--quiet", "certificates/blog.yaml"]);
     site(&world, "{}");
-    let hosts = "hosts: [blog.example.org, www.example.org]";
-    let more = fs::read_to_string(world.dir.path().join("origin/sites/blog.yaml")).unwrap();
-    world.write(
-        "sites/blog.yaml",
-        &more.replace("hosts: [blog.example.org]", hosts),
-    );
-    world.commit("Another name");
+    hosts(&world, "www.example.org, blog.example.org");
+    let commit = world.commit("Another name");
     let report = world.run(EventKind::Moved).await.unwrap();
+    assert!(
+        matches!(report.outcome, Outcome::Unchanged { .. }),
+        "{:#?}",
+        report.outcome
+    );
+    assert_eq!(fs::read_to_string(&taken).unwrap(), pem);
+    // So what it wants is ordered from now on.
+    assert_eq!(rolled(&world).await, Some(commit));
+
+    // What is there is not replaced by what the nodes hold, though they hold more.
+    let other = rcgen::generate_simple_self_signed(vec!["www.example.org".to_owned()]).unwrap();
+    let other = format!("{}{}", other.cert.pem(), other.signing_key.serialize_pem());
+    fs::write(&taken, &other).unwrap();
+    let report = world.run(EventKind::Sweep).await.unwrap();
     assert_eq!(World::refusal(&report), ["WL418"].into());
-    assert!(!taken.exists());
+    assert_eq!(fs::read_to_string(&taken).unwrap(), other);
+}
+
+#[tokio::test]
+async fn sites_come_into_a_certificate_and_leave_it_without_losing_tls() {
+    let (world, own, pem) = by_file().await;
+    fs::create_dir_all(own.parent().unwrap()).unwrap();
+    let of_zone = own.with_file_name("example-org.pem");
+    fs::rename(world.dir.path().join("given/blog.pem"), &of_zone).unwrap();
+    world.git(&["rm", "--quiet", "certificates/blog.yaml"]);
+    let grouped = ACME.replace("acme:\n", "acme:\n  group: zone\n");
+    world.write("cluster.yaml", &format!("{CLUSTER}{grouped}"));
+    site(&world, "{}");
+    let shop = "hosts: [shop.example.org]\non: { role: web }\nport: 8081\ntls: {}\n";
+    world.write("sites/shop.yaml", shop);
+    let commit = world.commit("One for the zone, and a shop");
+    let report = world.run(EventKind::Moved).await.unwrap();
+    assert!(
+        matches!(report.outcome, Outcome::RolledOut { .. }),
+        "{:#?}",
+        report.outcome
+    );
+    assert_eq!(rolled(&world).await, Some(commit));
+
+    // Each its own again: until they are there, what no definition names any more serves the blog.
+    world.write("cluster.yaml", &format!("{CLUSTER}{ACME}"));
+    let commit = world.commit("One for each site");
+    let report = world.run(EventKind::Moved).await.unwrap();
+    assert!(
+        matches!(report.outcome, Outcome::Unchanged { .. }),
+        "{:#?}",
+        report.outcome
+    );
+    assert_eq!(rolled(&world).await, Some(commit));
+    assert_eq!(fs::read_to_string(&of_zone).unwrap(), pem);
+    assert!(!own.exists());
 }
 
 #[tokio::test]

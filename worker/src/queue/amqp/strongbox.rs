@@ -207,7 +207,7 @@ impl ports::OpenBox for Open {
     }
 
     fn put<'a>(&'a mut self, key: &'a str, sealed: Vec<u8>) -> Doing<'a, Result<(), String>> {
-        Box::pin(async move { Open::put(self, key, &sealed).await })
+        Box::pin(async move { Self::put(self, key, &sealed).await })
     }
 
     fn close(self: Box<Self>) -> Doing<'static, ()> {

@@ -1,6 +1,6 @@
 //! Who is behind, and from when on age is told.
 
-use super::super::served::{Place, Sight, Stand, alert_from, findings, judge};
+use super::super::served::{Ends, Place, Sight, Stand, alert_from, ends_first, findings, judge};
 use super::super::{Lifetime, served};
 use jiff::{SignedDuration, Timestamp};
 
@@ -69,12 +69,56 @@ fn a_node_that_serves_another_one_is_behind() {
     let judged = judge(Some("02"), seen(), now);
     let name = "blog".parse().unwrap();
     let codes = |lifetime| -> Vec<String> {
-        let found = findings(&name, lifetime, &judged, None, now);
+        let ends = Some(Ends {
+            lifetime,
+            node: None,
+        });
+        let found = findings(&name, ends, &judged, None, now);
         (&found)
             .into_iter()
             .map(|own| own.code.to_string())
             .collect()
     };
-    assert_eq!(codes(Some(lifetime(90))), ["WL329"]);
-    assert_eq!(codes(Some(lifetime(1))), ["WL328", "WL329"]);
+    assert_eq!(codes(lifetime(90)), ["WL329"]);
+    assert_eq!(codes(lifetime(1)), ["WL328", "WL329"]);
+}
+
+#[test]
+fn a_certificate_that_could_not_be_rolled_does_not_hide_that_the_served_one_ends() {
+    let now = lifetime(90).until - SignedDuration::from_hours(24);
+    let renewed = Lifetime {
+        from: lifetime(60).until,
+        until: lifetime(150).until,
+    };
+    let mut seen = vec![
+        (place("vps1"), Ok(sight("01", 120))),
+        (place("vps2"), Ok(sight("01", 90))),
+        (place("vps3"), Err("refused".to_owned())),
+    ];
+    let name = "blog".parse().unwrap();
+    let told = |seen: &[_], now| {
+        let ends = ends_first(Some(renewed), seen, now);
+        let found = findings(&name, ends, &[], None, now);
+        found
+            .iter()
+            .map(|own| own.message.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        told(&seen, now),
+        ["the certificate blog that vps2 serves is in force for 1 more days only"]
+    );
+    assert_eq!(
+        told(&seen, lifetime(91).until),
+        ["the certificate blog that vps2 serves has expired"]
+    );
+    // Another host's, which the node gives to whoever asks for one that it does not have.
+    if let Ok(sight) = &mut seen[1].1 {
+        sight.problem = Some("the certificate is for other names".to_owned());
+    }
+    assert_eq!(told(&seen, now), [""; 0]);
+    assert_eq!(
+        ends_first(Some(renewed), &seen[2..], now).unwrap().node,
+        None
+    );
 }

@@ -3,6 +3,24 @@
 use super::{View, unknown};
 use crate::codes::definitions as codes;
 use crate::finding::{Finding, Findings};
+use crate::model::{Certificate, Defined};
+use crate::sealed::is_name;
+
+/// One that is given by a secret names one, and is not ordered as well.
+fn secret(certificate: &Defined<Certificate>) -> Option<Finding> {
+    let secret = certificate.secret.as_ref()?;
+    let (message, hint) = if certificate.acme.is_some() {
+        let message = "the certificate is to be ordered, and given by a secret";
+        (message.to_owned(), "leave `acme` or `secret` out")
+    } else if !is_name(secret) {
+        let message = format!("{:?} is no name for a secret", secret.as_str());
+        (message, "letters, digits and `_`, no digit first")
+    } else {
+        return None;
+    };
+    let finding = Finding::error(codes::CERTIFICATE_SECRET, message);
+    Some(finding.at(certificate.place(secret)).hint(hint))
+}
 
 /// Every certificate that a site names has a file.
 pub(super) fn exist(view: &View<'_>, findings: &mut Findings) {
@@ -38,6 +56,7 @@ pub(super) fn coverage(view: &View<'_>, findings: &mut Findings) {
                 .hint("list the host names that it is for"),
             );
         }
+        findings.extend(secret(certificate));
     }
     for site in view.model.sites.values() {
         let Some((name, certificate)) = view.model.certificate_of(site) else {
