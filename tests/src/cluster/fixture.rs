@@ -317,7 +317,10 @@ impl Cluster {
 
     /// The same for several that share the cluster: each number once.
     pub fn one_of_several(&self, broker: &Broker, vhost: &str, n: usize) -> anyhow::Result<Worker> {
-        private(&self.dir().join("broker-password"), PASSWORD.as_bytes())?;
+        let password = self.dir().join("broker-password");
+        if !password.exists() {
+            private(&password, PASSWORD.as_bytes())?;
+        }
         let queue = format!(
             "queue: amqp://{USER}@{}/{vhost}\nbroker: {{ password_file: broker-password }}\n",
             broker.node(0).address()

@@ -13,6 +13,7 @@ on_each_broker!(
     one_worker_at_a_time_and_each_knows_what_was_put,
     who_was_cut_off_changes_nothing_any_more,
     what_was_put_outlives_the_broker,
+    those_who_wait_for_it_have_it_one_after_the_other,
 );
 
 fn strongbox(url: &str) -> Result<Strongbox> {
@@ -127,6 +128,39 @@ async fn what_was_put_outlives_the_broker(version: Version) -> Result<()> {
         }
     };
     let open = tokio::time::timeout(SOON, reopening).await?;
-    ensure!(texts(open.as_ref()) == [pair("certificate blog", "kept")]);
+    let there = texts(open.as_ref());
+    ensure!(there == [pair("certificate blog", "kept")], "{there:?}");
+    Ok(())
+}
+
+/// Each adds one to what it finds there.
+async fn those_who_wait_for_it_have_it_one_after_the_other(version: Version) -> Result<()> {
+    let place = Place::start(version)?;
+    let own = strongbox(&place.broker.url("v0"))?;
+    let adding = |times: usize| {
+        let own = strongbox(&place.broker.url("v0"));
+        async move {
+            let own = own?;
+            for _ in 0..times {
+                let mut open = opened(&own).await?;
+                let before = texts(open.as_ref())
+                    .pop()
+                    .map_or(Ok(0), |(_, n)| n.parse())?;
+                put(&mut open, "count", &(before + 1_u32).to_string()).await?;
+                open.close().await;
+            }
+            anyhow::Ok(())
+        }
+    };
+    let workers = [
+        tokio::spawn(adding(5)),
+        tokio::spawn(adding(5)),
+        tokio::spawn(adding(5)),
+    ];
+    for worker in workers {
+        worker.await??;
+    }
+    let there = texts(opened(&own).await?.as_ref());
+    ensure!(there == [pair("count", "15")], "{there:?}");
     Ok(())
 }

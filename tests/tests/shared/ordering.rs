@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -52,7 +53,9 @@ fn free() -> Result<u16> {
 impl Place {
     pub fn make() -> Result<Self> {
         let dir = tempfile::tempdir()?;
-        let id = std::process::id();
+        // Of no other test's, also in one process.
+        static PLACES: AtomicU32 = AtomicU32::new(0);
+        let id = std::process::id() * 2 + PLACES.fetch_add(1, Ordering::Relaxed);
         let address = format!(
             "127.{}.{}.{}",
             64 + id % 64,

@@ -28,6 +28,7 @@ use crate::ports::{self, Doing};
 const PREFETCH: u16 = 20_000;
 /// Who has it open may be at it for minutes: then another time.
 const PATIENCE: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_secs(1);
 /// For one answer of the broker.
 const ANSWER: Duration = Duration::from_secs(30);
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -100,16 +101,36 @@ impl Open {
             records: BTreeMap::new(),
             cut_short: false,
         };
-        let mark = Uuid::new_v4().to_string();
-        open.publish(MARK, 0, mark.as_bytes()).await?;
+        let Ok(waited) = tokio::time::timeout(PATIENCE, open.turn()).await else {
+            open.goodbye().await;
+            return Ok(None);
+        };
+        waited?;
+        // Whoever had it before writes nothing more, so this comes behind all that was written.
+        let mark = open.mark().await?;
         let reading = open.read_until(|key, _, body| key == MARK && body == mark.as_bytes());
-        match tokio::time::timeout(PATIENCE, reading).await {
+        match tokio::time::timeout(ANSWER, reading).await {
             Ok(read) => read.map(|()| Some(open)),
-            Err(_) => {
-                open.goodbye().await;
-                Ok(None)
+            Err(_) => Err("the broker does not give out what it has".to_owned()),
+        }
+    }
+
+    /// Waits until something comes: then it is ours, because only one is given anything. Where nothing lies there yet, a mark
+    /// comes, and another one where that was given to whoever had it before.
+    async fn turn(&mut self) -> Result<(), String> {
+        loop {
+            self.mark().await?;
+            let first = self.read_until(|_, _, _| true);
+            if let Ok(read) = tokio::time::timeout(AGAIN, first).await {
+                return read;
             }
         }
+    }
+
+    async fn mark(&self) -> Result<String, String> {
+        let mark = Uuid::new_v4().to_string();
+        self.publish(MARK, 0, mark.as_bytes()).await?;
+        Ok(mark)
     }
 
     async fn publish(&self, key: &str, version: i64, body: &[u8]) -> Result<(), String> {
