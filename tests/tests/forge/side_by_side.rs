@@ -9,48 +9,63 @@ use windlass_tests::lab::wait_until;
 
 use super::place::{APP, Place, SOON, component};
 
+/// Requests whose looks do not come to an end by themselves.
+const ENDLESS: [u64; 3] = [20, 21, 22];
 /// Longer than the test waits for anything, and a number that nothing else on this machine sleeps for.
-const ENDLESS: &str = "exec sleep 28517";
+const SLEEP: &str = "sleep 28517";
 
-/// A version whose check does not come to an end by itself.
 fn endless(version: &str) -> String {
     let app = component(version, "true");
-    format!("{app}checks:\n  - {{ label: endless, run: \"{ENDLESS}\", timeout: 10m }}\n")
+    format!("{app}checks:\n  - {{ label: endless, run: \"exec {SLEEP}\", timeout: 10m }}\n")
 }
 
-fn runs() -> Result<bool> {
+/// How many of their checks run.
+fn running() -> Result<usize> {
     let found = Command::new("pgrep")
-        .args(["--full", "--exact", "sleep 28517"])
+        .args(["--full", "--exact", SLEEP])
         .output()?;
-    Ok(found.status.success())
+    Ok(String::from_utf8_lossy(&found.stdout).lines().count())
+}
+
+/// Each head is told of once.
+fn deliver(place: &Place, word: Word, head: &str) -> u16 {
+    place.deliver(head, word)
 }
 
 #[test]
 #[ignore = "lab: needs root"]
-fn an_endless_look_holds_up_no_other_and_a_newer_push_ends_it() -> Result<()> {
+fn endless_looks_hold_up_no_other_and_a_newer_push_ends_them() -> Result<()> {
     let place = Place::make(Flavour::Gitea)?;
-    let first = place.fake.open(12, "alice", &[(APP, &endless("2"))]);
-    assert_eq!(place.deliver("opened-12", Word::Opened(12)), 202);
-    wait_until(SOON, || runs().unwrap_or(false))?;
+    let heads = ENDLESS.map(|number| {
+        let app = endless(&number.to_string());
+        let head = place.fake.open(number, "alice", &[(APP, &app)]);
+        assert_eq!(deliver(&place, Word::Opened(number), &head), 202);
+        head
+    });
+    wait_until(SOON, || running().is_ok_and(|count| count == heads.len()))?;
 
     for number in 13..18 {
         let app = component(&number.to_string(), "true");
         let head = place.fake.open(number, "alice", &[(APP, &app)]);
-        assert_eq!(
-            place.deliver(&format!("opened-{number}"), Word::Opened(number)),
-            202
-        );
+        assert_eq!(deliver(&place, Word::Opened(number), &head), 202);
         place.has_status(&head, "success", "would change 1 of 1 node")?;
         place.says(number, &format!("+{number}"))?;
     }
-    place.has_status(&first, "pending", "")?;
-    ensure!(runs()?, "the endless one was to go on all the while");
+    for head in &heads {
+        place.has_status(head, "pending", "")?;
+    }
+    ensure!(
+        running()? == heads.len(),
+        "they were to go on all the while"
+    );
 
-    let second = place.fake.push(12, &[(APP, &component("3", "true"))]);
-    assert_eq!(place.deliver("pushed", Word::Pushed(12)), 202);
-    place.has_status(&second, "success", "would change 1 of 1 node")?;
-    place.says(12, "+3")?;
-    wait_until(SOON, || !runs().unwrap_or(true))
+    for number in ENDLESS {
+        let head = place.fake.push(number, &[(APP, &component("3", "true"))]);
+        assert_eq!(deliver(&place, Word::Pushed(number), &head), 202);
+        place.has_status(&head, "success", "would change 1 of 1 node")?;
+        place.says(number, "+3")?;
+    }
+    wait_until(SOON, || running().is_ok_and(|count| count == 0))
 }
 
 #[test]
@@ -64,10 +79,7 @@ fn who_is_looked_at_unasked_is_as_the_configuration_says() -> Result<()> {
     let opened = |place: &Place, number: u64, author: &str| {
         let app = component(&number.to_string(), "true");
         let head = place.fake.open(number, author, &[(APP, &app)]);
-        assert_eq!(
-            place.deliver(&format!("opened-{number}"), Word::Opened(number)),
-            202
-        );
+        assert_eq!(deliver(place, Word::Opened(number), &head), 202);
         head
     };
     // A login is the same in capital letters.
