@@ -5,6 +5,7 @@ mod common;
 mod killed;
 mod limits;
 mod name_servers;
+mod next_authority;
 mod orders;
 mod pebble;
 mod renewal_info;
