@@ -2,6 +2,10 @@
 
 #[path = "shared/chaos.rs"]
 mod chaos;
+#[path = "shared/compared.rs"]
+mod compared;
+#[path = "shared/newer.rs"]
+mod newer;
 #[path = "shared/place.rs"]
 mod place;
 #[path = "shared/stopped.rs"]

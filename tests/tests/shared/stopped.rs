@@ -11,18 +11,19 @@ use super::worker::Worker;
 #[ignore = "lab: needs root"]
 fn a_worker_that_wakes_in_mid_turn_is_refused_by_the_node() -> Result<()> {
     let broker = Broker::start()?;
-    let place = Place::make(&["vps1", "vps2"])?;
+    let place = Place::make(&["vps1", "vps2"], "")?;
     let first = place.push("one")?;
     let address = broker.node(0).address();
     let workers = [
-        Worker::start(&place, address, "worker-a")?,
-        Worker::start(&place, address, "worker-b")?,
+        Worker::start(&place, Some(address), "worker-a")?,
+        Worker::start(&place, Some(address), "worker-b")?,
     ];
     wait_until(SOON, || workers.iter().any(|worker| told(worker, &first)))
         .with_context(|| workers[0].log())?;
 
     place.lab.node("vps1").sh("touch /run/hold")?;
     let commit = place.push("two")?;
+    ensure!(workers[0].hook("two")? == 202);
     let before = place.times("vps1", "activated").len();
     wait_until(SOON, || place.times("vps1", "activated").len() > before)
         .context("the first node's turn")?;

@@ -1,5 +1,6 @@
 //! A worker as a process of its own, with a state of its own, on one node of the broker.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -22,21 +23,36 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn start(place: &Place, broker: SocketAddr, name: &str) -> Result<Self> {
+    /// Without a broker it has a queue of its own. It looks at the branch by itself when it starts, and then not for hours.
+    pub fn start(place: &Place, broker: Option<SocketAddr>, name: &str) -> Result<Self> {
+        Self::start_with(place, broker, name, "1h")
+    }
+
+    /// `sweep`: how often it compares the nodes.
+    pub fn start_with(
+        place: &Place,
+        broker: Option<SocketAddr>,
+        name: &str,
+        sweep: &str,
+    ) -> Result<Self> {
         let dir = place.dir.path().join(name);
         fs::create_dir(&dir)?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         fs::write(dir.join("hook"), SECRET)?;
         fs::write(dir.join("password"), PASSWORD)?;
+        let queue = broker.map_or_else(
+            || "embedded".to_owned(),
+            |address| format!("amqp://{USER}@{address}/v0"),
+        );
         let config = format!(
             "state: state
 listen: 127.0.0.1:{port}
 hook: {{ secret_files: [hook] }}
 ssh: {{ identity_file: {} }}
-sweep: 20s
-queue: amqp://{USER}@{broker}/v0
+sweep: {sweep}
+queue: {queue}
 broker: {{ password_file: password }}
-clusters: [{{ name: example, poll: 5s, repository: {{ url: {} }} }}]
+clusters: [{{ name: example, poll: 1h, repository: {{ url: {} }} }}]
 ",
             place.lab.ssh_key().display(),
             place.repository().display()
@@ -113,6 +129,18 @@ clusters: [{{ name: example, poll: 5s, repository: {{ url: {} }} }}]
     pub fn reports(&self) -> Result<Vec<Value>> {
         let all = self.json("/api/v1/rolls?cluster=example&limit=500")?;
         Ok(all.as_array().cloned().unwrap_or_default())
+    }
+
+    /// The rolls of which it has begun a turn.
+    pub fn begun(&self) -> BTreeSet<String> {
+        let log = self.log();
+        let lines = log.lines().filter(|line| line.contains("a turn begins"));
+        let roll = |line: &str| {
+            let (_, rest) = line.split_once("roll=")?;
+            let word = rest.split_whitespace().next()?;
+            Some(word.trim_matches('"').to_owned())
+        };
+        lines.filter_map(roll).collect()
     }
 
     pub fn log(&self) -> String {

@@ -244,6 +244,7 @@ fn driver(session: &Session<'_>, nodes: &Arc<Nodes>, state: &Path) -> anyhow::Re
         journal: StoreJournal::new(store),
         observer: Arc::new(Live::new(session.output)),
         cancel: session.cancel.clone(),
+        newer: Arc::default(),
         pause: CancellationToken::new(),
     })
 }

@@ -48,23 +48,21 @@ impl<F: Fleet> Handler for Deployer<F> {
         if let Err(error) = ask::heed(&self.deploy.store, &event).await {
             return Answer::Broken(error.to_string());
         }
+        if event.kind == EventKind::Timer {
+            return Answer::Then(Box::new(probe(&event)));
+        }
         match self.deploy.run(&event).await {
-            Ok(Answered {
-                then: Some(turn), ..
-            }) => Answer::Then(Box::new(turn)),
-            Ok(Answered { report: None, .. }) => Answer::Done,
-            Ok(Answered {
-                report: Some(report),
-                ..
-            }) => {
-                self.rolled.notify_one();
-                self.changed.notify_one();
-                if leaves_behind(&report.outcome) {
-                    self.behind.notify_one();
+            Ok(Answered { report, then }) => {
+                if let Some(report) = report {
+                    self.rolled.notify_one();
+                    self.changed.notify_one();
+                    if leaves_behind(&report.outcome) {
+                        self.behind.notify_one();
+                    }
+                    let status = format!("{}: {}", report.cluster, report.outcome.word());
+                    tell(&[NotifyState::Status(&status)]);
                 }
-                let status = format!("{}: {}", report.cluster, report.outcome.word());
-                tell(&[NotifyState::Status(&status)]);
-                Answer::Done
+                then.map_or(Answer::Done, |event| Answer::Then(Box::new(event)))
             }
             // The next sweep comes anyway; events must not pile up while a remote is away.
             Err(Trouble::Later(why) | Trouble::Again(_, why)) if event.kind == EventKind::Sweep => {
@@ -75,6 +73,10 @@ impl<F: Fleet> Handler for Deployer<F> {
             Err(Trouble::Again(delay, why)) => Answer::Again(delay, why),
             Err(Trouble::Broken(error)) => Answer::Broken(format!("{error:#}")),
         }
+    }
+
+    fn came(&self) {
+        self.deploy.newer.wake();
     }
 }
 
@@ -108,9 +110,18 @@ impl<F: Fleet> Handler for Comparer<F> {
     }
 }
 
+/// The comparison that is due. However many workers said so, this one has seen it as one event.
+fn probe(timer: &Event) -> Event {
+    let id = format!("{}-probe", timer.id);
+    Event::new(EventKind::Probe, "/timer", &timer.subject, id)
+}
+
 fn leaves_behind(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Unchanged { skipped } | Outcome::RolledOut { skipped, .. } => !skipped.is_empty(),
-        Outcome::RolledBack { .. } | Outcome::Refused { .. } | Outcome::Stuck { .. } => false,
+        Outcome::RolledBack { .. }
+        | Outcome::Overtaken { .. }
+        | Outcome::Refused { .. }
+        | Outcome::Stuck { .. } => false,
     }
 }

@@ -37,7 +37,7 @@ use crate::flow::deploy::Deploy;
 use crate::flow::fleet::SshFleet;
 use crate::flow::newer::Newer;
 use crate::flow::trial::Trial;
-use crate::flow::turn::{Handover, UnderWay};
+use crate::flow::turn::{Handover, MAX_MESSAGE_BYTES, UnderWay};
 use crate::inbound::challenge;
 use crate::inbound::server;
 use crate::live::Live;
@@ -271,6 +271,7 @@ fn deployer(
             Handover::Never
         },
         under_way: UnderWay::default(),
+        largest_message: MAX_MESSAGE_BYTES,
         newer: Arc::new(Newer::default()),
         review,
         stop: stop.clone(),
@@ -326,7 +327,6 @@ fn watcher(
             poll: seconds(cluster.poll.get()),
             sweep: seconds(config.sweep.get()),
         },
-        newer: Arc::clone(&deployer.deploy.newer),
         behind: Arc::clone(&deployer.behind),
     }
 }

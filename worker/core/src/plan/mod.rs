@@ -30,7 +30,7 @@ use crate::gate::Gate;
 use crate::ids::{ClusterName, ComponentName, Digest, NodeName, NodePath};
 use crate::release::Command;
 
-pub use crate::model::OnFailure;
+pub use crate::model::{OnFailure, OnNewerCommit};
 pub use again::Tried;
 pub(crate) use guards::CANCELLED;
 pub use make::{Adopt, Input, base_commit, make};
@@ -56,6 +56,8 @@ pub struct Plan {
     pub findings: Findings,
     pub timing: Timing,
     pub on_failure: OnFailure,
+    #[serde(default)]
+    pub on_newer_commit: OnNewerCommit,
     /// The first number of the generation after the highest that any node knows.
     pub fence: u64,
 }

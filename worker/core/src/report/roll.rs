@@ -43,6 +43,14 @@ pub fn text(outcome: &Outcome, plan: Option<&Plan>) -> String {
                 text.push_str("  this bundle is not tried again until the repository changes (or `windlass roll --retry`)\n");
             }
         }
+        Outcome::Overtaken { by, nodes, left } => {
+            let by: String = by.chars().take(12).collect();
+            _ = writeln!(text, "  ended for {by}, which is rolled instead");
+            if !nodes.is_empty() {
+                _ = writeln!(text, "  {} hold this release", names(nodes));
+            }
+            _ = writeln!(text, "  {} had not had their turn", names(left));
+        }
         Outcome::Refused { findings } => refused(&mut text, findings),
         Outcome::Stuck { nodes, failure } => {
             if let Some(failure) = failure {

@@ -145,6 +145,11 @@ fn outcomes_say_what_happened_and_what_to_do_next() {
             nodes: vec![vps2.clone()],
             kept: vec![vps1],
         },
+        Outcome::Overtaken {
+            by: "0123456789abcdef".repeat(2),
+            nodes: vec![node("vps1")],
+            left: vec![node("vps2")],
+        },
         Outcome::Refused {
             findings: [locked].into_iter().collect(),
         },

@@ -122,8 +122,8 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
                 continue;
             }
             match &found {
-                // What waited was rolled with a later commit.
-                Some(_) if waits(&report.outcome) => break,
+                // What waited, or was overtaken, was rolled with a later commit.
+                Some(_) if waits(&report.outcome) || overtaken(&report.outcome) => break,
                 Some(newer) if newer.commit == report.commit => {}
                 _ if self.contains(&report.commit, merged).await => found = Some(report),
                 Some(_) => break,
@@ -150,4 +150,8 @@ fn waiting(report: &Report) -> Option<Digest> {
     let mut findings = findings.iter();
     let diverged = findings.any(|found| found.code == DIVERGED);
     report.reviewed.filter(|_| diverged)
+}
+
+fn overtaken(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Overtaken { .. })
 }

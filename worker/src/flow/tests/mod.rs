@@ -3,9 +3,11 @@
 mod comparing;
 mod deploying;
 mod fleet;
+mod overtaken;
 pub(crate) mod paper;
 mod relayed;
 mod requests;
 mod reviewing;
+mod shared;
 mod taking;
 mod world;

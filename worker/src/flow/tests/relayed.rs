@@ -2,83 +2,9 @@
 
 use std::time::Duration;
 
-use super::world::World;
-use crate::flow::deploy::{Answered, Deploy};
-use crate::flow::tests::fleet::Memory;
+use super::shared::Shared;
 use crate::flow::trouble::Trouble;
-use crate::queue::embedded::EmbeddedQueue;
-use crate::queue::{Event, EventKind, EventQueue, Lease};
-use crate::store::Store;
-use crate::store::reports::Report;
-
-struct Shared {
-    world: World,
-    queue: EmbeddedQueue,
-    workers: Vec<Deploy<Memory>>,
-    published: usize,
-    /// Who takes what comes next.
-    turn: usize,
-}
-
-impl Shared {
-    fn new() -> Self {
-        let world = World::new();
-        let store = Store::open(&world.dir.path().join("queue.db")).unwrap();
-        let workers = ["worker-a", "worker-b"].map(|name| world.another(name));
-        Self {
-            queue: EmbeddedQueue::new(store, Duration::from_secs(60)),
-            workers: workers.into(),
-            world,
-            published: 0,
-            turn: 0,
-        }
-    }
-
-    async fn publish(&mut self, kind: EventKind) {
-        self.published += 1;
-        let cluster = &self.world.deploy.cluster;
-        let event = Event::new(kind, "/test", cluster, self.published.to_string());
-        self.queue.publish(&event).await.unwrap();
-    }
-
-    async fn take(&self) -> Option<Lease> {
-        let next = self.queue.next(&self.world.deploy.cluster);
-        let taken = tokio::time::timeout(Duration::from_millis(300), next).await;
-        taken.ok().map(Result::unwrap)
-    }
-
-    /// The next worker takes the next event. Gives the event's kind.
-    async fn step(&mut self) -> Option<(EventKind, Option<Report>)> {
-        let lease = self.take().await?;
-        let worker = &self.workers[self.turn % self.workers.len()];
-        self.turn += 1;
-        let kind = lease.event.kind;
-        match worker.run(&lease.event).await {
-            Ok(Answered { report, then }) => {
-                let then: Vec<Event> = then.into_iter().collect();
-                self.queue.ack(lease, &then).await.unwrap();
-                Some((kind, report))
-            }
-            Err(trouble) => panic!("{trouble}"),
-        }
-    }
-
-    async fn drain(&mut self) -> Vec<Report> {
-        let mut reports = Vec::new();
-        while let Some((_, report)) = self.step().await {
-            reports.extend(report);
-        }
-        reports
-    }
-
-    async fn stored(&self) -> usize {
-        let mut count = 0;
-        for worker in &self.workers {
-            count += worker.store.reports(None, 10).await.unwrap().len();
-        }
-        count
-    }
-}
+use crate::queue::{Event, EventKind, EventQueue as _};
 
 #[tokio::test]
 async fn two_workers_take_turns_and_one_tells() {
@@ -169,32 +95,6 @@ async fn nothing_else_begins_between_two_turns() {
     let words: Vec<_> = words.iter().map(|report| report.outcome.word()).collect();
     assert_eq!(words, ["rolled out", "rolled out"]);
     assert_eq!(shared.world.fleet.activations().len(), 4);
-}
-
-#[tokio::test]
-async fn a_mending_commit_does_not_wait_for_the_broken_one() {
-    let mut shared = Shared::new();
-    shared.publish(EventKind::Moved).await;
-    shared.drain().await;
-    shared.world.app("second", "bad", "1h");
-    shared.world.commit("Break the site, with a long deadline");
-    shared.publish(EventKind::Moved).await;
-    shared.step().await.unwrap();
-    let fleet = shared.world.fleet.clone();
-    let newer = shared.workers.iter().map(|worker| worker.newer.clone());
-    let newer: Vec<_> = newer.collect();
-    let mending = async {
-        while fleet.activations().len() < 3 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        // Each worker watches for itself; the one that rolls gives way.
-        newer.iter().for_each(|newer| newer.saw("another"));
-    };
-    let deadline = Duration::from_secs(60);
-    let both = async { tokio::join!(shared.drain(), mending) };
-    let (reports, ()) = tokio::time::timeout(deadline, both).await.unwrap();
-    assert_eq!(reports[0].outcome.word(), "rolled back");
-    assert!(!reports[0].outcome.quarantines(), "{reports:?}");
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! Every fault at every step, and death at every write.
 
+use std::collections::BTreeSet;
+
 use windlass_core::observed::AttemptPhase;
 use windlass_core::outcome::Outcome;
-use windlass_core::plan::OnFailure;
+use windlass_core::plan::{OnFailure, OnNewerCommit};
 
 use super::node::Fault;
 use super::world::{World, node};
@@ -175,4 +177,58 @@ async fn without_a_permit_for_the_cluster_nothing_is_driven() {
         .unwrap();
     assert!(world.roll_with(&other).await.is_err());
     assert_eq!(world.fleet.calls(), 0);
+}
+
+fn that_stops() -> World {
+    let mut world = World::new(None);
+    world.on_newer_commit = OnNewerCommit::Stop;
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_commit_waits_for_the_end_unless_the_policy_stops_for_it() {
+    let world = World::new(None);
+    world.push_after(1000);
+    assert_eq!(world.roll().await.unwrap().word(), "rolled out");
+
+    let mut reached = BTreeSet::new();
+    for milliseconds in (0..20_000).step_by(350) {
+        let world = that_stops();
+        world.push_after(milliseconds);
+        let outcome = world.roll().await.unwrap();
+        world.check_end(Some(&outcome), &format!("pushed after {milliseconds} ms"));
+        assert!(!outcome.quarantines());
+        if let Outcome::Overtaken { nodes, left, .. } = &outcome {
+            assert_eq!(nodes.len() + left.len(), 3);
+            reached.insert(nodes.len());
+        } else {
+            assert_eq!(outcome.word(), "rolled out");
+        }
+        assert_eq!(world.resume().await, None, "it is over");
+    }
+    assert_eq!(reached, BTreeSet::from([0, 1, 2]));
+}
+
+/// Before, while and after the newer commit is written down.
+#[tokio::test(start_paused = true)]
+async fn a_worker_killed_at_any_write_while_the_roll_gives_way_is_followed_by_one_that_ends_it() {
+    for milliseconds in [0, 1500, 4000, 7000] {
+        let calm = that_stops();
+        calm.push_after(milliseconds);
+        calm.roll().await.unwrap();
+        let mut words = BTreeSet::new();
+        for writes in 0..calm.writes() {
+            let world = that_stops();
+            world.push_after(milliseconds);
+            world.die_after(writes);
+            world.roll().await.unwrap_err();
+            let outcome = world.resume().await;
+            let what = format!("pushed after {milliseconds} ms, killed after {writes} writes");
+            world.check_end(outcome.as_ref(), &what);
+            assert_eq!(world.resume().await, None, "{what}: it was over");
+            words.extend(outcome.map(|outcome| outcome.word()));
+        }
+        let touched = milliseconds > 1000;
+        assert_eq!(words.contains("overtaken"), touched, "{words:?}");
+    }
 }
