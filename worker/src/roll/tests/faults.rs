@@ -188,15 +188,17 @@ fn that_stops() -> World {
 #[tokio::test(start_paused = true)]
 async fn a_newer_commit_waits_for_the_end_unless_the_policy_stops_for_it() {
     let world = World::new(None);
-    world.push_after(1000);
+    world.push_at(20);
     assert_eq!(world.roll().await.unwrap().word(), "rolled out");
 
+    let calm = World::new(None);
+    calm.roll().await.unwrap();
     let mut reached = BTreeSet::new();
-    for milliseconds in (0..20_000).step_by(350) {
+    for pushed in 1..calm.writes() {
         let world = that_stops();
-        world.push_after(milliseconds);
+        world.push_at(pushed);
         let outcome = world.roll().await.unwrap();
-        world.check_end(Some(&outcome), &format!("pushed after {milliseconds} ms"));
+        world.check_end(Some(&outcome), &format!("pushed after {pushed} writes"));
         assert!(!outcome.quarantines());
         if let Outcome::Overtaken { nodes, left, .. } = &outcome {
             assert_eq!(nodes.len() + left.len(), 3);
@@ -212,23 +214,23 @@ async fn a_newer_commit_waits_for_the_end_unless_the_policy_stops_for_it() {
 /// Before, while and after the newer commit is written down.
 #[tokio::test(start_paused = true)]
 async fn a_worker_killed_at_any_write_while_the_roll_gives_way_is_followed_by_one_that_ends_it() {
-    for milliseconds in [0, 1500, 4000, 7000] {
+    for pushed in [2, 18, 30, 45] {
         let calm = that_stops();
-        calm.push_after(milliseconds);
+        calm.push_at(pushed);
         calm.roll().await.unwrap();
         let mut words = BTreeSet::new();
         for writes in 0..calm.writes() {
             let world = that_stops();
-            world.push_after(milliseconds);
+            world.push_at(pushed);
             world.die_after(writes);
             world.roll().await.unwrap_err();
             let outcome = world.resume().await;
-            let what = format!("pushed after {milliseconds} ms, killed after {writes} writes");
+            let what = format!("pushed after {pushed} writes, killed after {writes} writes");
             world.check_end(outcome.as_ref(), &what);
             assert_eq!(world.resume().await, None, "{what}: it was over");
             words.extend(outcome.map(|outcome| outcome.word()));
         }
-        let touched = milliseconds > 1000;
+        let touched = pushed > 2;
         assert_eq!(words.contains("overtaken"), touched, "{words:?}");
     }
 }

@@ -113,10 +113,16 @@ fn turn(name: &str) -> Turn {
 pub(super) struct Mortal {
     inner: StoreJournal,
     left: Arc<AtomicUsize>,
+    /// After so many writes a newer commit is there.
+    push: Arc<AtomicUsize>,
+    newer: Arc<SetOnce<String>>,
 }
 
 impl Mortal {
     fn live(&self) -> Result<(), JournalError> {
+        if self.push.fetch_sub(1, Ordering::SeqCst) == 0 {
+            self.newer.set("newer".to_owned()).unwrap();
+        }
         let lived = self
             .left
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
@@ -153,6 +159,7 @@ pub(super) struct World {
     pub(super) newer: Arc<SetOnce<String>>,
     /// Entries and rolls written so far.
     left: Arc<AtomicUsize>,
+    push: Arc<AtomicUsize>,
     dir: TempDir,
 }
 
@@ -185,6 +192,7 @@ impl World {
             on_newer_commit: OnNewerCommit::Wait,
             newer: Arc::default(),
             left: Arc::new(AtomicUsize::new(FOR_EVER)),
+            push: Arc::new(AtomicUsize::new(FOR_EVER)),
             dir: tempfile::tempdir().unwrap(),
         }
     }
@@ -234,6 +242,8 @@ impl World {
             journal: Mortal {
                 inner: StoreJournal::new(store),
                 left: Arc::clone(&self.left),
+                push: Arc::clone(&self.push),
+                newer: Arc::clone(&self.newer),
             },
             observer: Arc::new(Silent),
             cancel: self.cancel.clone(),
@@ -276,7 +286,13 @@ impl World {
         resumed.is_err()
     }
 
-    /// A newer commit is there after this many milliseconds.
+    /// A newer commit is there after so many writes to the journal. The paused clock runs on while the disk is busy, so
+    /// no time would do.
+    pub(super) fn push_at(&self, writes: usize) {
+        self.push.store(writes, Ordering::SeqCst);
+    }
+
+    /// A newer commit is there after this many milliseconds; for rolls without a journal.
     pub(super) fn push_after(&self, milliseconds: u64) {
         let newer = Arc::clone(&self.newer);
         tokio::spawn(async move {
