@@ -279,7 +279,8 @@ async fn a_roll_that_gives_way_has_one_end_whoever_dies_or_wakes() {
         let mut calm = that_stops();
         calm.world.push_after(milliseconds);
         calm.drain().await;
-        for call in 0..calm.world.fleet.calls() {
+        // Not while nodes are staged: a worker that wakes there ends a roll of its own, which touched nothing.
+        for call in 6..calm.world.fleet.calls() {
             for (fault, others) in [
                 (Fault::HangBefore, 0),
                 (Fault::HangAfter, 0),
