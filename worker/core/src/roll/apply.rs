@@ -318,7 +318,8 @@ impl RollState {
             return;
         }
         for node in self.nodes.values_mut().filter(|node| !node.touched) {
-            node.begun = None;
+            // What is being staged ends, or is broken off with the roll.
+            node.begun = node.begun.filter(|act| !act.only_looks());
             node.place = node.place.min(Place::Ready);
         }
     }
