@@ -55,7 +55,9 @@ group image "to build the image and to read the compose file" podman runc docker
 
 newer_pebble=
 if [ "$wanted" = all ] && [ ! -x /usr/local/lib/windlass-tests/pebble ]; then newer_pebble=1; fi
-if [ ${#missing[@]} = 0 ] && [ -z "$newer_pebble" ]; then exit 0; fi
+rabbitmq4=$(dirname "$0")/../tests/broker/rabbitmq4.sh
+if [ "$wanted" != all ] || [ -d "$("$rabbitmq4" --path)" ]; then rabbitmq4=; fi
+if [ ${#missing[@]} = 0 ] && [ -z "$newer_pebble$rabbitmq4" ]; then exit 0; fi
 
 as_root=()
 if [ "$(id -u)" != 0 ]; then
@@ -96,3 +98,4 @@ install_missing() {
 if [ ${#missing[@]} -gt 0 ]; then install_missing; fi
 # After apt-get update, so that it finds the machine's own mirror.
 if [ -n "$newer_pebble" ]; then "${as_root[@]}" "$(dirname "$0")/newer-pebble.sh"; fi
+if [ -n "$rabbitmq4" ]; then "${as_root[@]}" "$rabbitmq4"; fi

@@ -14,6 +14,8 @@ mod login;
 mod packages;
 #[path = "agent/serials.rs"]
 mod serials;
+#[path = "agent/standing.rs"]
+mod standing;
 #[path = "agent/takeover.rs"]
 mod takeover;
 #[path = "agent/turn.rs"]

@@ -5,56 +5,8 @@
 use std::fs;
 use std::time::Duration;
 
-use windlass_tests::cluster::{Cluster, Said};
-use windlass_tests::lab::{Lab, LabSpec, Node, wait_until};
-
-/// A component that is quick to roll, so that the stories here are about the nodes.
-const NOTE: &str = r#"name: note
-on: all
-vars: { text: first, nap: 0 }
-units: [note]
-files:
-  - path: /etc/note/text
-    content: "{{ vars.text }}\n"
-  - path: /etc/systemd/system/note.service
-    content: |
-      [Service]
-      ExecStart=/bin/sleep infinity
-      [Install]
-      WantedBy=multi-user.target
-apply:
-  - run: sleep {{ vars.nap }}
-  - restart: note
-remove:
-  - stop: note
-gates:
-  - command: systemctl is-active --quiet note
-"#;
-
-/// A cluster whose machines have nothing but the note, already rolled out.
-fn small(lab: &Lab) -> anyhow::Result<Cluster> {
-    let cluster = Cluster::make(lab)?;
-    for folder in ["components", "sites", "zones", "certificates"] {
-        fs::remove_dir_all(cluster.checkout().join(folder))?;
-    }
-    cluster.write("components/note/component.yaml", NOTE)?;
-    cluster.commit("Leave nothing but a note")?;
-    cluster.says(&["roll", "--yes"])?.ended(0);
-    expect(lab, &["first", "first"]);
-    Ok(cluster)
-}
-
-fn lab() -> anyhow::Result<Lab> {
-    Lab::boot(&LabSpec::only(&["vps1", "homelab"]))
-}
-
-fn note(cluster: &Cluster, text: &str, nap: u32) -> anyhow::Result<String> {
-    let vars = format!("vars: {{ text: {text}, nap: {nap} }}");
-    let mut component: Vec<&str> = NOTE.lines().collect();
-    component[2] = &vars;
-    cluster.write("components/note/component.yaml", &component.join("\n"))?;
-    cluster.commit(&format!("Say {text}"))
-}
+use windlass_tests::cluster::{Cluster, NOTE, Said, two_machines};
+use windlass_tests::lab::{Lab, Node, wait_until};
 
 /// What stands in the note of vps1 and of homelab.
 #[track_caller]
@@ -67,14 +19,9 @@ fn expect(lab: &Lab, texts: &[&str; 2]) {
     }
 }
 
-/// Nothing is half done: the program says so itself, and no dead-man is armed.
 #[track_caller]
 fn whole(lab: &Lab, cluster: &Cluster) {
-    cluster.says(&["status"]).expect("status").ended(0);
-    for node in lab.nodes() {
-        let list = "systemctl list-timers --all --no-legend 'windlass-*'";
-        assert_eq!(node.sh(list).expect("timers").trim(), "", "{}", node.name());
-    }
+    cluster.is_whole(lab).expect("nothing half done");
 }
 
 fn roll(cluster: &Cluster) -> anyhow::Result<Said> {
@@ -84,12 +31,12 @@ fn roll(cluster: &Cluster) -> anyhow::Result<Said> {
 #[test]
 #[ignore = "lab: needs root"]
 fn a_node_that_is_down_is_behind_and_catches_up() -> anyhow::Result<()> {
-    let lab = lab()?;
-    let cluster = small(&lab)?;
+    let lab = two_machines()?;
+    let cluster = Cluster::with_note(&lab)?;
     let vps1 = lab.node("vps1");
     vps1.kill()?;
 
-    note(&cluster, "second", 0)?;
+    cluster.note("second", 0)?;
     roll(&cluster)?
         .ended(0)
         .names(&["rolled out", "homelab hold", "behind", "vps1"]);
@@ -115,7 +62,34 @@ fn a_node_that_is_down_is_behind_and_catches_up() -> anyhow::Result<()> {
     expect(&lab, &["second", "second"]);
     whole(&lab, &cluster);
     dies_in_its_turn(&lab, &cluster)?;
+    freezes_in_its_turn(&lab, &cluster)?;
     slow(&lab, &cluster)
+}
+
+/// A machine that hangs while it is changed: its connections stay open and nothing answers. When it goes on, its
+/// dead-man is due.
+fn freezes_in_its_turn(lab: &Lab, cluster: &Cluster) -> anyhow::Result<()> {
+    cluster.note("fourth", 3)?;
+    let mut under_way = cluster.until(&["roll", "--yes"], "vps1: is changed")?;
+    let vps1 = lab.node("vps1");
+    wait_until(Duration::from_secs(10), || {
+        vps1.sh("grep -q fourth /etc/note/text").is_ok()
+    })?;
+    vps1.freeze()?;
+    under_way.go_on_until("vps1: no answer")?;
+    vps1.thaw()?;
+    let said = under_way.finish()?;
+    // The timer and the worker wake it together; whoever is first, no node is left behind.
+    let held = match said.code {
+        Some(0) => "fourth",
+        _ => {
+            said.ended(1).names(&["rolled back", "vps1", "homelab"]);
+            "second"
+        }
+    };
+    expect(lab, &[held, held]);
+    whole(lab, cluster);
+    Ok(())
 }
 
 /// A line that takes seconds for what others take in a moment: it is waited for.
@@ -127,19 +101,19 @@ fn slow(lab: &Lab, cluster: &Cluster) -> anyhow::Result<()> {
     cluster.write("components/large/component.yaml", large)?;
     let noise = String::from_utf8(noise.stdout)?;
     cluster.write("components/large/noise.tera", &noise)?;
-    note(cluster, "fourth", 0)?;
+    cluster.note("fifth", 0)?;
     let vps1 = lab.node("vps1");
     vps1.limit_network(Some(128))?;
     roll(cluster)?.ended(0).names(&["rolled out", "vps1"]);
     vps1.limit_network(None)?;
-    expect(lab, &["fourth", "fourth"]);
+    expect(lab, &["fifth", "fifth"]);
     whole(lab, cluster);
     Ok(())
 }
 
 /// The power goes while the node is being changed, and comes back.
 fn dies_in_its_turn(lab: &Lab, cluster: &Cluster) -> anyhow::Result<()> {
-    note(cluster, "third", 20)?;
+    cluster.note("third", 20)?;
     let under_way = cluster.until(&["roll", "--yes"], "vps1: is changed")?;
     let vps1 = lab.node("vps1");
     wait_until(Duration::from_secs(10), || {
@@ -159,9 +133,9 @@ fn dies_in_its_turn(lab: &Lab, cluster: &Cluster) -> anyhow::Result<()> {
 #[test]
 #[ignore = "lab: needs root"]
 fn a_node_that_is_not_what_its_file_says_is_refused() -> anyhow::Result<()> {
-    let lab = lab()?;
-    let cluster = small(&lab)?;
-    note(&cluster, "second", 0)?;
+    let lab = two_machines()?;
+    let cluster = Cluster::with_note(&lab)?;
+    cluster.note("second", 0)?;
     let vps1 = lab.node("vps1");
 
     // Set up anew, or someone stands in between.
@@ -183,7 +157,7 @@ fn a_node_that_is_not_what_its_file_says_is_refused() -> anyhow::Result<()> {
     roll(&cluster)?.ended(0);
     expect(&lab, &["second", "second"]);
 
-    note(&cluster, "third", 2)?;
+    cluster.note("third", 2)?;
     disks(&lab, &cluster, vps1)
 }
 
@@ -227,8 +201,8 @@ fn disks(lab: &Lab, cluster: &Cluster, vps1: &Node) -> anyhow::Result<()> {
 #[test]
 #[ignore = "lab: needs root"]
 fn what_makes_no_sense_in_the_repository_is_refused() -> anyhow::Result<()> {
-    let lab = lab()?;
-    let cluster = small(&lab)?;
+    let lab = two_machines()?;
+    let cluster = Cluster::with_note(&lab)?;
     at_once(&lab, &cluster)?;
     checks(&lab, &cluster)?;
     empty(&lab, &cluster)?;
@@ -237,7 +211,7 @@ fn what_makes_no_sense_in_the_repository_is_refused() -> anyhow::Result<()> {
 
 /// Two people roll at the same time, from one machine and from two.
 fn at_once(lab: &Lab, cluster: &Cluster) -> anyhow::Result<()> {
-    note(cluster, "second", 5)?;
+    cluster.note("second", 5)?;
     let first = cluster.until(&["roll", "--yes"], "homelab: is changed")?;
     roll(cluster)?
         .ended(2)
@@ -257,7 +231,7 @@ fn at_once(lab: &Lab, cluster: &Cluster) -> anyhow::Result<()> {
 fn checks(lab: &Lab, cluster: &Cluster) -> anyhow::Result<()> {
     let with = |check: &str| {
         let text = format!("{NOTE}checks:\n  - {check}\n");
-        cluster.write("components/note/component.yaml", &text)?;
+        cluster.write_component(&text)?;
         cluster.commit("Check more")?;
         roll(cluster)
     };
@@ -278,7 +252,7 @@ fn checks(lab: &Lab, cluster: &Cluster) -> anyhow::Result<()> {
     for node in lab.nodes() {
         node.sh("! pgrep -x yes && ! pgrep -f '[s]leep 1000'")?;
     }
-    note(cluster, "second", 0).map(drop)
+    cluster.note("second", 0).map(drop)
 }
 
 /// A commit without a single definition empties no machine.
@@ -313,8 +287,8 @@ fn removed(lab: &Lab, cluster: &Cluster) -> anyhow::Result<()> {
 #[test]
 #[ignore = "lab: needs root"]
 fn a_rewound_branch_waits_for_a_person() -> anyhow::Result<()> {
-    let lab = lab()?;
-    let cluster = small(&lab)?;
+    let lab = two_machines()?;
+    let cluster = Cluster::with_note(&lab)?;
     let worker = cluster.worker()?;
     let outcome = |commit: &str| -> anyhow::Result<_> {
         let mut report = None;
@@ -324,18 +298,61 @@ fn a_rewound_branch_waits_for_a_person() -> anyhow::Result<()> {
         })?;
         Ok(report.expect("waited for it"))
     };
-    let second = note(&cluster, "second", 0)?;
+    let second = cluster.note("second", 0)?;
     cluster.push()?;
     assert_eq!(outcome(&second)?.outcome, "rolled-out");
     expect(&lab, &["second", "second"]);
 
     cluster.git(&["reset", "--hard", "--quiet", "HEAD~1"])?;
-    let rewound = note(&cluster, "rewound", 0)?;
+    let rewound = cluster.note("rewound", 0)?;
     cluster.git(&["push", "--quiet", "--force", "origin", "HEAD:main"])?;
     let report = outcome(&rewound)?;
     assert_eq!(report.outcome, "refused", "{}", report.text);
     assert!(report.text.contains("WL601"), "{}", report.text);
     expect(&lab, &["second", "second"]);
     whole(&lab, &cluster);
+    Ok(())
+}
+
+#[test]
+#[ignore = "lab: needs root"]
+fn a_service_that_does_not_come_back_takes_the_roll_back() -> anyhow::Result<()> {
+    let lab = two_machines()?;
+    let cluster = Cluster::with_note(&lab)?;
+    let start = "ExecStart=/bin/sleep infinity";
+    let on_vps1 = |start: &str| {
+        format!("ExecStart=/bin/sh -c '[ ! -e /root/bad ] || {start}; exec sleep infinity'")
+    };
+    lab.node("vps1").sh("touch /root/bad")?;
+    for (name, exec, words) in [
+        // It starts, says why not, and ends: only a gate sees that.
+        (
+            "ends",
+            on_vps1("{ echo no port is free >&2; exit 3; }"),
+            &["gates failed", "no port is free"],
+        ),
+        // systemd itself cannot start it.
+        (
+            "missing",
+            format!("ExecStartPre=/bin/sh -c '[ ! -e /root/bad ]'\n      {start}"),
+            &["activate failed", "restart note"],
+        ),
+    ] {
+        cluster.noted(&NOTE.replace(start, &exec), name, 0)?;
+        let said = roll(&cluster)?.ended(1);
+        // The one before it was done and well, and goes back as well.
+        said.names(&[
+            "rolled back",
+            "vps1: ",
+            "homelab, vps1 hold their old release",
+        ])
+        .names(words);
+        expect(&lab, &["first", "first"]);
+        whole(&lab, &cluster);
+        roll(&cluster)?.ended(1).names(&["WL407"]);
+    }
+    lab.node("vps1").sh("rm /root/bad")?;
+    cluster.says(&["roll", "--yes", "--retry"])?.ended(0);
+    expect(&lab, &["missing", "missing"]);
     Ok(())
 }

@@ -1,6 +1,13 @@
 //! The commands as people use them: what each promises in docs/commands.md, its exit codes, and that nothing on
 //! a node is lost by any of them.
 
+#[path = "cli/formats.rs"]
+mod formats;
+#[path = "cli/taking_back.rs"]
+mod taking_back;
+#[path = "cli/told.rs"]
+mod told;
+
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::Path;

@@ -40,26 +40,8 @@ fn held(lab: &Lab) -> anyhow::Result<Vec<String>> {
 }
 
 fn assert_whole(lab: &Lab, cluster: &Cluster, when: &str) {
-    let status = cluster
-        .windlass(&["status", "--format", "json"])
-        .output()
-        .expect("windlass status");
-    let text = String::from_utf8_lossy(&status.stdout).into_owned();
-    assert!(
-        status.status.success(),
-        "{when}: {text}\n{}",
-        String::from_utf8_lossy(&status.stderr)
-    );
-    for node in lab.nodes() {
-        let timers = node
-            .sh("systemctl list-timers --all --no-legend 'windlass-*'")
-            .expect("timers");
-        assert!(
-            timers.trim().is_empty(),
-            "{when}: {} still has an armed dead-man: {timers}",
-            node.name()
-        );
-    }
+    let whole = cluster.is_whole(lab);
+    whole.unwrap_or_else(|error| panic!("{when}: {error:#}"));
 }
 
 #[test]

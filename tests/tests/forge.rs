@@ -5,8 +5,10 @@ mod forge {
     mod apart;
     mod away;
     mod clients;
+    mod moved;
     mod place;
     mod reviewed;
+    mod setting_up;
     mod story;
     mod trouble;
 }

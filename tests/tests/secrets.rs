@@ -150,6 +150,35 @@ fn a_secret_is_written_rendered_and_never_shown() -> anyhow::Result<()> {
 }
 
 #[test]
+fn a_rendered_secret_is_its_owners_alone_from_the_first_moment() -> anyhow::Result<()> {
+    let place = Place::make()?;
+    let given = place.dir.path().join("given");
+    std::fs::create_dir_all(&given)?;
+    std::fs::write(given.join("vault_key"), "x".repeat(60 * 1024))?;
+    let out = place.dir.path().join("out");
+    let rendering = place.command(&["render", "--with-secrets", "--secrets"])?;
+    let mut command = Command::new("bash");
+    // Whoever may write no more than 32 KiB is ended in the middle of this secret, so that what stands then is seen.
+    command
+        .args(["-c", "umask 022; ulimit -f 32 -c 0; exec \"$0\" \"$@\""])
+        .arg(rendering.get_program())
+        .args(rendering.get_args())
+        .arg(&given)
+        .arg("--out")
+        .arg(&out);
+    let ended = command.output()?;
+    assert!(!ended.status.success(), "{ended:?}");
+    let mode = |path: &str| -> anyhow::Result<u32> {
+        Ok(std::fs::metadata(out.join(path))?.permissions().mode() & 0o777)
+    };
+    let file = std::fs::metadata(out.join("vps1/etc/vault.key"))?;
+    assert!(file.len() <= 32 * 1024, "{}", file.len());
+    assert_eq!(mode("vps1/etc/vault.key")?, 0o600);
+    assert_eq!((mode("vps1")?, mode("vps1/etc")?), (0o700, 0o700));
+    Ok(())
+}
+
+#[test]
 fn what_is_wrong_with_a_secret_is_told() -> anyhow::Result<()> {
     let place = Place::make()?;
     place

@@ -4,10 +4,14 @@
 mod chaos;
 #[path = "shared/compared.rs"]
 mod compared;
+#[path = "shared/forge.rs"]
+mod forge;
 #[path = "shared/newer.rs"]
 mod newer;
 #[path = "shared/place.rs"]
 mod place;
+#[path = "shared/requests.rs"]
+mod requests;
 #[path = "shared/stopped.rs"]
 mod stopped;
 #[path = "shared/worker.rs"]

@@ -606,12 +606,14 @@ verb_status() {
 	pointed previous
 	[ "$got" = - ] || printf 'previous\t%s\n' "$got"
 	get "$root/attempt"
-	if [ -n "$got" ] && [ -f "$root/attempts/$got/phase" ]; then
-		load "$got"
-		get "$at/fence"
-		printf 'attempt\t%s\t%s\t%s\t%s\t%s\t%s\n' "$token" "$got" "$base" "$target" "$phase" \
-			"$([ ! -f "$at/reason" ] || base64 -w 0 "$at/reason")"
-	fi
+	latest=$got
+	get "$root/attempts/$latest/phase"
+	case $got in staged | rolled-back)
+		get "$root/confirmed"
+		[ "$got" = "$latest" ] || tell_attempt standing "$got"
+		;;
+	esac
+	tell_attempt attempt "$latest"
 	[ ! -f "$root/rolled-back" ] || sed "s/^/rolled-back$tab/" "$root/rolled-back"
 	pointed current
 	if [ "$got" != - ]; then
@@ -619,6 +621,14 @@ verb_status() {
 		case $phase in activating | activated | rolling-back) ;; *) drift "$got" ;; esac
 	fi
 	end ok
+}
+
+tell_attempt() { # tell_attempt KEY TOKEN: and loads it
+	[ -n "$2" ] && [ -f "$root/attempts/$2/phase" ] || return 0
+	load "$2"
+	get "$at/fence"
+	printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$token" "$got" "$base" "$target" "$phase" \
+		"$([ ! -f "$at/reason" ] || base64 -w 0 "$at/reason")"
 }
 
 verb_claim() { # under the lock: nothing happens between what was noted before and what is told
@@ -905,6 +915,8 @@ verb_rollback() { # verb_rollback TOKEN REASON
 		refuse_beside_another "$token"
 		get "$root/confirmed"
 		[ "$got" = "$token" ] || end refused "attempt $got was confirmed after $token"
+		# From now on it is what must be gone on with, also where another was staged since.
+		put "$root/attempt" "$token" || unwritable
 		back_or_stuck "$2"
 		;;
 	*) back_or_stuck "$2" ;;

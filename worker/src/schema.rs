@@ -5,8 +5,9 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use crate::certificates::{CertificateView, Sighted};
-use crate::cli::Status;
-use crate::queue::{CertificateDue, Event, Queued, RequestChanged};
+use crate::cli::{Status, Written};
+use crate::inbound::commands::{Choice, Wake, Woken};
+use crate::queue::{Answered, CertificateDue, Event, Queued, RequestChanged, ToldEvent};
 
 /// All schemas, each with the name of its file.
 pub fn all() -> Vec<(&'static str, Value)> {
@@ -23,10 +24,16 @@ pub fn own() -> Vec<(&'static str, Value)> {
         ("certificates.json", of::<Vec<CertificateView>>()),
         ("certificates-seen.json", of::<Sighted>()),
         ("status.json", of::<Status>()),
+        ("rendered.json", of::<Written>()),
         ("event.json", of::<Event>()),
         ("events.json", of::<Vec<Queued>>()),
+        ("events-answered.json", of::<Answered>()),
+        ("events-chosen.json", of::<Choice>()),
+        ("event-wake.json", of::<Wake>()),
+        ("event-woken.json", of::<Woken>()),
         ("queued-event.json", of::<Queued>()),
         ("request-changed.json", of::<RequestChanged>()),
+        ("told.json", of::<ToldEvent>()),
     ]
 }
 

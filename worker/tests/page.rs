@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use windlass::store::Store;
 use windlass::web::previews;
 use windlass_core::codes::checks::CHECK_REFUSED;
@@ -79,7 +80,7 @@ async fn browse(url: String, home: PathBuf, arguments: Vec<String>) -> (String, 
         Command::new(BROWSER)
             // It runs as root in CI, where its own sandbox refuses to start; what it opens is ours.
             .args(["--no-sandbox", "--disable-gpu", "--enable-logging=stderr"])
-            .args(["--window-size=1000,1400", "--timeout=20000"])
+            .arg("--timeout=20000")
             .arg(format!("--user-data-dir={}", home.display()))
             .args(arguments)
             .arg(url)
@@ -94,16 +95,9 @@ async fn browse(url: String, home: PathBuf, arguments: Vec<String>) -> (String, 
 #[tokio::test]
 async fn a_browser_shows_it_in_light_and_dark_and_runs_nothing_of_it() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(&dir.path().join("windlass.db")).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let stored = store.add_preview(preview(), Some(&address)).await.unwrap();
-    let router = previews::router(store);
-    let serving = tokio::spawn(async move { axum::serve(listener, router).await });
-    let url = stored.page.unwrap();
-
+    let (url, serving) = served(preview(), dir.path()).await;
     let home = dir.path().join("home");
-    let dump = vec!["--dump-dom".to_owned()];
+    let dump = vec![WIDE.to_owned(), "--dump-dom".to_owned()];
     let (dom, said) = browse(url.clone(), home.clone(), dump).await;
     assert!(
         !said.contains("Refused") && !said.contains("violates"),
@@ -114,32 +108,89 @@ async fn a_browser_shows_it_in_light_and_dark_and_runs_nothing_of_it() {
         "{dom}"
     );
     for words in [
-        "maxconn 2000",
+        "maxconn <em>2000</em>",
         "&lt;script&gt;document",
         "<rect class=\"changes\"",
         "a line that nobody expects",
+        "<section id=\"node-vps2\">",
     ] {
         assert!(dom.contains(words), "{words}: {dom}");
     }
-    let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("previews");
-    fs::create_dir_all(&pictures).unwrap();
     let mut taken = Vec::new();
     for (name, scheme) in [("light", 1), ("dark", 0)] {
-        let picture = pictures.join(format!("{name}.png"));
-        let _ = fs::remove_file(&picture);
         let arguments = vec![
-            format!("--screenshot={}", picture.display()),
+            WIDE.to_owned(),
             format!("--blink-settings=preferredColorScheme={scheme}"),
         ];
-        let (_, said) = browse(url.clone(), home.clone(), arguments).await;
-        let bytes = fs::read(&picture).unwrap_or_else(|error| panic!("{error}: {said}"));
-        assert!(
-            bytes.starts_with(b"\x89PNG") && bytes.len() > 10_000,
-            "{}",
-            bytes.len()
-        );
-        taken.push(bytes);
+        taken.push(picture(name, url.clone(), home.clone(), arguments).await);
     }
     assert_ne!(taken[0], taken[1], "light and dark look the same");
     serving.abort();
+}
+
+/// Says how wide the page is, as data of its own: the page itself lets no script run, so it is looked at as a file.
+const MEASURE: &str = "<script>document.body.dataset.overflow = document.documentElement.scrollWidth - document.documentElement.clientWidth</script>";
+
+#[tokio::test]
+async fn on_a_telephone_nothing_is_wider_than_the_screen_whatever_the_verdict() {
+    let mut refused = preview();
+    refused.verdict = Verdict::Refused;
+    refused.request.branch = "a-branch-with-a-name-that-has-no-end".repeat(5);
+    let path = "deeper/".repeat(20);
+    refused.diffs[0].file.path = format!("/etc/{path}haproxy.cfg").parse().unwrap();
+    refused.diffs[0].file.diff = Some(format!("@@ -1 +1 @@\n-x\n+{}\n", "long".repeat(100)));
+    for (name, preview) in [("narrow", preview()), ("narrow-refused", refused)] {
+        let dir = tempfile::tempdir().unwrap();
+        let (url, serving) = served(preview, dir.path()).await;
+        let home = dir.path().join("home");
+        let arguments = vec![NARROW.to_owned()];
+        picture(name, url.clone(), home.clone(), arguments).await;
+
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let get = async |url: &str| client.get(url).send().await.unwrap().text().await.unwrap();
+        let page = get(&url).await;
+        let (host, _) = url.split_once("/previews/").unwrap();
+        let style = get(&format!("{host}/previews/style.css")).await;
+        let link = "<link rel=\"stylesheet\" href=\"/previews/style.css\">";
+        assert!(page.contains(link), "{page}");
+        let page = page.replace(link, &format!("<style>{style}</style>"));
+        let page = page.replace("</body>", &format!("{MEASURE}</body>"));
+        let file = dir.path().join("page.html");
+        fs::write(&file, page).unwrap();
+        let arguments = vec![NARROW.to_owned(), "--dump-dom".to_owned()];
+        let (dom, said) = browse(format!("file://{}", file.display()), home, arguments).await;
+        assert!(dom.contains("data-overflow=\"0\""), "{name}: {said}\n{dom}");
+        serving.abort();
+    }
+}
+
+const WIDE: &str = "--window-size=1000,1400";
+const NARROW: &str = "--window-size=360,1400";
+
+/// Kept for whoever wants to see it.
+async fn picture(name: &str, url: String, home: PathBuf, mut arguments: Vec<String>) -> Vec<u8> {
+    let pictures = Path::new(env!("CARGO_TARGET_TMPDIR")).join("previews");
+    fs::create_dir_all(&pictures).unwrap();
+    let picture = pictures.join(format!("{name}.png"));
+    let _ = fs::remove_file(&picture);
+    arguments.push(format!("--screenshot={}", picture.display()));
+    let (_, said) = browse(url, home, arguments).await;
+    let bytes = fs::read(&picture).unwrap_or_else(|error| panic!("{error}: {said}"));
+    assert!(
+        bytes.starts_with(b"\x89PNG") && bytes.len() > 10_000,
+        "{}",
+        bytes.len()
+    );
+    bytes
+}
+
+async fn served(preview: Preview, dir: &Path) -> (String, JoinHandle<std::io::Result<()>>) {
+    let store = Store::open(&dir.join("windlass.db")).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let stored = store.add_preview(preview, Some(&address)).await.unwrap();
+    let router = previews::router(store);
+    let serving = tokio::spawn(async move { axum::serve(listener, router).await });
+    (stored.page.unwrap(), serving)
 }

@@ -94,6 +94,45 @@ async fn what_only_haproxy_sees_leads_to_the_line_and_its_template() -> Result<(
     Ok(())
 }
 
+/// HAProxy takes such a map, and answers 503 for the host.
+#[tokio::test]
+async fn a_map_that_names_no_backend_is_refused_with_its_line() -> Result<()> {
+    let path = "components/haproxy/hosts.map.tera";
+    let broken = replaced(
+        starter()?,
+        path,
+        "site-{{ site.name }}",
+        "sight-{{ site.name }}",
+    )?;
+    let (findings, ..) = checked(&broken, &Remembered::default()).await?;
+    let told = findings
+        .iter()
+        .find(|finding| finding.message.contains("is sent to sight-www"));
+    let told = told.with_context(|| format!("{findings:#?}"))?;
+    let excerpt = told.excerpt.as_ref().context("nothing is quoted")?;
+    assert_eq!(excerpt.path, "/etc/haproxy/hosts.map");
+    assert!(excerpt.text.contains("sight-www"), "{findings:#?}");
+    Ok(())
+}
+
+/// BIND takes it, and refuses every transfer.
+#[tokio::test]
+async fn a_key_that_a_secondary_uses_and_nobody_defines_is_refused() -> Result<()> {
+    let path = "components/bind-secondary/named.conf.tera";
+    let broken = replaced(
+        starter()?,
+        path,
+        "{{ address }} key \"xfer\";",
+        "{{ address }} key \"xferr\";",
+    )?;
+    let (findings, ..) = checked(&broken, &Remembered::default()).await?;
+    let told = findings.iter().any(|finding| {
+        finding.message.contains("xferr") && finding.message.contains("nowhere defined")
+    });
+    assert!(told, "{findings:#?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_zone_for_challenges_is_checked_like_the_others() -> Result<()> {
     let acme = "edge: { role: edge, network: public, network6: public6 }\nacme: { authorities: [{ name: ca, directory: \"https://ca.example.net/dir\" }], dns: {} }\n";

@@ -8,6 +8,7 @@ use super::hooks::Hooks;
 use super::idle::Idle;
 use super::machine::Machine;
 use super::numbers::{Spread, shown};
+use super::previews::Previews;
 use super::pushes::Pushes;
 use super::rounds::Measured;
 use super::scale::Scale;
@@ -21,6 +22,7 @@ pub struct Report {
     pub idle: Option<Idle>,
     pub hooks: Option<Hooks>,
     pub pushes: Option<Pushes>,
+    pub previews: Option<Previews>,
     /// Parts that could not be measured, and why.
     pub missing: Vec<String>,
 }
@@ -49,6 +51,17 @@ pub fn markdown(report: &Report) -> String {
             "From `git push` to the first node that is changed: {} through the embedded queue, {} through RabbitMQ.\n",
             around(embedded),
             around(amqp)
+        );
+    }
+    if let Some(measured) = &report.previews {
+        _ = writeln!(
+            text,
+            "From a request's webhook to its comment ({} sites, {} nodes, one line changed): {}. The programs alone: {}; × {:.1}.\n",
+            measured.sites,
+            measured.nodes,
+            around(&measured.posted),
+            around(&measured.programs),
+            measured.ratio
         );
     }
     for why in &report.missing {

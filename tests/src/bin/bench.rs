@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use windlass_tests::bench::{
-    Machine, Report, Tool, Workspace, compare, hooks, idle, markdown, measure_here, pushes, scales,
+    Machine, Report, Tool, Workspace, compare, hooks, idle, markdown, measure_here, previews,
+    pushes, scales,
 };
 use windlass_tests::lab::{Lab, LabSpec};
 
@@ -43,6 +44,9 @@ struct Run {
     /// How often a push is followed to the first node, through each queue; 0: leave it out.
     #[arg(long, default_value_t = 3, env = "BENCH_PUSH_ROUNDS")]
     push_rounds: usize,
+    /// How many requests are opened until their comment says what merging would do; 0: leave it out.
+    #[arg(long, default_value_t = 5, env = "BENCH_PREVIEW_ROUNDS")]
+    preview_rounds: usize,
     /// The tools (default: all). Ratios need the floor.
     #[arg(long, value_enum, value_delimiter = ',', env = "BENCH_TOOLS")]
     tools: Vec<Tool>,
@@ -85,6 +89,7 @@ fn measure(run: &Run) -> Result<()> {
         idle: None,
         hooks: None,
         pushes: None,
+        previews: None,
         missing: Vec::new(),
     };
     match scales(&std::env::current_exe()?, run.core_rounds) {
@@ -109,6 +114,12 @@ fn measure(run: &Run) -> Result<()> {
         match Lab::boot(&LabSpec::default()).and_then(|lab| pushes(&lab, run.push_rounds)) {
             Ok(pushes) => report.pushes = Some(pushes),
             Err(error) => report.missing.push(format!("pushes: {error:#}")),
+        }
+    }
+    if run.preview_rounds > 0 {
+        match previews(&run.windlass, run.preview_rounds, &run.logs) {
+            Ok(previews) => report.previews = Some(previews),
+            Err(error) => report.missing.push(format!("previews: {error:#}")),
         }
     }
     report.machine.finished();

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -15,6 +15,7 @@ use serde_json::json;
 use super::certificates::Certificates;
 use super::node::{BrokerNode, MARK};
 use super::slot::Slot;
+use super::version::{Programs, Version};
 use crate::lab::wait_until;
 
 /// May do everything in every vhost; also the common name of the clients' certificate.
@@ -32,13 +33,44 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// One node.
+    /// One node of the RabbitMQ that this machine has.
     pub fn start() -> Result<Self> {
-        Self::cluster_of(1)
+        Self::of(Version::V3, 1)
     }
 
     /// Nodes that know each other; queues are replicated.
     pub fn cluster_of(size: u16) -> Result<Self> {
+        Self::of(Version::V3, size)
+    }
+
+    pub fn of(version: Version, size: u16) -> Result<Self> {
+        let broker = Self::prepared(version, size)?;
+        for node in &broker.nodes {
+            fs::write(node.dir.join("rabbitmq.conf"), broker.configuration(node))?;
+        }
+        broker.launch()
+    }
+
+    /// RabbitMQ 4 as `docker/compose.yaml` runs it: with this configuration beside the image's own, and secrets where
+    /// compose puts them.
+    pub fn composed(configuration: &str, secrets: &[(&str, &str)]) -> Result<Self> {
+        let mut broker = Self::prepared(Version::V4, 1)?;
+        let dir = broker.slot.dir().join("secrets");
+        fs::create_dir(&dir)?;
+        for (name, secret) in secrets {
+            fs::write(dir.join(name), secret)?;
+        }
+        for node in &mut broker.nodes {
+            let listener = format!("listeners.tcp.1 = 127.0.0.1:{}\n", node.port);
+            fs::write(node.dir.join("rabbitmq.conf"), listener)?;
+            fs::write(node.dir.join("conf.d/50-windlass.conf"), configuration)?;
+            node.shown.push((dir.clone(), "/run/secrets"));
+        }
+        broker.launch()
+    }
+
+    fn prepared(version: Version, size: u16) -> Result<Self> {
+        let programs = Arc::new(Programs::of(version)?);
         let slot = Slot::take()?;
         let dir = slot.dir();
         let certificates = Certificates::make(dir, USER)?;
@@ -46,23 +78,30 @@ impl Broker {
         fs::write(&cookie, format!("windlass{}", slot.port(0)))?;
         fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400))?;
         fs::write(dir.join("definitions.json"), definitions().to_string())?;
-        let nodes: Vec<_> = (0..size).map(|n| node(&slot, n)).collect();
+        let nodes: Vec<_> = (0..size).map(|n| node(&slot, n, &programs)).collect();
         let broker = Self {
             nodes,
             certificates,
             slot,
         };
         for node in &broker.nodes {
-            broker.prepare(node)?;
-        }
-        broker.name_server()?;
-        for node in &broker.nodes {
-            node.launch()?;
-        }
-        for node in &broker.nodes {
-            node.ready()?;
+            fs::create_dir_all(node.dir.join("log"))?;
+            fs::create_dir(node.dir.join("conf.d"))?;
+            fs::write(node.dir.join("plugins"), "[rabbitmq_auth_mechanism_ssl].\n")?;
+            fs::write(node.dir.join("advanced.config"), "[].\n")?;
         }
         Ok(broker)
+    }
+
+    fn launch(self) -> Result<Self> {
+        self.name_server()?;
+        for node in &self.nodes {
+            node.launch()?;
+        }
+        for node in &self.nodes {
+            node.ready()?;
+        }
+        Ok(self)
     }
 
     pub fn node(&self, n: usize) -> &BrokerNode {
@@ -131,14 +170,6 @@ impl Broker {
         Ok(leader.and_then(|leader| self.nodes.iter().find(|node| node.name == leader)))
     }
 
-    fn prepare(&self, node: &BrokerNode) -> Result<()> {
-        fs::create_dir_all(node.dir.join("log"))?;
-        fs::write(node.dir.join("plugins"), "[rabbitmq_auth_mechanism_ssl].\n")?;
-        fs::write(node.dir.join("advanced.config"), "[].\n")?;
-        fs::write(node.dir.join("rabbitmq.conf"), self.configuration(node))?;
-        Ok(())
-    }
-
     fn configuration(&self, node: &BrokerNode) -> String {
         let Certificates {
             authority,
@@ -203,7 +234,7 @@ cluster_partition_handling = pause_minority
     }
 }
 
-fn node(slot: &Slot, n: u16) -> BrokerNode {
+fn node(slot: &Slot, n: u16, programs: &Arc<Programs>) -> BrokerNode {
     BrokerNode {
         name: format!("windlass-{}@localhost", slot.port(n)),
         dir: slot.dir().join(format!("node{n}")),
@@ -212,6 +243,8 @@ fn node(slot: &Slot, n: u16) -> BrokerNode {
         tls_port: slot.port(5 + n),
         dist_port: slot.port(10 + n),
         epmd_port: slot.port(19),
+        programs: Arc::clone(programs),
+        shown: Vec::new(),
         process: Mutex::new(None),
     }
 }

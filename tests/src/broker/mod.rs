@@ -7,8 +7,10 @@ mod group;
 mod node;
 mod proxy;
 mod slot;
+mod version;
 
 pub use certificates::Certificates;
 pub use group::{Broker, PASSWORD, USER, VHOSTS};
 pub use node::BrokerNode;
 pub use proxy::Proxy;
+pub use version::Version;

@@ -5,15 +5,14 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::version::Programs;
 use crate::lab::wait_until;
 
-/// Debian's package keeps the plain programs here; those in /usr/sbin change to the machine's own user.
-const PROGRAMS: &str = "/usr/lib/rabbitmq/bin";
 /// Long enough for a machine that builds at the same time.
 const START: Duration = Duration::from_secs(120);
 const STOP: Duration = Duration::from_secs(60);
@@ -32,6 +31,9 @@ pub struct BrokerNode {
     pub(super) tls_port: u16,
     pub(super) dist_port: u16,
     pub(super) epmd_port: u16,
+    pub(super) programs: Arc<Programs>,
+    /// Files of ours that its programs see elsewhere.
+    pub(super) shown: Vec<(PathBuf, &'static str)>,
     pub(super) process: Mutex<Option<Child>>,
 }
 
@@ -50,8 +52,7 @@ impl BrokerNode {
         let mut process = self.process();
         ensure!(process.is_none(), "{} runs already", self.name);
         let log = File::create(self.dir.join("console"))?;
-        let mut command = Command::new(format!("{PROGRAMS}/rabbitmq-server"));
-        self.at_home(&mut command);
+        let mut command = self.command("rabbitmq-server");
         let started = command
             .env(NODE_MARK, &self.dir)
             .stdin(Stdio::null())
@@ -99,7 +100,9 @@ impl BrokerNode {
         let Some(child) = process.as_mut() else {
             bail!("{} does not run", self.name);
         };
-        signal("-TERM", &[child.id().to_string()])?;
+        // Its own process, not what it may be wrapped in.
+        let pid = fs::read_to_string(self.dir.join("pid"))?;
+        signal("-TERM", &[pid.trim().to_owned()])?;
         wait_until(STOP, || !matches!(child.try_wait(), Ok(None)))
             .with_context(|| format!("{} does not stop: {}", self.name, self.log()))?;
         *process = None;
@@ -127,8 +130,7 @@ impl BrokerNode {
 
     /// Runs `rabbitmqctl`, which takes a second or three, and gives what it printed.
     pub fn ctl(&self, args: &[&str]) -> Result<String> {
-        let mut command = Command::new(format!("{PROGRAMS}/rabbitmqctl"));
-        self.at_home(&mut command);
+        let mut command = self.command("rabbitmqctl");
         let output = command.arg("--quiet").args(args).output();
         let output = output.context("cannot run rabbitmqctl")?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -165,9 +167,10 @@ impl BrokerNode {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Everything that keeps it away from the machine's own RabbitMQ.
-    fn at_home(&self, command: &mut Command) {
+    /// One of its programs, with everything that keeps it away from the machine's own RabbitMQ.
+    fn command(&self, program: &str) -> Command {
         let path = |name: &str| self.dir.join(name);
+        let mut command = self.programs.command(program, &self.mark, &self.shown);
         command
             .env_remove("NOTIFY_SOCKET")
             .env("HOME", &self.mark)
@@ -178,6 +181,7 @@ impl BrokerNode {
             .env("RABBITMQ_DIST_PORT", self.dist_port.to_string())
             .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
             .env("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf"))
+            .env("RABBITMQ_CONFIG_FILES", path("conf.d"))
             .env("RABBITMQ_ADVANCED_CONFIG_FILE", path("advanced.config"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", path("plugins"))
             .env("RABBITMQ_GENERATED_CONFIG_DIR", path("generated"))
@@ -190,6 +194,7 @@ impl BrokerNode {
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
                 "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none",
             );
+        command
     }
 
     fn pids(&self) -> Result<Vec<String>> {

@@ -7,6 +7,7 @@ mod client;
 mod fixture;
 mod kept;
 mod keys;
+mod note;
 mod proven;
 mod resolver;
 mod said;
@@ -14,8 +15,9 @@ mod worker;
 
 pub use authority::Authority;
 pub use client::Client;
-pub use fixture::{Cluster, program};
+pub use fixture::{Cluster, DOMAIN, program};
 pub use kept::Kept;
+pub use note::{NOTE, two_machines};
 pub use resolver::Resolver;
 pub use said::{Said, UnderWay};
 pub use worker::{Report, Worker};

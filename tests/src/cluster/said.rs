@@ -72,30 +72,7 @@ impl Cluster {
 
     /// Starts the program and lets it go on until a line of its progress says `word`.
     pub fn until(&self, arguments: &[&str], word: &str) -> anyhow::Result<UnderWay> {
-        let mut child = self
-            .windlass(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let mut stderr = BufReader::new(child.stderr.take().context("stderr was piped")?);
-        let mut err = String::new();
-        loop {
-            let begin = err.len();
-            if stderr.read_line(&mut err)? == 0 {
-                let mut out = String::new();
-                child
-                    .stdout
-                    .take()
-                    .context("stdout was piped")?
-                    .read_to_string(&mut out)?;
-                child.wait()?;
-                anyhow::bail!("it ended without a word of {word:?}:\n{err}\n{out}");
-            }
-            if err[begin..].contains(word) {
-                return Ok(UnderWay { child, stderr, err });
-            }
-        }
+        UnderWay::start(&mut self.windlass(arguments), word)
     }
 }
 
@@ -107,6 +84,47 @@ pub struct UnderWay {
 }
 
 impl UnderWay {
+    /// Starts a program and lets it go on until a line of its progress says `word`.
+    pub fn start(command: &mut Command, word: &str) -> anyhow::Result<Self> {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let stderr = BufReader::new(child.stderr.take().context("stderr was piped")?);
+        let mut under_way = Self {
+            child,
+            stderr,
+            err: String::new(),
+        };
+        under_way.go_on_until(word)?;
+        Ok(under_way)
+    }
+
+    /// Lets it go on until another line of its progress says `word`.
+    pub fn go_on_until(&mut self, word: &str) -> anyhow::Result<()> {
+        loop {
+            let begin = self.err.len();
+            if self.stderr.read_line(&mut self.err)? == 0 {
+                let mut out = String::new();
+                let stdout = self.child.stdout.as_mut().context("stdout was piped")?;
+                stdout.read_to_string(&mut out)?;
+                self.child.wait()?;
+                anyhow::bail!("it ended without a word of {word:?}:\n{}\n{out}", self.err);
+            }
+            if self.err[begin..].contains(word) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// As a crash does.
+    pub fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// As Ctrl-C does.
     pub fn interrupt(&self) -> anyhow::Result<()> {
         Said::of(Command::new("kill").args(["-INT", &self.child.id().to_string()]))?.ended(0);

@@ -36,6 +36,18 @@ pub struct Report {
     pub value: Value,
 }
 
+impl Report {
+    fn of(roll: &Value) -> anyhow::Result<Self> {
+        let outcome = serde_json::from_value(roll.clone()).context("an outcome")?;
+        Ok(Self {
+            outcome: roll["outcome"].as_str().unwrap_or_default().to_owned(),
+            bundle: roll["bundle"].as_str().map(str::to_owned),
+            text: windlass_core::report::roll::text(&outcome, None),
+            value: roll.clone(),
+        })
+    }
+}
+
 impl Worker {
     /// `queue` is what the configuration says of it: nothing, or lines.
     pub(super) fn start(cluster: &Cluster, program: &Path, queue: &str) -> anyhow::Result<Self> {
@@ -134,20 +146,38 @@ impl Worker {
 
     /// The outcome of a commit, once there is one.
     pub fn report(&self, commit: &str) -> anyhow::Result<Option<Report>> {
+        Ok(self.reports(commit)?.into_iter().next())
+    }
+
+    /// All that was told of a commit, the newest first.
+    pub fn reports(&self, commit: &str) -> anyhow::Result<Vec<Report>> {
         let rolls = self.json("/api/v1/rolls?cluster=demo&limit=20")?;
-        let found = rolls
-            .as_array()
-            .into_iter()
-            .flatten()
-            .find(|roll| roll["commit"] == commit);
-        let Some(roll) = found else { return Ok(None) };
-        let outcome = serde_json::from_value(roll.clone()).context("an outcome")?;
-        Ok(Some(Report {
-            outcome: roll["outcome"].as_str().unwrap_or_default().to_owned(),
-            bundle: roll["bundle"].as_str().map(str::to_owned),
-            text: windlass_core::report::roll::text(&outcome, None),
-            value: roll.clone(),
-        }))
+        let all = rolls.as_array().into_iter().flatten();
+        let of_commit = all.filter(|roll| roll["commit"] == commit);
+        of_commit.map(Report::of).collect()
+    }
+
+    /// Whether every event that came was worked on to its end.
+    pub fn is_idle(&self) -> anyhow::Result<bool> {
+        let events = self.json("/api/v1/events")?;
+        let mut all = events.as_array().into_iter().flatten();
+        Ok(all.all(|event| event["state"] == "done") && self.live()?.is_empty())
+    }
+
+    /// Waits until the roll under way says so of the node.
+    pub fn until(&self, node: &str, says: &str) -> anyhow::Result<()> {
+        let mut live = Vec::new();
+        let said = wait_until(Duration::from_secs(60), || {
+            live = self.live().unwrap_or_default();
+            live.iter()
+                .any(|(name, state)| name == node && state.contains(says))
+        });
+        said.with_context(|| {
+            format!(
+                "{node} does not say {says:?}: {live:?}\n{}",
+                self.log_tail(30)
+            )
+        })
     }
 
     /// Where each node of the roll in progress is.
@@ -170,8 +200,12 @@ impl Worker {
         Ok(cluster["quarantine"].to_string().contains(bundle))
     }
 
+    pub fn log(&self) -> anyhow::Result<String> {
+        std::fs::read_to_string(&self.log).context("the worker's log")
+    }
+
     pub fn log_tail(&self, lines: usize) -> String {
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let text = self.log().unwrap_or_default();
         let all: Vec<&str> = text.lines().collect();
         all[all.len().saturating_sub(lines)..].join("\n")
     }

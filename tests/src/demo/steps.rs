@@ -1,6 +1,7 @@
 //! The steps of the story, each with the claims that it must make good.
 
 mod site;
+mod trouble;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -108,96 +109,6 @@ impl<'a> Stage<'a> {
         ));
         screen.say("From now on a client requests https://www.example.org/ through all VPSs, without a pause.");
         Ok(())
-    }
-
-    pub(super) fn refused_config(&mut self, screen: &mut Screen) -> anyhow::Result<()> {
-        screen.chapter("A config that HAProxy refuses");
-        let before = self.releases()?;
-        let template = "components/haproxy/haproxy.cfg.tera";
-        screen.command(&format!(
-            "sed -i 's/timeout connect/timeout conect/' {template}"
-        ));
-        self.cluster
-            .replace(template, "timeout connect", "timeout conect")?;
-        let report = self.commit_and_push(screen, "Tune a timeout")?;
-        screen.claim(
-            report.outcome == "refused",
-            "refused before any node was touched",
-        )?;
-        screen.say(&report.text);
-        screen.claim(
-            report.text.contains("conect") && report.text.contains("haproxy.cfg"),
-            "the finding quotes the line and names the file",
-        )?;
-        screen.claim(self.releases()? == before, "every node holds what it held")?;
-        self.revert(screen)
-    }
-
-    pub(super) fn broken_site(&mut self, screen: &mut Screen) -> anyhow::Result<()> {
-        screen.chapter("A config that every checker accepts, but that breaks a site");
-        let before = self.releases()?;
-        screen.command("sed -i 's|/health|/helth|' sites/blog.yaml");
-        self.cluster
-            .replace("sites/blog.yaml", "/health", "/helth")?;
-        let report = self.commit_and_push(screen, "Move the health page")?;
-        screen.claim(
-            report.outcome == "rolled-back",
-            "rolled back: a gate failed on the first node",
-        )?;
-        screen.say(&report.text);
-        screen.claim(
-            self.releases()? == before,
-            "every node holds its old release",
-        )?;
-        for vps in ["vps2", "vps3"] {
-            let attempts = self
-                .lab
-                .node(vps)
-                .sh("cat /var/lib/windlass/attempts/*/phase | sort | uniq -c")?;
-            screen.claim(
-                !attempts.contains("rolled-back"),
-                &format!("{vps} was never touched"),
-            )?;
-        }
-        let body = self.curl("vps1", "blog", "https")?;
-        screen.claim(
-            body.contains("blog on"),
-            &format!("the blog works on vps1 again: {}", body.trim()),
-        )?;
-        screen.claim(
-            self.worker.is_quarantined(&report)?,
-            "the bundle is quarantined: it will not be tried again",
-        )?;
-        self.revert(screen)
-    }
-
-    pub(super) fn locked_out(&mut self, screen: &mut Screen) -> anyhow::Result<()> {
-        screen.chapter("A firewall rule that locks the worker out");
-        let before = self.releases()?;
-        let deny = format!(
-            "components: {{ firewall: {{ vars: {{ deny: [{}/32] }} }} }}\n",
-            self.lab.host_ip()
-        );
-        screen.command(&format!("echo '{}' >> cluster.yaml", deny.trim()));
-        self.cluster.append("cluster.yaml", &deny)?;
-        let report = self.commit_and_push(screen, "Block a scanner")?;
-        screen.claim(
-            report.outcome == "rolled-back",
-            "the node healed itself, and the roll went back",
-        )?;
-        screen.say(&report.text);
-        for node in self.lab.nodes() {
-            let login = node.ssh("true")?;
-            screen.claim(
-                login.status.success(),
-                &format!("{} can be reached", node.name()),
-            )?;
-        }
-        screen.claim(
-            self.releases()? == before,
-            "every node holds its old release",
-        )?;
-        self.revert(screen)
     }
 
     /// With a broker: everything went through it, and nothing of it is left.

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use super::answers::{Answer, Question, missing, ok, refuse};
 use super::state::{BOT, Comment, Request, State, Status};
 
+/// Characters of a note.
+const LONGEST: usize = 1_000_000;
+
 pub(super) fn answer(state: &mut State, question: &Question) -> Answer {
     let path: Vec<&str> = question.path.iter().map(String::as_str).collect();
     let method = question.method.as_str();
@@ -13,8 +16,11 @@ pub(super) fn answer(state: &mut State, question: &Question) -> Answer {
         ("GET", ["user"]) => return ok(user(state, BOT)),
         ("GET", ["personal_access_tokens", "self"]) => {
             return ok(
-                json!({ "id": 3, "scopes": ["api"], "expires_at": "2027-01-01", "active": true }),
+                json!({ "id": 3, "scopes": state.scopes, "expires_at": "2027-01-01", "active": true }),
             );
+        }
+        ("GET", ["groups", group, "members", "all", wanted]) => {
+            return member_of(state, id(group), id(wanted));
         }
         _ => {}
     }
@@ -25,15 +31,7 @@ pub(super) fn answer(state: &mut State, question: &Question) -> Answer {
         return missing();
     }
     match (method, rest) {
-        ("GET", ["merge_requests"]) => {
-            let base = question.query("target_branch");
-            let open = state.requests.iter().filter(|(_, request)| request.open);
-            let open = open.filter(|(_, request)| base.is_none_or(|base| base == request.base));
-            Answer::List(
-                open.map(|(number, request)| merge(state, *number, request))
-                    .collect(),
-            )
-        }
+        ("GET", ["merge_requests"]) => list(state, question),
         ("GET", ["merge_requests", number]) => match state.requests.get(&id(number)) {
             Some(request) => ok(merge(state, id(number), request)),
             None => missing(),
@@ -47,19 +45,47 @@ pub(super) fn answer(state: &mut State, question: &Question) -> Answer {
                 .iter()
                 .find(|(_, account)| account.id == id(wanted));
             match found {
-                Some((_, account)) => {
-                    ok(json!({ "access_level": if account.may_merge { 40 } else { 20 } }))
-                }
+                Some((_, account)) => ok(json!({ "access_level": account.level })),
                 None => missing(),
             }
         }
-        ("GET", ["protected_branches", "main"]) => ok(json!({
-            "name": "main", "merge_access_levels": [{ "access_level": 40, "user_id": null }],
-        })),
+        ("GET", ["protected_branches"]) if !state.shows => {
+            refuse(StatusCode::FORBIDDEN, "403 Forbidden")
+        }
+        ("GET", ["protected_branches"]) => Answer::List(state.protection.clone()),
         ("POST", ["statuses", commit]) => status(state, question, commit),
         (method, ["hooks", rest @ ..]) => hooks(state, question, method, rest),
         _ => missing(),
     }
+}
+
+fn member_of(state: &State, group: u64, wanted: u64) -> Answer {
+    let mut accounts = state.accounts.iter();
+    let found = accounts.find(|(_, account)| account.id == wanted);
+    match found {
+        Some((login, _)) if state.is_member(group, login) => {
+            ok(json!({ "id": wanted, "access_level": 30 }))
+        }
+        _ => missing(),
+    }
+}
+
+fn list(state: &State, question: &Question) -> Answer {
+    let base = question.query("target_branch");
+    let wants_merged = question.query("state") == Some("merged");
+    let wanted = state.requests.iter().filter(|(_, request)| {
+        let is_it = if wants_merged {
+            request.merged.is_some()
+        } else {
+            request.open
+        };
+        is_it && base.is_none_or(|base| base == request.base)
+    });
+    Answer::List(
+        wanted
+            .map(|(number, request)| merge(state, *number, request))
+            .collect(),
+    )
 }
 
 fn hooks(state: &mut State, question: &Question, method: &str, rest: &[&str]) -> Answer {
@@ -103,6 +129,10 @@ fn notes(
             let notes = of.map(|it| note(state, it));
             Answer::List(std::iter::once(system).chain(notes).collect())
         }
+        ("POST", []) | ("PUT", [_]) if question.text("body").chars().count() > LONGEST => refuse(
+            StatusCode::BAD_REQUEST,
+            "Note is too long (maximum is 1000000 characters)",
+        ),
         ("POST", []) => {
             let written = state.comment(request, BOT, &question.text("body"));
             let written = state.comments.iter().find(|it| it.id == written).unwrap();
@@ -114,12 +144,15 @@ fn notes(
                 .iter()
                 .position(|it| it.id == id(wanted) && it.request == request);
             let Some(found) = found else { return missing() };
-            if method == "PUT" {
+            if method != "GET" {
                 if state.comments[found].author != BOT {
                     return refuse(StatusCode::FORBIDDEN, "403 Forbidden");
                 }
-                state.comments[found].body = question.text("body");
-                state.comments[found].edits += 1;
+                if method == "DELETE" {
+                    state.comments.remove(found);
+                    return Answer::One(StatusCode::NO_CONTENT, Value::Null);
+                }
+                state.edit(found, question.text("body"));
             }
             ok(note(state, &state.comments[found]))
         }
@@ -127,12 +160,14 @@ fn notes(
     }
 }
 
-/// A status of the same name that is as it was is an error to GitLab.
+/// GitLab looks for a status of the same name that has not ended. One that is pending cannot become pending, and keeps its
+/// description; where all have ended, there is another.
 fn status(state: &mut State, question: &Question, commit: &str) -> Answer {
     let words = [
         ("pending", "pending"),
         ("success", "success"),
         ("failed", "failure"),
+        ("canceled", "canceled"),
     ];
     let told = question.text("state");
     let Some((_, word)) = words.iter().find(|(gitlab, _)| *gitlab == told) else {
@@ -144,7 +179,7 @@ fn status(state: &mut State, question: &Question, commit: &str) -> Answer {
         .iter()
         .rev()
         .find(|it| it.commit == commit && it.context == context);
-    if latest.is_some_and(|it| it.state == *word) {
+    if told == "pending" && latest.is_some_and(|it| it.state == "pending") {
         let words = "Cannot transition status via :enqueue from :pending (Reason(s): Status cannot transition)";
         return refuse(StatusCode::BAD_REQUEST, words);
     }
@@ -186,6 +221,6 @@ fn note(state: &State, it: &Comment) -> Value {
     json!({
         "id": it.id, "body": it.body, "author": user(state, &it.author), "system": false,
         "noteable_type": "MergeRequest", "noteable_iid": it.request, "resolvable": false,
-        "created_at": it.created.to_string(),
+        "created_at": it.created.to_string(), "updated_at": it.updated.to_string(),
     })
 }

@@ -13,6 +13,9 @@ pub(super) fn answer(state: &mut State, question: &Question) -> Answer {
     if let ("GET", ["user"]) = (method, &path[..]) {
         return ok(user(state, BOT));
     }
+    if let ("GET", ["orgs" | "teams", ..]) = (method, &path[..]) {
+        return team(state, &path);
+    }
     let ["repos", "ops", "cluster", rest @ ..] = &path[..] else {
         return missing();
     };
@@ -21,23 +24,30 @@ pub(super) fn answer(state: &mut State, question: &Question) -> Answer {
     }
     match (method, rest) {
         ("GET", ["pulls"]) => {
-            let open = state.requests.iter().filter(|(_, request)| request.open);
-            Answer::List(
-                open.map(|(number, request)| pull(state, *number, request))
-                    .collect(),
-            )
+            let wants_open = question.query("state") != Some("closed");
+            let all = state.requests.iter();
+            let wanted = all.filter(|(_, request)| request.open == wants_open);
+            let pulls = wanted.map(|(number, request)| {
+                let mut pull = pull(state, *number, request);
+                if state.flavour == Flavour::GitHub {
+                    // Only a request's own page says it in one word.
+                    pull.as_object_mut().unwrap().remove("merged");
+                }
+                pull
+            });
+            Answer::List(pulls.collect())
         }
         ("GET", ["pulls", number]) => match state.requests.get(&id(number)) {
             Some(request) => ok(pull(state, id(number), request)),
             None => missing(),
         },
-        ("GET", ["collaborators", login, "permission"]) => match state.accounts.get(*login) {
-            Some(account) if account.may_merge => {
-                ok(json!({ "permission": "write", "role_name": "maintain" }))
-            }
-            Some(_) => ok(json!({ "permission": "read", "role_name": "read" })),
-            None => missing(),
-        },
+        (
+            "GET",
+            [
+                "collaborators" | "rules" | "branches" | "branch_protections",
+                ..,
+            ],
+        ) => rights(state, rest),
         ("GET", ["issues", number, "comments"]) => {
             let of = state.comments.iter().filter(|it| it.request == id(number));
             Answer::List(of.map(|it| comment(state, it)).collect())
@@ -47,7 +57,7 @@ pub(super) fn answer(state: &mut State, question: &Question) -> Answer {
                 return missing();
             }
             let text = question.text("body");
-            if state.flavour == Flavour::GitHub && text.encode_utf16().count() > 65_536 {
+            if is_too_long(state, &text) {
                 return refuse(StatusCode::UNPROCESSABLE_ENTITY, "body is too long");
             }
             let written = state.comment(id(number), BOT, &text);
@@ -61,19 +71,102 @@ pub(super) fn answer(state: &mut State, question: &Question) -> Answer {
     }
 }
 
+/// Who may write, and what the branch's protection says.
+fn rights(state: &State, path: &[&str]) -> Answer {
+    match path {
+        ["collaborators", login, "permission"] => match state.accounts.get(*login) {
+            Some(account) => {
+                let (permission, role) = match account.level {
+                    50.. => ("admin", "admin"),
+                    40.. => ("write", "maintain"),
+                    30.. => ("write", "write"),
+                    _ => ("read", "read"),
+                };
+                ok(json!({ "permission": permission, "role_name": role }))
+            }
+            None => missing(),
+        },
+        ["rules", "branches", "main"] => Answer::List(state.rules.clone()),
+        ["branches", "main"] => {
+            let rule = state.protection.first();
+            let rule = rule.map_or("", |rule| rule["rule_name"].as_str().unwrap());
+            ok(json!({
+                "name": "main", "protected": !rule.is_empty(), "effective_branch_protection_name": rule,
+            }))
+        }
+        ["branches", "main", "protection", "restrictions"] | ["branch_protections", _]
+            if !state.shows =>
+        {
+            refuse(StatusCode::FORBIDDEN, "Resource not accessible")
+        }
+        ["branches", "main", "protection", "restrictions"] => protection(state),
+        ["branch_protections", rule] if *rule == escaped_rule(state) => protection(state),
+        _ => missing(),
+    }
+}
+
+fn is_too_long(state: &State, text: &str) -> bool {
+    state.flavour == Flavour::GitHub && text.encode_utf16().count() > 65_536
+}
+
+fn protection(state: &State) -> Answer {
+    state.protection.first().cloned().map_or_else(missing, ok)
+}
+
+fn escaped_rule(state: &State) -> String {
+    let rule = state.protection.first().map(|rule| &rule["rule_name"]);
+    let rule = rule.and_then(Value::as_str).unwrap_or_default();
+    rule.replace('*', "%2A")
+}
+
+fn team(state: &State, path: &[&str]) -> Answer {
+    let named = |name: &str| {
+        let mut teams = state.teams.iter();
+        teams
+            .find(|(_, (known, _))| known == name)
+            .map(|(id, _)| *id)
+    };
+    match path {
+        ["orgs", "ops", "teams"] => {
+            let teams = state.teams.iter();
+            Answer::List(
+                teams
+                    .map(|(id, (name, _))| json!({ "id": id, "name": name }))
+                    .collect(),
+            )
+        }
+        ["orgs", "ops", "teams", name, "memberships", login] => match named(name) {
+            Some(team) if state.is_member(team, login) => {
+                ok(json!({ "state": "active", "role": "member" }))
+            }
+            _ => missing(),
+        },
+        ["teams", team, "members", login] if state.is_member(id(team), login) => {
+            Answer::One(StatusCode::NO_CONTENT, Value::Null)
+        }
+        _ => missing(),
+    }
+}
+
 fn one_comment(state: &mut State, question: &Question, method: &str, id: u64) -> Answer {
     let Some(found) = state.comments.iter().position(|it| it.id == id) else {
         return missing();
     };
     match method {
         "GET" => ok(comment(state, &state.comments[found])),
-        "PATCH" if state.comments[found].author != BOT => {
+        "PATCH" | "DELETE" if state.comments[found].author != BOT => {
             refuse(StatusCode::FORBIDDEN, "Forbidden")
         }
+        "PATCH" if is_too_long(state, &question.text("body")) => {
+            refuse(StatusCode::UNPROCESSABLE_ENTITY, "body is too long")
+        }
         "PATCH" => {
-            state.comments[found].body = question.text("body");
-            state.comments[found].edits += 1;
+            state.edit(found, question.text("body"));
             ok(comment(state, &state.comments[found]))
+        }
+        "DELETE" => {
+            state.comments.remove(found);
+            Answer::One(StatusCode::NO_CONTENT, Value::Null)
         }
         _ => missing(),
     }
@@ -141,7 +234,8 @@ fn pull(state: &State, number: u64, request: &Request) -> Value {
         "title": "@everyone <!-- windlass:example -->", "draft": false, "user": user(state, &request.author),
         "head": { "ref": request.branch, "sha": request.head, "repo": source },
         "base": { "ref": request.base, "sha": "", "repo": { "id": 1, "full_name": "ops/cluster" } },
-        "merged": request.merged.is_some(), "merge_commit_sha": request.merged, "mergeable": null,
+        "merged": request.merged.is_some(), "merged_at": request.merged.as_ref().map(|_| "2026-01-01T00:00:00Z"),
+        "merge_commit_sha": request.merged, "mergeable": null,
         "updated_at": state.updated(number),
         "a_field_of_next_year": { "x": [1, 2] },
     })
@@ -163,7 +257,7 @@ fn comment(state: &State, it: &Comment) -> Value {
             format!("https://git.invalid/ops/cluster/pulls/{}", it.request).into(),
         )
     };
-    let mut comment = json!({ "id": it.id, "body": it.body, "user": user(state, &it.author), "issue_url": issue, "created_at": it.created.to_string() });
+    let mut comment = json!({ "id": it.id, "body": it.body, "user": user(state, &it.author), "issue_url": issue, "created_at": it.created.to_string(), "updated_at": it.updated.to_string() });
     if !request.is_null() {
         comment["pull_request_url"] = request;
     }

@@ -190,6 +190,11 @@ impl Fake {
         commit
     }
 
+    /// Closes it without merging it.
+    pub fn close(&self, number: u64) {
+        self.state().requests.get_mut(&number).unwrap().open = false;
+    }
+
     /// Where the forge keeps the request's head.
     fn point(&self, number: u64, head: &str) {
         let kind = if self.flavour == Flavour::GitLab {
@@ -256,7 +261,14 @@ fn api(serving: &Serving, path: &str, question: &Question) -> Response<Body> {
         Flavour::GitLab => gitlab::answer(&mut state, question),
         _ => hub::answer(&mut state, question),
     };
-    answer.respond(question, state.page)
+    let mut response = answer.respond(question, state.page);
+    if state.flavour == Flavour::GitHub
+        && let Some(scopes) = &state.scopes
+    {
+        let scopes = scopes.join(", ").parse().unwrap();
+        response.headers_mut().insert("x-oauth-scopes", scopes);
+    }
+    response
 }
 
 fn note(serving: &Serving, method: &axum::http::Method, path: &str, response: &Response<Body>) {

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::Flavour;
 
 #[derive(Debug, Clone)]
 pub struct Account {
     pub id: u64,
-    pub may_merge: bool,
+    /// In GitLab's numbers: 20 reads, 30 writes, 40 maintains, 50 owns.
+    pub level: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -34,6 +36,7 @@ pub struct Comment {
     pub body: String,
     pub edits: u32,
     pub created: Timestamp,
+    pub updated: Timestamp,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,13 +67,23 @@ pub struct State {
     pub sees: bool,
     /// Whether the token is of no use any more.
     pub expired: bool,
+    /// What the token may do, where the forge tells; `None`: a kind of token that tells nothing.
+    pub scopes: Option<Vec<String>>,
     /// Nothing is answered at all.
     pub away: bool,
     pub accounts: BTreeMap<String, Account>,
     pub requests: BTreeMap<u64, Request>,
     pub comments: Vec<Comment>,
     pub statuses: Vec<Status>,
-    pub hooks: Vec<serde_json::Value>,
+    pub hooks: Vec<Value>,
+    /// GitLab's protected branches; GitHub's restrictions of `main`, Gitea's rule for it, where there is one.
+    pub protection: Vec<Value>,
+    /// GitHub's rules that apply to `main`.
+    pub rules: Vec<Value>,
+    /// Whether the token may read how branches are protected.
+    pub shows: bool,
+    /// By number, with their names and members.
+    pub teams: BTreeMap<u64, (String, Vec<String>)>,
     pub weather: VecDeque<Weather>,
     /// "GET /repos/… 200", in order.
     pub asked: Vec<String>,
@@ -83,23 +96,39 @@ pub const BOT: &str = "windlass-bot";
 
 impl State {
     pub(super) fn new(flavour: Flavour, token: &str) -> Self {
-        let account = |id, may_merge| Account { id, may_merge };
+        let account = |id, level| Account { id, level };
         let accounts = [
-            ("alice", account(11, true)),
-            ("mallory", account(66, false)),
-            (BOT, account(99, true)),
+            ("alice", account(11, 40)),
+            ("mallory", account(66, 20)),
+            ("dora", account(33, 30)),
+            (BOT, account(99, 40)),
         ];
+        // GitLab protects a project's first branch by itself.
+        let protection = match flavour {
+            Flavour::GitLab => vec![json!({
+                "name": "main", "merge_access_levels": [{ "access_level": 40, "user_id": null, "group_id": null }],
+            })],
+            _ => Vec::new(),
+        };
         Self {
             flavour,
             token: token.to_owned(),
             sees: true,
             expired: false,
+            scopes: match flavour {
+                Flavour::GitLab => Some(vec!["api".to_owned()]),
+                _ => None,
+            },
             away: false,
             accounts: accounts.map(|(name, it)| (name.to_owned(), it)).into(),
             requests: BTreeMap::new(),
             comments: Vec::new(),
             statuses: Vec::new(),
             hooks: Vec::new(),
+            protection,
+            rules: Vec::new(),
+            shows: true,
+            teams: BTreeMap::new(),
             weather: VecDeque::new(),
             asked: Vec::new(),
             page: 30,
@@ -109,15 +138,30 @@ impl State {
 
     pub fn comment(&mut self, request: u64, author: &str, body: &str) -> u64 {
         self.last_id += 1;
+        let now = Timestamp::now();
         self.comments.push(Comment {
             id: self.last_id,
             request,
             author: author.to_owned(),
             body: body.to_owned(),
             edits: 0,
-            created: Timestamp::now(),
+            created: now,
+            updated: now,
         });
         self.last_id
+    }
+
+    pub(super) fn edit(&mut self, index: usize, body: String) {
+        let comment = &mut self.comments[index];
+        comment.body = body;
+        comment.edits += 1;
+        comment.updated = Timestamp::now();
+    }
+
+    /// Whether this account is in this team.
+    pub(super) fn is_member(&self, team: u64, login: &str) -> bool {
+        let team = self.teams.get(&team);
+        team.is_some_and(|(_, members)| members.iter().any(|member| member == login))
     }
 
     /// As forges write it: another one after each comment and each edit.

@@ -103,8 +103,11 @@ async fn a_clock_that_jumps_back_does_not_lower_a_serial() {
     assert_eq!(serial(&bench), 2_091_010_108);
 }
 
-/// Zones as people keep them: path, text, and the text around the one number that may change, where there is one.
-const KEPT: [(&str, &str, Option<(&str, &str)>); 6] = [
+/// The text before and after the one number that may change, where there is one.
+type Around = Option<(&'static str, &'static str)>;
+
+/// Zones as people keep them: path, text, and what must stay of it.
+const KEPT: [(&str, &str, Around); 6] = [
     (
         "/etc/demo/one.zone",
         "$TTL 1\n@ 1 IN SOA ns hostmaster ( ; serial: 1\n\t1 60 30 1 1 )\n@ NS ns1\n",

@@ -36,7 +36,8 @@ fn a_strangers_preview_leaves_nothing_where_rolls_look() -> Result<()> {
     let yes = format!("touch /usr/bin/here /tmp/here || true; {looks} || true");
     let head = place.fake.open(12, "mallory", &[(APP, &checked(&yes))]);
     assert_eq!(place.deliver("opened", Word::Opened(12)), 202);
-    let asked = place.fake.state().comment(12, "alice", "windlass preview");
+    let words = format!("windlass preview {}", &head[..10]);
+    let asked = place.fake.state().comment(12, "alice", &words);
     assert_eq!(place.deliver("asked", Word::Commented(12, asked)), 202);
     place.has_status(&head, "success", "would change 1 of 1 node")?;
     assert!(has(&place, "example-requests.git", &head)?);

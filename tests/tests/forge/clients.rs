@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use windlass::forge::{AnyForge, Kind, Place};
 use windlass::ports::forge::{Account, ForgeError, ForgeReader as _, ForgeWriter as _, Stage};
 use windlass_core::preview::{State, Status};
@@ -78,6 +79,10 @@ async fn requests_are_read_alike_from_every_forge() {
         let commit = fake.merge(12);
         let merged = client.request(12).await.unwrap().unwrap();
         assert_eq!(merged.stage, Stage::Merged(Some(commit)), "{flavour:?}");
+        fake.state().requests.get_mut(&13).unwrap().open = false;
+        let listed = client.merged_requests("main").await.unwrap();
+        assert_eq!(listed, [merged], "not the one that was closed: {flavour:?}");
+        assert!(client.merged_requests("dev").await.unwrap().is_empty());
         fake.state().sees = false;
         assert!(matches!(
             client.open_requests("main").await,
@@ -116,17 +121,131 @@ async fn comments_are_written_edited_and_found_on_any_page() {
             None,
             "another request's: {flavour:?}"
         );
-        fake.state().comments.retain(|it| it.id != id);
+        assert_eq!(client.delete_comment(12, id).await.unwrap(), Some(()));
+        assert_eq!(client.delete_comment(12, id).await.unwrap(), None);
+        let theirs = fake.state().comments[0].id;
+        let denied = client.delete_comment(12, theirs).await;
+        assert!(denied.is_err(), "{flavour:?}");
         assert_eq!(client.edit_comment(12, id, "third").await.unwrap(), None);
         assert_eq!(client.comment(12, id).await.unwrap(), None);
-        for state in [State::Pending, State::Pending, State::Failure] {
-            client
-                .set_status(&head, &status(state), None)
-                .await
-                .unwrap();
+        let set = async |state, words: &str| {
+            let status = Status {
+                description: words.to_owned(),
+                ..status(state)
+            };
+            client.set_status(&head, &status, None).await.unwrap();
+            let told = fake.state().status(&head).unwrap().clone();
+            (told.state, told.description)
+        };
+        for (state, word) in [
+            (State::Pending, "pending"),
+            (State::Success, "success"),
+            (State::Failure, "failure"),
+        ] {
+            for words in ["checking", "held by alice"] {
+                // The new words are there although the state stays.
+                let expected = (word.to_owned(), words.to_owned());
+                assert_eq!(set(state, words).await, expected, "{flavour:?}");
+            }
         }
-        let told = fake.state().status(&head).unwrap().state.clone();
-        assert_eq!(told, "failure", "{flavour:?}");
+    }
+}
+
+/// Whether each of these may merge into `main`.
+async fn may(client: &AnyForge, fake: &Fake) -> [bool; 3] {
+    let mut may = [false; 3];
+    for (may, login) in may.iter_mut().zip(["alice", "dora", "mallory"]) {
+        let account = Account {
+            id: fake.state().accounts[login].id,
+            login: login.to_owned(),
+        };
+        *may = client.may_merge(&account, "main").await.unwrap();
+    }
+    may
+}
+
+/// alice maintains, dora writes, mallory reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_merge_is_what_the_branchs_protection_says_at_gitlab() {
+    let (fake, client, _) = with_request(Flavour::GitLab);
+    let role = |level: u64| json!({ "access_level": level, "user_id": null, "group_id": null });
+    let rule =
+        |name: &str, levels: &[Value]| json!({ "name": name, "merge_access_levels": levels });
+    let user = json!({ "access_level": 40, "user_id": 33, "group_id": null });
+    let group = json!({ "access_level": 40, "user_id": null, "group_id": 7 });
+    fake.state()
+        .teams
+        .insert(7, ("ops".to_owned(), vec!["dora".to_owned()]));
+    let cases = [
+        (vec![rule("main", &[role(40)])], [true, false, false]),
+        (vec![], [true, true, false]),
+        (vec![rule("dev", &[role(40)])], [true, true, false]),
+        (vec![rule("ma*", &[role(40)])], [true, false, false]),
+        (vec![rule("main", &[role(0)])], [false, false, false]),
+        (vec![rule("main", &[])], [false, false, false]),
+        (vec![rule("main", &[role(0), user])], [false, true, false]),
+        (vec![rule("main", &[group])], [false, true, false]),
+        // Where several match, the one that lets more through counts.
+        (
+            vec![rule("main", &[role(0)]), rule("*", &[role(30)])],
+            [true, true, false],
+        ),
+    ];
+    for (protection, expected) in cases {
+        fake.state().protection.clone_from(&protection);
+        assert_eq!(may(&client, &fake).await, expected, "{protection:?}");
+    }
+    fake.state().shows = false;
+    assert_eq!(may(&client, &fake).await, [true, false, false]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_merge_is_what_the_branchs_protection_says_at_github() {
+    let (fake, client, _) = with_request(Flavour::GitHub);
+    assert_eq!(may(&client, &fake).await, [true, true, false]);
+    let team = ("ops".to_owned(), vec!["dora".to_owned()]);
+    fake.state().teams.insert(7, team);
+    let users = json!({ "users": [{ "login": "Alice", "id": 11 }], "teams": [], "apps": [] });
+    let teams = json!({ "users": [], "teams": [{ "slug": "ops", "id": 7 }], "apps": [] });
+    for (protection, expected) in [(users, [true, false, false]), (teams, [false, true, false])] {
+        fake.state().protection = vec![protection];
+        assert_eq!(may(&client, &fake).await, expected);
+    }
+    // Administrators may always push there.
+    fake.state().accounts.get_mut("alice").unwrap().level = 50;
+    assert_eq!(may(&client, &fake).await, [true, true, false]);
+    fake.state().rules = vec![json!({ "type": "update", "ruleset_id": 1 })];
+    assert_eq!(may(&client, &fake).await, [true, false, false]);
+    // What the token may not read does not count.
+    fake.state().rules.clear();
+    fake.state().shows = false;
+    assert_eq!(may(&client, &fake).await, [true, true, false]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_merge_is_what_the_branchs_protection_says_at_gitea_and_forgejo() {
+    for flavour in [Flavour::Gitea, Flavour::Forgejo] {
+        let (fake, client, _) = with_request(flavour);
+        assert_eq!(may(&client, &fake).await, [true, true, false]);
+        let team = ("ops".to_owned(), vec!["dora".to_owned()]);
+        fake.state().teams.insert(7, team);
+        let rule = |listed: bool, users: &[&str], teams: &[&str]| {
+            json!({
+                "rule_name": "ma*", "enable_merge_whitelist": listed,
+                "merge_whitelist_usernames": users, "merge_whitelist_teams": teams,
+            })
+        };
+        for (rule, expected) in [
+            (rule(false, &[], &[]), [true, true, false]),
+            (rule(true, &["alice", "mallory"], &[]), [true, false, false]),
+            (rule(true, &[], &["ops"]), [false, true, false]),
+            (rule(true, &[], &[]), [false, false, false]),
+        ] {
+            fake.state().protection = vec![rule.clone()];
+            assert_eq!(may(&client, &fake).await, expected, "{flavour:?} {rule}");
+        }
+        fake.state().shows = false;
+        assert_eq!(may(&client, &fake).await, [true, true, false]);
     }
 }
 

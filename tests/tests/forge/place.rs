@@ -40,6 +40,11 @@ impl Place {
     }
 
     pub(crate) fn with_policy(flavour: Flavour, policy: &str) -> Result<Self> {
+        Self::with_poll(flavour, policy, "5s")
+    }
+
+    /// The forge is asked so often for what no webhook told.
+    pub(crate) fn with_poll(flavour: Flavour, policy: &str, poll: &str) -> Result<Self> {
         let lab = Lab::boot(&LabSpec::only(&["vps1"]))?;
         let fake = Fake::start(flavour);
         let node = lab.node("vps1");
@@ -72,7 +77,7 @@ impl Place {
             "state: state\nlisten: 127.0.0.1:{port}\npublic_url: http://127.0.0.1:{port}\nhook: {{ secret_files: [hook] }}\n\
              ssh: {{ identity_file: {key} }}\nsweep: 60s\nclusters:\n  - name: example\n    poll: 3s\n    \
              repository: {{ url: {address}/ops/cluster.git, token_file: {token}, ca_file: {ca} }}\n    \
-             forge: {{ kind: {kind}, url: '{address}', project: ops/cluster, token_file: {token}, ca_file: {ca}, poll: 5s }}\n",
+             forge: {{ kind: {kind}, url: '{address}', project: ops/cluster, token_file: {token}, ca_file: {ca}, poll: {poll} }}\n",
             key = lab.ssh_key().display(),
             kind = flavour.word(),
         );

@@ -1,7 +1,7 @@
 //! What goes wrong between a forge and the worker, and people who want more than they may.
 
 use anyhow::Result;
-use windlass_tests::forge::{Flavour, Word};
+use windlass_tests::forge::{Flavour, State, Word};
 
 use super::place::{APP, Place, component};
 
@@ -107,15 +107,8 @@ fn strangers_get_no_previews_and_give_no_commands() -> Result<()> {
 #[ignore = "lab: needs root"]
 fn a_token_that_expires_holds_up_requests_and_no_roll() -> Result<()> {
     let place = Place::make(Flavour::GitLab)?;
-    let huge = "x".repeat(100).repeat(1000) + "\n";
-    let five: Vec<String> = (0..50).map(|n| format!("words/{n}.txt")).collect();
-    let mut files: Vec<(&str, &str)> = five
-        .iter()
-        .map(|path| (path.as_str(), huge.as_str()))
-        .collect();
     let app = component("2", "true");
-    files.push((APP, &app));
-    let head = place.fake.open(12, "alice", &files);
+    let head = place.fake.open(12, "alice", &[(APP, &app)]);
     place.fake.state().expired = true;
     assert_eq!(place.deliver("opened", Word::Opened(12)), 202);
     place.until("the finding", |_| place.log().contains("WL606"))?;
@@ -127,4 +120,74 @@ fn a_token_that_expires_holds_up_requests_and_no_roll() -> Result<()> {
     }
     place.has_status(&head, "success", "would change 1 of 1 node")?;
     place.says(12, "merging would change 1 of 1 node").map(drop)
+}
+
+/// 104 files of 50 KB that the machine is to hold: one fits into the smallest comment.
+fn five_megabytes() -> Vec<(String, String)> {
+    let text = "a line of forty characters, more or less\n".repeat(1220);
+    let names = (0..104).map(|n| format!("{n:03}.txt"));
+    let entries: String = names
+        .clone()
+        .map(|name| format!("  - {{ path: /etc/long/{name}, source: {name} }}\n"))
+        .collect();
+    let component = format!("name: long\ndescription: Long.\non: all\nfiles:\n{entries}");
+    let mut files: Vec<(String, String)> = names
+        .map(|name| (format!("components/long/{name}"), text.clone()))
+        .collect();
+    files.push(("components/long/component.yaml".to_owned(), component));
+    files
+}
+
+fn long(flavour: Flavour) -> Result<()> {
+    let place = Place::make(flavour)?;
+    let files = five_megabytes();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_str()))
+        .collect();
+    let head = place.fake.open(12, "alice", &files);
+    assert_eq!(place.deliver("opened", Word::Opened(12)), 202);
+    place.has_status(&head, "success", "would change 1 of 1 node (104 files)")?;
+    let comment = place.says(12, "merging would change 1 of 1 node (104 files)")?;
+    let told = |state: &State| state.own(12)[0].body.clone();
+    let first = told(&place.fake.state());
+    for part in [
+        "files more left out here.",
+        "[The full preview](<http://",
+        "is what was reviewed here",
+        "a line of forty",
+    ] {
+        assert!(first.contains(part), "{part}");
+    }
+    // Asked again, the same is told, from what was kept of it.
+    let edits = |state: &State| state.asked("PATCH", "comments/") + state.asked("PUT", "notes/");
+    let asked = |state: &State| state.asked("GET", &format!("/{comment}"));
+    let before = asked(&place.fake.state());
+    assert_eq!(place.deliver("again", Word::Pushed(12)), 202);
+    place.until("another look", |state| asked(state) > before)?;
+    let (again, edited) = {
+        let state = place.fake.state();
+        (told(&state), edits(&state))
+    };
+    assert_eq!((again, edited), (first, 0));
+
+    place.fake.merge(12);
+    assert_eq!(place.deliver("merged", Word::Merged(12)), 202);
+    assert_eq!(place.deliver("push", Word::Push), 202);
+    assert_eq!(place.says(12, "rolled out to vps1")?, comment);
+    let last = told(&place.fake.state());
+    assert!(last.contains("files more left out here.") && last.contains("a line of forty"));
+    Ok(())
+}
+
+#[test]
+#[ignore = "lab: needs root"]
+fn five_megabytes_of_differences_are_cut_and_stay_told_at_github() -> Result<()> {
+    long(Flavour::GitHub)
+}
+
+#[test]
+#[ignore = "lab: needs root"]
+fn five_megabytes_of_differences_are_cut_and_stay_told_at_gitlab() -> Result<()> {
+    long(Flavour::GitLab)
 }

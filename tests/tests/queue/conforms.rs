@@ -5,12 +5,17 @@ use std::time::Duration;
 
 use anyhow::Result;
 use windlass::queue::conformance;
+use windlass_tests::broker::Version;
 
-use super::place::Place;
+use super::place::{Place, on_each_broker};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn rabbitmq_keeps_what_every_queue_must() -> Result<()> {
-    let place = Place::start()?;
+on_each_broker!(
+    rabbitmq_keeps_what_every_queue_must,
+    two_workers_share_what_is_shared_and_order_one_at_a_time,
+);
+
+async fn rabbitmq_keeps_what_every_queue_must(version: Version) -> Result<()> {
+    let place = Place::start(version)?;
     let made = AtomicUsize::new(0);
     conformance::run(|| async {
         let n = made.fetch_add(1, Ordering::SeqCst);
@@ -21,9 +26,8 @@ async fn rabbitmq_keeps_what_every_queue_must() -> Result<()> {
     .await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_workers_share_what_is_shared_and_order_one_at_a_time() -> Result<()> {
-    let place = Place::start()?;
+async fn two_workers_share_what_is_shared_and_order_one_at_a_time(version: Version) -> Result<()> {
+    let place = Place::start(version)?;
     let url = place.broker.url("v0");
     let patience = Duration::from_secs(60);
     let (one, other) = (

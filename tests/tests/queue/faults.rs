@@ -3,16 +3,27 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use windlass::queue::amqp::AmqpQueue;
+use windlass::queue::amqp::{AmqpQueue, Settings};
 use windlass::queue::{EventQueue, Published, QueueError, QueueState};
-use windlass_tests::broker::Proxy;
+use windlass_tests::broker::{Proxy, Version};
 
-use super::place::{Place, SOON, cluster, event, take};
+use super::place::{Place, SOON, cluster, event, on_each_broker, take};
+
+on_each_broker!(
+    stopped_and_killed_and_started_again_it_has_every_event,
+    a_cut_connection_is_made_anew_and_its_work_goes_on,
+    a_full_disk_delays_and_lets_answers_through,
+    a_deleted_queue_is_declared_again,
+    another_node_of_the_broker_is_tried_when_one_is_away,
+);
 
 const LONG: Duration = Duration::from_secs(60);
 
 /// Waits for a condition of the queue.
-async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) -> Result<()> {
+pub async fn until<F: Future<Output = bool>>(
+    what: &str,
+    mut holds: impl FnMut() -> F,
+) -> Result<()> {
     let waiting = async {
         while !holds().await {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -36,9 +47,8 @@ async fn worked_on(queue: &AmqpQueue, id: &str) -> Result<()> {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn stopped_and_killed_and_started_again_it_has_every_event() -> Result<()> {
-    let place = Place::start()?;
+async fn stopped_and_killed_and_started_again_it_has_every_event(version: Version) -> Result<()> {
+    let place = Place::start(version)?;
     let url = place.broker.url("v0");
     let queue = place.queue(&url, "w", LONG)?;
     worked_on_after(&queue, "before").await?;
@@ -75,9 +85,8 @@ async fn worked_on_after(queue: &AmqpQueue, id: &str) -> Result<()> {
     worked_on(queue, id).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cut_connection_is_made_anew_and_its_work_goes_on() -> Result<()> {
-    let place = Place::start()?;
+async fn a_cut_connection_is_made_anew_and_its_work_goes_on(version: Version) -> Result<()> {
+    let place = Place::start(version)?;
     let proxy = Proxy::to(place.broker.node(0).address())?;
     let queue = place.queue(&place.broker.url_at(proxy.port(), "v0"), "w", LONG)?;
     queue.publish(&event("first")).await?;
@@ -113,9 +122,8 @@ async fn a_cut_connection_is_made_anew_and_its_work_goes_on() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_delays_and_lets_answers_through() -> Result<()> {
-    let place = Place::start()?;
+async fn a_full_disk_delays_and_lets_answers_through(version: Version) -> Result<()> {
+    let place = Place::start(version)?;
     let queue = place.queue(&place.broker.url("v0"), "w", LONG)?;
     queue.publish(&event("before")).await?;
     let lease = take(&queue).await?;
@@ -134,9 +142,8 @@ async fn a_full_disk_delays_and_lets_answers_through() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_queue_is_declared_again() -> Result<()> {
-    let place = Place::start()?;
+async fn a_deleted_queue_is_declared_again(version: Version) -> Result<()> {
+    let place = Place::start(version)?;
     let queue = place.queue(&place.broker.url("v0"), "w", LONG)?;
     worked_on_after(&queue, "before").await?;
     let node = place.broker.node(0);
@@ -167,5 +174,24 @@ async fn a_deleted_queue_is_declared_again() -> Result<()> {
     for queue in [queue, sender, worker] {
         queue.close().await;
     }
+    Ok(())
+}
+
+async fn another_node_of_the_broker_is_tried_when_one_is_away(version: Version) -> Result<()> {
+    let place = Place::start(version)?;
+    // Two ways to one node are to a worker what two nodes are.
+    let address = place.broker.node(0).address();
+    let (one, other) = (Proxy::to(address)?, Proxy::to(address)?);
+    let mut settings = Settings::new(&place.broker.url_at(one.port(), "v0"))?;
+    settings.also_at(&format!("127.0.0.1:{}", other.port()))?;
+    let queue = AmqpQueue::start(settings, place.store("w")?, LONG);
+    worked_on_after(&queue, "through the first").await?;
+    ensure!(other.connections() == 0);
+    one.cut();
+    worked_on_after(&queue, "through the second").await?;
+    one.mend();
+    other.cut();
+    worked_on_after(&queue, "through the first again").await?;
+    queue.close().await;
     Ok(())
 }

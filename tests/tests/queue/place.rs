@@ -4,13 +4,32 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use windlass::queue::amqp::{AmqpQueue, Settings};
-use windlass::queue::{Event, EventKind, EventQueue, Lease};
+use windlass::queue::{Chosen, Event, EventKind, EventQueue, Lease};
 use windlass::store::Store;
 use windlass_core::ids::ClusterName;
-use windlass_tests::broker::Broker;
+use windlass_tests::broker::{Broker, Version};
 
 /// Long enough for a machine that builds at the same time, and for a broker that starts.
 pub const SOON: Duration = Duration::from_secs(120);
+
+/// Each of these tests with each release of RabbitMQ that Windlass works with.
+macro_rules! on_each_broker {
+    ($($test:ident),+ $(,)?) => {
+        mod rabbitmq_3 {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() -> anyhow::Result<()> {
+                super::$test(windlass_tests::broker::Version::V3).await
+            })+
+        }
+        mod rabbitmq_4 {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() -> anyhow::Result<()> {
+                super::$test(windlass_tests::broker::Version::V4).await
+            })+
+        }
+    };
+}
+pub(crate) use on_each_broker;
 
 pub struct Place {
     pub broker: Broker,
@@ -18,9 +37,9 @@ pub struct Place {
 }
 
 impl Place {
-    pub fn start() -> Result<Self> {
+    pub fn start(version: Version) -> Result<Self> {
         Ok(Self {
-            broker: Broker::start()?,
+            broker: Broker::of(version, 1)?,
             dir: tempfile::tempdir()?,
         })
     }
@@ -52,7 +71,7 @@ pub async fn trouble(queue: &AmqpQueue, words: &str) -> Result<()> {
     let mut said = String::new();
     let told = async {
         while !said.contains(words) {
-            if let Err(error) = queue.discard("none").await {
+            if let Err(error) = queue.discard(&Chosen::one("none")).await {
                 said = error.to_string();
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

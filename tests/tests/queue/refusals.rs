@@ -9,15 +9,21 @@ use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
 use windlass::queue::EventQueue;
 use windlass::queue::amqp::{AmqpQueue, Settings};
-use windlass_tests::broker::PASSWORD;
+use windlass_tests::broker::{PASSWORD, Version};
 
-use super::place::{Place, event, take, trouble};
+use super::place::{Place, event, on_each_broker, take, trouble};
+
+on_each_broker!(
+    credentials_vhost_and_declarations_are_told_with_what_mends_them,
+    with_tls_each_side_proves_itself,
+);
 
 const LONG: Duration = Duration::from_secs(60);
 
-#[tokio::test(flavor = "multi_thread")]
-async fn credentials_vhost_and_declarations_are_told_with_what_mends_them() -> Result<()> {
-    let place = Place::start()?;
+async fn credentials_vhost_and_declarations_are_told_with_what_mends_them(
+    version: Version,
+) -> Result<()> {
+    let place = Place::start(version)?;
     let node = place.broker.node(0);
 
     // The password is read anew for every attempt.
@@ -68,9 +74,8 @@ async fn credentials_vhost_and_declarations_are_told_with_what_mends_them() -> R
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn with_tls_each_side_proves_itself() -> Result<()> {
-    let place = Place::start()?;
+async fn with_tls_each_side_proves_itself(version: Version) -> Result<()> {
+    let place = Place::start(version)?;
     let certificates = place.broker.certificates();
     let url = format!("{}?auth_mechanism=external", place.broker.tls_url("v0"));
     let mut settings = Settings::new(&url)?;

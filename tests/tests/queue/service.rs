@@ -14,6 +14,7 @@ use windlass_tests::lab::wait_until;
 use super::place::SOON;
 
 const SECRET: &str = "a secret that nobody guesses";
+pub const TOKEN: &str = "a token that nobody guesses";
 
 /// A bare repository with a checkout beside it.
 pub struct Repository {
@@ -64,6 +65,7 @@ impl Worker {
         let dir = tempfile::tempdir()?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         fs::write(dir.path().join("hook"), SECRET)?;
+        fs::write(dir.path().join("token"), TOKEN)?;
         fs::write(
             dir.path().join("password"),
             windlass_tests::broker::PASSWORD,
@@ -73,6 +75,7 @@ impl Worker {
             "state: state
 listen: 127.0.0.1:{port}
 hook: {{ secret_files: [hook] }}
+api: {{ token_file: token }}
 sweep: 1h
 {queue}
 clusters: [{{ name: example, poll: 1h, repository: {{ url: {} }} }}]
@@ -176,6 +179,19 @@ clusters: [{{ name: example, poll: 1h, repository: {{ url: {} }} }}]
         let mut curl = Command::new("curl");
         curl.args(["-sf", "--max-time", "30"]);
         said(curl.arg(format!("http://127.0.0.1:{}{path}", self.port)))
+    }
+
+    /// Asks the API with this token; the status, and what it says. With a body it is a `POST`.
+    pub fn api(&self, path: &str, token: &str, body: Option<&Value>) -> Result<(u16, Value)> {
+        let mut curl = Command::new("curl");
+        curl.args(["-s", "--max-time", "30", "-w", "\n%{http_code}"]);
+        curl.args(["-H", &format!("Authorization: Bearer {token}")]);
+        if let Some(body) = body {
+            curl.args(["-d", &body.to_string()]);
+        }
+        let said = said(curl.arg(format!("http://127.0.0.1:{}{path}", self.port)))?;
+        let (body, status) = said.rsplit_once('\n').context("no status")?;
+        Ok((status.parse()?, serde_json::from_str(body)?))
     }
 
     pub fn json(&self, path: &str) -> Result<Value> {

@@ -2,12 +2,13 @@
 //! broker is away.
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 use windlass_tests::broker::{Broker, USER};
 use windlass_tests::lab::wait_until;
 
 use super::letters::Stranger;
 use super::place::{SOON, event};
-use super::service::{Repository, Worker};
+use super::service::{Repository, TOKEN, Worker};
 
 fn queue_at(broker: &Broker) -> String {
     let address = broker.node(0).address();
@@ -115,8 +116,8 @@ fn a_person_sees_the_queue_and_wakes_a_cluster() -> Result<()> {
     let metrics = worker.get("/metrics")?;
     for line in [
         "windlass_broker_connected 1",
-        "windlass_queue_messages{queue=\"windlass.v1.dead.moved\"} 0",
-        "windlass_queue_messages{queue=\"windlass.v1.cluster.example\"} 0",
+        "windlass_queue_messages{queue=\"windlass.v1.dead.moved\",state=\"ready\"} 0",
+        "windlass_queue_messages{queue=\"windlass.v1.cluster.example\",state=\"ready\"} 0",
     ] {
         ensure!(metrics.contains(line), "{line}: {metrics}");
     }
@@ -147,7 +148,7 @@ fn what_was_given_up_waits_for_a_person() -> Result<()> {
     let dead = || worker.ask(&["event", "dead", "list"]).unwrap_or_default();
     wait_until(SOON, || dead().contains("it is about the cluster another"))?;
     ensure!(worker.ask(&["event", "list"])?.starts_with("dead"));
-    let metric = "windlass_queue_messages{queue=\"windlass.v1.dead.moved\"} 1";
+    let metric = "windlass_queue_messages{queue=\"windlass.v1.dead.moved\",state=\"ready\"} 1";
     wait_until(SOON, || {
         worker.get("/metrics").is_ok_and(|all| all.contains(metric))
     })?;
@@ -158,5 +159,57 @@ fn what_was_given_up_waits_for_a_person() -> Result<()> {
     ensure!(dead() == "none");
     let unknown = worker.ask(&["event", "dead", "drop", "lost"]).unwrap_err();
     ensure!(unknown.to_string().contains("no event lost"), "{unknown}");
+    Ok(())
+}
+
+#[test]
+fn over_the_api_a_cluster_is_woken_and_dead_events_are_answered_by_who_has_the_token() -> Result<()>
+{
+    let broker = Broker::start()?;
+    let repository = Repository::make()?;
+    let commit = repository.push("name: [")?;
+    let mut worker = Worker::start(&repository, &queue_at(&broker))?;
+    wait_until(SOON, || worker.has_refused(&commit))?;
+    let newer = repository.push("name: ]")?;
+    let wake = json!({"cluster": "example"});
+    let wrong = "a token that somebody guessed";
+    ensure!(worker.api("/api/v1/events", wrong, Some(&wake))?.0 == 401);
+    let (status, woken) = worker.api("/api/v1/events", TOKEN, Some(&wake))?;
+    ensure!(status == 202, "{woken}");
+    wait_until(SOON, || worker.has_refused(&newer)).context("it was not woken")?;
+
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let stranger = Stranger::at(&broker.url("v0")).await?;
+        stranger.send("cluster.example.moved", "[]").await
+    })?;
+    let dead = || {
+        worker
+            .api("/api/v1/dead", TOKEN, None)
+            .map(|(_, dead)| dead)
+    };
+    let count = || dead().ok().and_then(|dead| dead.as_array().map(Vec::len));
+    wait_until(SOON, || count() == Some(1))?;
+    let id = dead()?[0]["event"]["id"].clone();
+    let line = worker.ask(&["event", "dead", "list"])?;
+    ensure!(line.contains(id.as_str().context("no id")?), "{line}");
+    ensure!(line.contains("in windlass.v1.dead.moved"), "{line}");
+    let ids = json!({ "ids": [id] });
+    for path in ["/api/v1/dead/replay", "/api/v1/dead/drop"] {
+        ensure!(worker.api(path, wrong, Some(&ids))?.0 == 401);
+    }
+    ensure!(worker.api("/api/v1/dead", wrong, None)?.0 == 401);
+    let (status, replayed) = worker.api("/api/v1/dead/replay", TOKEN, Some(&ids))?;
+    ensure!(
+        status == 200 && replayed["done"] == ids["ids"],
+        "{replayed}"
+    );
+    wait_until(SOON, || count() == Some(1)).context("it is as unreadable as before")?;
+    let (status, dropped) = worker.api("/api/v1/dead/drop", TOKEN, Some(&ids))?;
+    ensure!(status == 200 && dropped["done"] == ids["ids"], "{dropped}");
+    ensure!(worker.api("/api/v1/dead/drop", TOKEN, Some(&ids))?.0 == 404);
+    worker.stop()?;
+    let log = worker.log();
+    ensure!(log.contains("woken over the API"), "{log}");
+    ensure!(!log.contains(TOKEN) && !log.contains(wrong), "{log}");
     Ok(())
 }

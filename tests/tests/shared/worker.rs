@@ -3,22 +3,21 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 use windlass_tests::broker::{PASSWORD, USER};
 use windlass_tests::cluster::program;
+use windlass_tests::forge::SECRET;
 use windlass_tests::lab::wait_until;
 
 use super::place::{Place, SOON, said};
 
-const SECRET: &str = "a secret that nobody guesses";
-
 pub struct Worker {
     dir: PathBuf,
-    port: u16,
+    pub port: u16,
     process: Option<Child>,
 }
 
@@ -35,7 +34,26 @@ impl Worker {
         name: &str,
         sweep: &str,
     ) -> Result<Self> {
-        let dir = place.dir.path().join(name);
+        let cluster = format!(
+            "{{ name: example, poll: 1h, repository: {{ url: {} }} }}",
+            place.repository().display()
+        );
+        let (dir, key) = (place.dir.path().join(name), place.lab.ssh_key());
+        Self::begin(&dir, &key, broker, (&cluster, sweep))
+    }
+
+    /// With a directory of its own, and this in its configuration's `clusters`.
+    pub fn watching(cluster: &str, dir: &Path, ssh_key: &Path, broker: SocketAddr) -> Result<Self> {
+        Self::begin(dir, ssh_key, Some(broker), (cluster, "20s"))
+    }
+
+    fn begin(
+        dir: &Path,
+        ssh_key: &Path,
+        broker: Option<SocketAddr>,
+        (cluster, sweep): (&str, &str),
+    ) -> Result<Self> {
+        let dir = dir.to_path_buf();
         fs::create_dir(&dir)?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         fs::write(dir.join("hook"), SECRET)?;
@@ -47,15 +65,15 @@ impl Worker {
         let config = format!(
             "state: state
 listen: 127.0.0.1:{port}
+public_url: http://127.0.0.1:{port}
 hook: {{ secret_files: [hook] }}
 ssh: {{ identity_file: {} }}
 sweep: {sweep}
 queue: {queue}
 broker: {{ password_file: password }}
-clusters: [{{ name: example, poll: 1h, repository: {{ url: {} }} }}]
+clusters: [{cluster}]
 ",
-            place.lab.ssh_key().display(),
-            place.repository().display()
+            ssh_key.display(),
         );
         fs::write(dir.join("worker.yaml"), config)?;
         let mut worker = Self {
@@ -110,6 +128,14 @@ clusters: [{{ name: example, poll: 1h, repository: {{ url: {} }} }}]
         curl.args(["-H", &format!("X-Windlass-Delivery: {delivery}")]);
         let url = format!("http://127.0.0.1:{}/hooks/git", self.port);
         Ok(said(curl.args(["-d", body, &url]))?.parse()?)
+    }
+
+    /// The status of the answer to a question.
+    pub fn get(&self, path: &str) -> Result<u16> {
+        let mut curl = Command::new("curl");
+        curl.args(["-s", "-o", "/dev/null", "-w", "%{http_code}"]);
+        let url = format!("http://127.0.0.1:{}{path}", self.port);
+        Ok(said(curl.args(["--max-time", "30", &url]))?.parse()?)
     }
 
     pub fn json(&self, path: &str) -> Result<Value> {

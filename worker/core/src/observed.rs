@@ -25,6 +25,9 @@ pub struct NodeState {
     pub previous: Option<Digest>,
     /// The latest attempt, finished or not.
     pub attempt: Option<Attempt>,
+    /// The one confirmed last, where the latest attempt has changed nothing and so left it standing.
+    #[serde(default)]
+    pub standing: Option<Attempt>,
     /// Owned files that are not as the confirmed release says.
     pub drift: BTreeMap<NodePath, DriftKind>,
     /// Digests of releases that were rolled back on this node, newest last.

@@ -34,6 +34,11 @@ pub enum Outcome {
         /** Nodes whose turn had not come. */
         left: Vec<NodeName>,
     },
+    /// A person took turns back (`windlass rollback`).
+    TakenBack {
+        /** Hold what they held before their turns. */
+        nodes: Vec<NodeName>,
+    },
     /// Nothing was touched.
     Refused { findings: Findings },
     /// A person must act.
@@ -69,7 +74,7 @@ impl Outcome {
     /// 0 done or nothing to do, 1 findings, rolled back or overtaken, 3 stuck (2 is "used wrongly", which no outcome is).
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Unchanged { .. } | Self::RolledOut { .. } => 0,
+            Self::Unchanged { .. } | Self::RolledOut { .. } | Self::TakenBack { .. } => 0,
             Self::RolledBack { .. } | Self::Overtaken { .. } | Self::Refused { .. } => 1,
             Self::Stuck { .. } => 3,
         }
@@ -84,6 +89,7 @@ impl Outcome {
             Self::Unchanged { .. }
             | Self::RolledOut { .. }
             | Self::Overtaken { .. }
+            | Self::TakenBack { .. }
             | Self::Refused { .. } => false,
         }
     }
@@ -94,7 +100,10 @@ impl Outcome {
             Self::Overtaken { .. } => true,
             Self::RolledBack { failure, .. } => failure.step == "cancel",
             Self::Refused { findings } => findings.iter().any(|found| found.code == CANCELLED),
-            Self::Unchanged { .. } | Self::RolledOut { .. } | Self::Stuck { .. } => false,
+            Self::Unchanged { .. }
+            | Self::RolledOut { .. }
+            | Self::TakenBack { .. }
+            | Self::Stuck { .. } => false,
         }
     }
 
@@ -105,6 +114,7 @@ impl Outcome {
             Self::RolledOut { .. } => "rolled out",
             Self::RolledBack { .. } => "rolled back",
             Self::Overtaken { .. } => "overtaken",
+            Self::TakenBack { .. } => "taken back",
             Self::Refused { .. } => "refused",
             Self::Stuck { .. } => "stuck",
         }

@@ -1,5 +1,6 @@
 //! The steps that speak with the authority. Each looks first how things stand there, so that one that was carried out
-//! and not written down is not carried out twice.
+//! and not written down is not carried out twice. Placing an order is the exception: a worker that dies between the
+//! authority's answer and its entry places another.
 
 use std::time::Duration;
 

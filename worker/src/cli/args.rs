@@ -135,13 +135,13 @@ pub enum Command {
         /// A revision (default: the working tree).
         rev: Option<String>,
     },
-    /// Shows how the rendered files of two revisions differ; asks no node.
+    /// Shows what merging HEAD into BASE would change, with the verdict that a request would get; asks no node.
     ///
-    /// Without BASE: what the working tree changes against HEAD. With BASE: the working tree against BASE.
+    /// Without BASE: what the working tree changes against HEAD. With BASE: the working tree merged into BASE.
     Diff {
-        /// The revision that it is compared with (default: HEAD).
+        /// The revision that it would be merged into (default: HEAD).
         base: Option<String>,
-        /// The revision that is compared (default: the working tree).
+        /// The revision that would be merged (default: the working tree).
         head: Option<String>,
     },
     /// Shows what a roll would do to every node, against what the nodes hold now.
@@ -171,7 +171,7 @@ pub enum Command {
         #[arg(short, long)]
         yes: bool,
     },
-    /// Shows what every node holds: release, commit, drift, unfinished turns.
+    /// Shows what every node holds (release, commit, drift, unfinished turns) and how the last roll ended.
     Status,
     /// Lists the files on the nodes that are not as their release says.
     Drift,
@@ -262,7 +262,7 @@ pub enum Command {
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum EventCommand {
-    /// Lists the events: those given up and those that wait first, then what is done, newest first.
+    /// Lists the events: those given up first, then what waits, what the broker has and what is done; newest first.
     List {
         /// At most so many.
         #[arg(long, default_value_t = 50)]

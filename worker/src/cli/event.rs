@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
+use anyhow::bail;
+
 use super::Exit;
 use super::args::{DeadCommand, EventCommand, Wake};
 use super::output::Output;
 use super::service::{read, read_without_keys, runtime};
 use crate::config::Config;
-use crate::queue::{EventKind, QueueState, Queued};
+use crate::queue::{Answered, Chosen, Content, EventKind, QueueState, Queued, Unreadable};
 use crate::worker::events::{self, Events};
 
 pub(super) fn run(output: &Output, command: &EventCommand) -> anyhow::Result<Exit> {
@@ -65,28 +67,40 @@ async fn on_queue(
             output.result(&all, || table(&all))?;
         }
         EventCommand::Dead(DeadCommand::Replay { ids, all, .. }) => {
-            for id in chosen(events, ids, *all).await? {
-                events.replay(&id).await?;
-                output.text(&format!("{id}: given out once more\n"));
-            }
+            let answered = events.replay(&chosen(ids, *all)).await?;
+            return told(output, &answered, "given out once more");
         }
         EventCommand::Dead(DeadCommand::Drop { ids, all, .. }) => {
-            for id in chosen(events, ids, *all).await? {
-                events.discard(&id).await?;
-                output.text(&format!("{id}: forgotten\n"));
-            }
+            let answered = events.discard(&chosen(ids, *all)).await?;
+            return told(output, &answered, "forgotten");
         }
         EventCommand::Send { .. } => {}
     }
     Ok(Exit::Done)
 }
 
-async fn chosen(events: &Events, ids: &[String], all: bool) -> anyhow::Result<Vec<String>> {
-    if !all {
-        return Ok(ids.to_vec());
+fn chosen(ids: &[String], all: bool) -> Chosen {
+    if all {
+        Chosen::All
+    } else {
+        Chosen::These(ids.to_vec())
     }
-    let dead = events.dead().await?;
-    Ok(dead.into_iter().map(|queued| queued.event.id).collect())
+}
+
+/// What became of each; where one stays, that is a failure.
+fn told(output: &Output, answered: &Answered, done: &str) -> anyhow::Result<Exit> {
+    output.result(answered, || {
+        let lines = answered.done.iter().map(|id| format!("{id}: {done}\n"));
+        lines.collect()
+    })?;
+    let left = answered.left.iter();
+    let left: Vec<_> = left
+        .map(|left| format!("{}: {}", left.id, left.why))
+        .collect();
+    if left.is_empty() {
+        return Ok(Exit::Done);
+    }
+    bail!("these stay among the dead:\n  {}", left.join("\n  "))
 }
 
 fn table(all: &[Queued]) -> String {
@@ -95,17 +109,17 @@ fn table(all: &[Queued]) -> String {
     }
     let mut text = String::new();
     for queued in all {
-        let event = &queued.event;
+        let (kind, cluster, time) = columns(&queued.event);
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{:<7} {:<6} {:<16} {}  {}",
+            "{:<7} {kind:<6} {cluster:<16} {time:<19}  {}",
             word(queued.state),
-            event.kind.key(),
-            event.subject,
-            event.time.strftime("%Y-%m-%d %H:%M:%S"),
-            event.id
+            queued.id()
         );
+        if let Content::Unreadable(Unreadable { queue, .. }) = &queued.event {
+            let _ = writeln!(text, "        in {queue}");
+        }
         if !queued.why.is_empty() {
             let _ = writeln!(
                 text,
@@ -115,6 +129,21 @@ fn table(all: &[Queued]) -> String {
         }
     }
     text
+}
+
+/// Kind, cluster and when it was published, as far as that can be told.
+fn columns(content: &Content) -> (&str, &str, String) {
+    match content {
+        Content::Event(event) => {
+            let time = event.time.strftime("%Y-%m-%d %H:%M:%S").to_string();
+            (event.kind.key(), event.subject.as_str(), time)
+        }
+        Content::Unreadable(Unreadable { kind, subject, .. }) => (
+            kind.as_deref().unwrap_or("?"),
+            subject.as_deref().unwrap_or("?"),
+            String::new(),
+        ),
+    }
 }
 
 fn whole(queued: &Queued) -> String {

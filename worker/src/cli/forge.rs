@@ -6,7 +6,7 @@ use super::Exit;
 use super::args::ConfigArg;
 use super::output::Output;
 use super::service::{read, runtime};
-use crate::worker::forge_setup;
+use crate::worker::forge_setup::{self, Use};
 
 #[derive(Debug, Subcommand)]
 pub enum ForgeCommand {
@@ -41,7 +41,11 @@ pub(super) fn run(output: &Output, command: &ForgeCommand) -> anyhow::Result<Exi
             let url = forge_setup::set_hook(&config, &cluster, address).await?;
             output.text(&format!("the webhook to {url} is set up\n"));
         }
-        let looked = forge_setup::check(&config, &cluster).await?;
+        let wanted = match command {
+            ForgeCommand::Check { .. } => Use::Work,
+            ForgeCommand::Setup { .. } => Use::SetUp,
+        };
+        let looked = forge_setup::check(&config, &cluster, wanted).await?;
         for one in &looked {
             let mark = if one.good { "ok     " } else { "wrong  " };
             output.text(&format!("{mark}{}\n", one.words));

@@ -1,19 +1,32 @@
-//! The commands that look at a checkout and at no node: `check`, `render` and `diff`.
+//! The commands that look at a checkout and at no node: `check` and `render`.
 
-use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use schemars::JsonSchema;
+use serde::Serialize;
 use windlass_core::finding::Findings;
-use windlass_core::ids::NodeName;
+use windlass_core::ids::{Digest, NodeName};
 use windlass_core::preview::Verdict;
 use windlass_core::release::Release;
-use windlass_core::report::diff::{self, Fingerprints};
 
 use super::Exit;
 use super::session::Session;
 use crate::flow::prepare::Rendered;
+
+/// What `render` wrote.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Written {
+    bundle: Digest,
+    /// The folder; what a node would hold is in the subfolder of its name.
+    out: String,
+    nodes: Vec<NodeName>,
+    /// How many secret files were left out, because `--with-secrets` was not given.
+    secrets_left_out: usize,
+}
 
 /// Marks a folder as written by `render`, so that it may be written anew.
 const MARK: &str = ".windlass-render";
@@ -70,7 +83,7 @@ pub(super) fn render(
 ) -> anyhow::Result<Exit> {
     let prepared = session.render(rev)?;
     let Some(rendered) = session.accept(&prepared) else {
-        return Ok(Exit::Findings);
+        return session.refuse(&prepared.findings);
     };
     let wanted = |name: &NodeName| node.is_none_or(|node| node == name.as_str());
     let releases: Vec<(&NodeName, &Release)> = rendered
@@ -87,11 +100,19 @@ pub(super) fn render(
     for (name, release) in &releases {
         left_out += write_release(&out.join(name.as_str()), release, with_secrets)?;
     }
-    session.output.text(&format!(
-        "{} releases written to {}\n",
-        releases.len(),
-        out.display()
-    ));
+    let written = Written {
+        bundle: rendered.bundle.digest,
+        out: out.display().to_string(),
+        nodes: releases.iter().map(|(name, _)| (*name).clone()).collect(),
+        secrets_left_out: left_out,
+    };
+    session.output.result(&written, || {
+        format!(
+            "{} releases written to {}\n",
+            written.nodes.len(),
+            written.out
+        )
+    })?;
     if left_out > 0 {
         session.output.note(&format!(
             "{left_out} secret files were left out; --with-secrets writes them too"
@@ -122,10 +143,15 @@ fn clear(out: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write into {}", out.display()))
 }
 
-/// Writes the files; how many secret ones were left out.
+/// Writes the files; how many secret ones were left out. With secrets the folder is for its owner alone.
 fn write_release(dir: &Path, release: &Release, with_secrets: bool) -> anyhow::Result<usize> {
     let mut left_out = 0;
-    std::fs::create_dir_all(dir)?;
+    let mut folders = DirBuilder::new();
+    folders.recursive(true);
+    if with_secrets {
+        folders.mode(0o700);
+    }
+    folders.create(dir)?;
     for (path, content) in &release.contents {
         let meta = release.meta.files.get(path);
         if meta.is_some_and(|meta| meta.secret) && !with_secrets {
@@ -134,59 +160,24 @@ fn write_release(dir: &Path, release: &Release, with_secrets: bool) -> anyhow::R
         }
         let target = dir.join(path.relative());
         if let Some(parent) = target.parent() {
-            std::fs::create_dir_all(parent)?;
+            folders.create(parent)?;
         }
-        std::fs::write(&target, content)
-            .with_context(|| format!("cannot write {}", target.display()))?;
         let mode = meta
             .and_then(|meta| u32::from_str_radix(&meta.mode, 8).ok())
             .unwrap_or(0o600);
-        std::fs::set_permissions(&target, std::fs::Permissions::from_mode(mode))?;
+        write_file(&target, content, mode)
+            .with_context(|| format!("cannot write {}", target.display()))?;
     }
     Ok(left_out)
 }
 
-/// Asks the real programs as well, so that the verdict is the one that a request would get.
-pub(super) async fn diff(
-    session: &Session<'_>,
-    base: Option<&str>,
-    head: Option<&str>,
-) -> anyhow::Result<Exit> {
-    let old = session.render(Some(base.unwrap_or("HEAD")))?;
-    let new = session.check(head).await?;
-    let sound = new.rendered.as_ref();
-    let Some(rendered) = sound.filter(|_| !new.findings.has_errors()) else {
-        let verdict = Verdict::Refused.words(&new.findings);
-        if !session.output.annotated(&new.findings, &verdict)? {
-            session.show(&new);
-            session.output.error(&verdict);
-        }
-        return Ok(Exit::Findings);
-    };
-    let Some(old) = session.accept(&old) else {
-        return Ok(Exit::Findings);
-    };
-    let (old, bundle) = (&old.bundle.releases, &rendered.bundle.releases);
-    // New for every run: a fingerprint says whether two contents are the same in one output, and nothing more.
-    let key = uuid::Uuid::new_v4().into_bytes();
-    let nodes: BTreeMap<NodeName, Vec<diff::FileDiff>> = bundle
-        .keys()
-        .chain(old.keys())
-        .map(|node| {
-            let (before, after) = (old.get(node), bundle.get(node));
-            let files = diff::releases(before, after, &Fingerprints(&key));
-            (node.clone(), files)
-        })
-        .filter(|(_, files)| !files.is_empty())
-        .collect();
-    let verdict = Verdict::of_nodes(&nodes, bundle.len()).words(&new.findings);
-    if session.output.annotated(&new.findings, &verdict)? {
-        return Ok(Exit::Done);
-    }
-    session.show(&new);
-    session.output.result(&nodes, || {
-        let text = diff::text(&nodes, session.output.colours());
-        format!("{text}{verdict}\n")
-    })?;
-    Ok(Exit::Done)
+/// Nobody else can read it before it has its final mode, whatever the umask is.
+fn write_file(target: &Path, content: &[u8], mode: u32) -> std::io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(target)?;
+    file.write_all(content)?;
+    file.set_permissions(Permissions::from_mode(mode))
 }

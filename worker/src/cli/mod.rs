@@ -2,10 +2,13 @@
 
 pub mod args;
 pub mod cert;
+mod diff;
 mod doctor;
 mod event;
 mod explain;
 mod forge;
+mod formats;
+mod history;
 mod init;
 mod look;
 mod nodes;
@@ -18,6 +21,7 @@ mod secret;
 mod service;
 mod session;
 
+pub(crate) use look::Written;
 pub(crate) use nodes::Status;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -55,7 +59,7 @@ impl From<Exit> for ExitCode {
 pub fn main() -> ExitCode {
     // One provider for the whole program; that somebody installed one before is no harm.
     drop(rustls::crypto::ring::default_provider().install_default());
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse().and_then(formats::accept) {
         Ok(cli) => cli,
         Err(error) => {
             let usage = error.use_stderr();
@@ -123,7 +127,7 @@ async fn on_checkout(command: &Command, session: &Session<'_>) -> anyhow::Result
             with_secrets,
             rev,
         } => look::render(session, out, node.as_deref(), *with_secrets, rev.as_deref()),
-        Command::Diff { base, head } => look::diff(session, base.as_deref(), head.as_deref()).await,
+        Command::Diff { base, head } => diff::run(session, base.as_deref(), head.as_deref()).await,
         Command::Plan { what, diff } => roll::plan(session, what, *diff).await,
         Command::Roll { what, yes } => roll::roll(session, what, *yes).await,
         Command::Rollback { nodes, yes } => rollback::run(session, nodes, *yes).await,

@@ -5,19 +5,26 @@ use std::fmt::Write as _;
 use schemars::JsonSchema;
 use serde::Serialize;
 use windlass_core::observed::{AttemptPhase, DriftKind, Drifted, NodeState, Observed, Seen};
+use windlass_core::report::{self, visible::clean};
 
 use super::Exit;
 use super::cert::told;
+use super::history::{self, Unfinished};
 use super::session::Session;
 use crate::certificates::{self, CertificateView};
 use crate::roll::observe;
+use crate::store::reports::Report;
 
-/// What the nodes hold, and what they serve.
+/// What the nodes hold, what they serve, and how the last roll ended.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Status {
     #[serde(flatten)]
     observed: Observed,
     certificates: Vec<CertificateView>,
+    /// Of this state directory; absent where it knows of none.
+    latest: Option<Report>,
+    /// Begun, and not over: under way, or left by one who died.
+    unfinished: Option<Unfinished>,
 }
 
 /// Asks every node of the working tree's definitions; `None` where those are broken.
@@ -41,15 +48,19 @@ pub(super) async fn status(session: &Session<'_>) -> anyhow::Result<Exit> {
         observe::all(&nodes, model.nodes.keys().cloned()),
         certificates::seen_from_outside(&prober, &model, given),
     );
+    let history = history::read(session, &model.cluster.name).await;
     let status = Status {
         observed,
         certificates,
+        latest: history.latest,
+        unfinished: history.unfinished,
     };
     session.output.result(&status, || {
         let mut text = table(&status.observed);
         if !status.certificates.is_empty() {
             text.push_str(&certificates::outside(&status.certificates));
         }
+        text.push_str(&told_last(&status));
         text
     })?;
     let observed = &status.observed;
@@ -74,6 +85,29 @@ pub(super) fn state_of(seen: &Seen) -> Option<&NodeState> {
     }
 }
 
+fn told_last(status: &Status) -> String {
+    let mut text = String::new();
+    if let Some(report) = &status.latest {
+        let of = Some((report.commit.as_str(), report.subject.as_str()));
+        _ = write!(
+            text,
+            "\nThe last roll ({}, ended {}):\n{}",
+            report.trigger,
+            report.ended.strftime("%Y-%m-%d %H:%M:%S UTC"),
+            report::roll::text(&report.outcome, of)
+        );
+    }
+    if let Some(Unfinished { commit, subject }) = &status.unfinished {
+        let commit: String = commit.chars().take(12).collect();
+        _ = writeln!(
+            text,
+            "\nA roll of {commit} {} is not over: it is under way, or the next `windlass roll` finishes it first",
+            clean(subject)
+        );
+    }
+    text
+}
+
 fn phase(state: &NodeState) -> Option<AttemptPhase> {
     state.attempt.as_ref().map(|attempt| attempt.phase)
 }
@@ -86,10 +120,22 @@ fn table(observed: &Observed) -> String {
     for (node, seen) in &observed.nodes {
         _ = match seen {
             Seen::Unreachable(why) => {
-                writeln!(text, "{node:<14}{:<15}{:<14}unreachable: {why}", "-", "-")
+                writeln!(
+                    text,
+                    "{node:<14}{:<15}{:<14}unreachable: {}",
+                    "-",
+                    "-",
+                    clean(why)
+                )
             }
             Seen::Refused(why) => {
-                writeln!(text, "{node:<14}{:<15}{:<14}refused: {why}", "-", "-")
+                writeln!(
+                    text,
+                    "{node:<14}{:<15}{:<14}refused: {}",
+                    "-",
+                    "-",
+                    clean(why)
+                )
             }
             Seen::State(state) => {
                 let (release, commit) = match &state.current {
@@ -109,20 +155,16 @@ fn table(observed: &Observed) -> String {
 /// What a person wants to know of a node in a few words.
 fn words(state: &NodeState) -> String {
     let attempt = state.attempt.as_ref();
+    let reason = attempt
+        .map(|attempt| clean(&attempt.reason))
+        .unwrap_or_default();
     let turn = match attempt.map(|attempt| attempt.phase) {
         None | Some(AttemptPhase::Confirmed | AttemptPhase::Staged) => "ok".to_owned(),
         Some(AttemptPhase::Activating) => "in its turn: being changed".to_owned(),
         Some(AttemptPhase::Activated) => "in its turn: changed, not confirmed yet".to_owned(),
         Some(AttemptPhase::RollingBack) => "going back".to_owned(),
-        Some(AttemptPhase::RolledBack) => "ok; the last turn was taken back".to_owned(),
-        Some(AttemptPhase::Stuck) => {
-            format!(
-                "STUCK: {}",
-                attempt
-                    .map(|attempt| attempt.reason.as_str())
-                    .unwrap_or_default()
-            )
-        }
+        Some(AttemptPhase::RolledBack) => format!("ok; the last turn was taken back: {reason}"),
+        Some(AttemptPhase::Stuck) => format!("STUCK: {reason}"),
     };
     if state.drift.is_empty() {
         turn

@@ -58,10 +58,8 @@ impl Output {
     ) -> anyhow::Result<()> {
         let text = match self.format {
             Format::Json => format!("{}\n", serde_json::to_string_pretty(value)?),
-            Format::Text => text(),
-            Format::Sarif | Format::Junit | Format::Github => {
-                anyhow::bail!("sarif, junit and github are formats of `check` and `diff`")
-            }
+            // Formats of findings are refused on the command line where a result is none.
+            Format::Text | Format::Sarif | Format::Junit | Format::Github => text(),
         };
         self.text(&text);
         Ok(())

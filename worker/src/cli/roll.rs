@@ -1,20 +1,25 @@
-//! The commands that plan and roll: `plan`, `roll`, `adopt` and `rollback`.
+//! The commands that plan and roll: `plan`, `roll` and `adopt`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use windlass_core::codes::plan::CANCELLED;
+use windlass_core::finding::Finding;
 use windlass_core::ids::{NodeName, NodePath};
+use windlass_core::model;
 use windlass_core::observed::Observed;
 use windlass_core::outcome::Outcome;
 use windlass_core::plan::{Adopt, Plan};
 use windlass_core::report;
+use windlass_core::report::diff::Fingerprints;
 
 use super::Exit;
 use super::args::RollArgs;
+use super::history::{self, Of};
 use super::nodes::state_of;
 use super::progress::Live;
 use super::session::Session;
@@ -22,8 +27,16 @@ use crate::flow::plan::{self, Wishes};
 use crate::flow::prepare::{Prepared, Rendered};
 use crate::node::Nodes;
 use crate::probe::NetProber;
-use crate::roll::{Driver, RollPermit, StoreJournal, observe};
+use crate::roll::{Driver, Journal as _, RollPermit, StoreJournal, observe};
 use crate::store::Store;
+
+/// A command that rolls, from its beginning.
+#[derive(Clone, Copy)]
+struct Begun {
+    command: &'static str,
+    at: Timestamp,
+    yes: bool,
+}
 
 /// A commit that renders; once its checks have passed, its plan can be made, again and again.
 struct Candidate {
@@ -32,16 +45,22 @@ struct Candidate {
     nodes: Arc<Nodes>,
 }
 
-/// `None` where the commit has errors; they were shown.
-fn candidate(session: &Session<'_>, rev: &str) -> anyhow::Result<Option<Candidate>> {
+/// What became of a revision.
+enum Looked {
+    Sound(Candidate),
+    /// It has errors; they were shown.
+    Broken(Prepared),
+}
+
+fn candidate(session: &Session<'_>, rev: &str) -> anyhow::Result<Looked> {
     let prepared = session.render(Some(rev))?;
     let sound = prepared.rendered.clone();
     let Some(rendered) = sound.filter(|_| !prepared.findings.has_errors()) else {
         session.show(&prepared);
-        return Ok(None);
+        return Ok(Looked::Broken(prepared));
     };
     let nodes = session.nodes(&rendered.model)?;
-    Ok(Some(Candidate {
+    Ok(Looked::Sound(Candidate {
         prepared,
         rendered,
         nodes,
@@ -82,11 +101,12 @@ pub(super) async fn plan(
         retry: what.retry,
         ..Wishes::default()
     };
-    let Some(mut candidate) = candidate(session, &what.rev)? else {
-        return Ok(Exit::Findings);
+    let mut candidate = match candidate(session, &what.rev)? {
+        Looked::Sound(candidate) => candidate,
+        Looked::Broken(prepared) => return session.refuse(&prepared.findings),
     };
     let Some(observed) = candidate.examine(session).await? else {
-        return Ok(Exit::Findings);
+        return session.refuse(&candidate.prepared.findings);
     };
     let plan = candidate.plan(session, &observed, &wishes);
     show(session, &candidate, &plan, diff).await?;
@@ -102,10 +122,12 @@ async fn show(
 ) -> anyhow::Result<()> {
     let diffs = if diff {
         let old = plan::old_contents(&*candidate.nodes, plan).await;
+        let key = uuid::Uuid::new_v4().into_bytes();
         Some(report::diff::of_plan(
             plan,
             &old,
             &candidate.rendered.bundle,
+            &Fingerprints(&key),
         ))
     } else {
         None
@@ -129,10 +151,11 @@ pub(super) async fn roll(
         retry: what.retry,
         ..Wishes::default()
     };
-    let Some(candidate) = candidate(session, &what.rev)? else {
-        return Ok(Exit::Findings);
-    };
-    carry_out(session, candidate, yes, |_, _| wishes).await
+    let begun = Begun::now("roll", yes);
+    match candidate(session, &what.rev)? {
+        Looked::Sound(candidate) => carry_out(session, candidate, begun, |_, _| wishes).await,
+        Looked::Broken(prepared) => broken(session, &prepared, begun).await,
+    }
 }
 
 pub(super) async fn adopt(
@@ -146,8 +169,10 @@ pub(super) async fn adopt(
     for path in paths {
         wanted.insert((node.clone(), path.parse::<NodePath>()?));
     }
-    let Some(candidate) = candidate(session, "HEAD")? else {
-        return Ok(Exit::Findings);
+    let begun = Begun::now("adopt", yes);
+    let candidate = match candidate(session, "HEAD")? {
+        Looked::Sound(candidate) => candidate,
+        Looked::Broken(prepared) => return broken(session, &prepared, begun).await,
     };
     let wishes = |candidate: &Candidate, observed: &Observed| Wishes {
         adopt: if paths.is_empty() {
@@ -158,7 +183,37 @@ pub(super) async fn adopt(
         retry: true,
         ..Wishes::default()
     };
-    carry_out(session, candidate, yes, wishes).await
+    carry_out(session, candidate, begun, wishes).await
+}
+
+impl Begun {
+    fn now(command: &'static str, yes: bool) -> Self {
+        Self {
+            command,
+            at: Timestamp::now(),
+            yes,
+        }
+    }
+}
+
+/// A commit with errors: `status` tells of it, as the worker's API does. Where not even the cluster's name can be
+/// read, there is nobody to tell it of.
+async fn broken(session: &Session<'_>, prepared: &Prepared, begun: Begun) -> anyhow::Result<Exit> {
+    if let Some(cluster) = model::cluster_name(&prepared.snapshot) {
+        let of = Of {
+            cluster,
+            commit: prepared.snapshot.commit.clone(),
+            subject: prepared.snapshot.subject.clone(),
+            bundle: None,
+            reviewed: None,
+            trigger: begun.command,
+            started: begun.at,
+        };
+        let findings = prepared.findings.clone();
+        let store = history::open(&session.state_dir()?)?;
+        history::keep(session, &store, of, Outcome::Refused { findings }).await;
+    }
+    session.refuse(&prepared.findings)
 }
 
 /// Every file that a turn of the node would replace or create: what stands in the way is among them.
@@ -190,7 +245,7 @@ fn in_the_way(
 async fn carry_out(
     session: &Session<'_>,
     mut candidate: Candidate,
-    yes: bool,
+    begun: Begun,
     wishes: impl FnOnce(&Candidate, &Observed) -> Wishes,
 ) -> anyhow::Result<Exit> {
     let state = session.state_dir()?;
@@ -198,55 +253,71 @@ async fn carry_out(
     let Some(permit) = RollPermit::take(&state, &cluster)? else {
         bail!("another windlass rolls {cluster} right now; wait for it, or stop it");
     };
-    let driver = driver(session, &candidate.nodes, &state)?;
-    if let Some(outcome) = driver.resume(&permit, &cluster).await? {
-        session.output.note(&format!(
-            "an unfinished roll was finished first: {}",
-            outcome.word()
-        ));
-    }
+    let store = history::open(&state)?;
+    let driver = driver(session, &candidate.nodes, &store)?;
+    finish_unfinished(session, &driver, &store, &permit).await?;
     let Some(observed) = candidate.examine(session).await? else {
-        return Ok(Exit::Findings);
+        return broken(session, &candidate.prepared, begun).await;
     };
     let wishes = wishes(&candidate, &observed);
     let plan = candidate.plan(session, &observed, &wishes);
-    if plan.findings.has_errors() {
-        return finish(
-            session,
-            &plan,
-            &Outcome::Refused {
-                findings: plan.findings.clone(),
-            },
-        );
-    }
-    if !plan.turns.is_empty() && !yes {
+    let refused = plan.findings.has_errors();
+    if !refused && !plan.turns.is_empty() && !begun.yes {
         session.output.error(report::plan::text(&plan).trim_end());
         if !session.output.confirm("Roll this out?") {
-            session.output.error("nothing was changed");
-            return Ok(Exit::Findings);
+            return not_wanted(session);
         }
     }
+    let of = Of::plan(&plan, begun.command, begun.at);
     let bundle = Arc::clone(&candidate.rendered.bundle);
-    let outcome = driver
-        .drive(&permit, plan.clone(), bundle, &holder())
-        .await?;
-    finish(session, &plan, &outcome)
+    let outcome = driver.drive(&permit, plan, bundle, &holder()).await?;
+    finish(session, &store, of, outcome).await
 }
 
-type CliDriver = Driver<Nodes, NetProber, StoreJournal>;
+/// A person said no, or could not be asked.
+pub(super) fn not_wanted(session: &Session<'_>) -> anyhow::Result<Exit> {
+    session.output.error("nothing was changed");
+    let finding = Finding::error(CANCELLED, "nobody said yes").hint("give --yes to go on unasked");
+    session.refuse(&[finding].into_iter().collect())
+}
 
-fn driver(session: &Session<'_>, nodes: &Arc<Nodes>, state: &Path) -> anyhow::Result<CliDriver> {
-    let store = Store::open(&state.join("rolls.db")).context("cannot open the journal of rolls")?;
+pub(super) type CliDriver = Driver<Nodes, NetProber, StoreJournal>;
+
+pub(super) fn driver(
+    session: &Session<'_>,
+    nodes: &Arc<Nodes>,
+    store: &Store,
+) -> anyhow::Result<CliDriver> {
     stop_on_signals(session.cancel.clone());
     Ok(Driver {
         nodes: Arc::clone(nodes),
         prober: Arc::new(session.prober()?),
-        journal: StoreJournal::new(store),
+        journal: StoreJournal::new(store.clone()),
         observer: Arc::new(Live::new(session.output)),
         cancel: session.cancel.clone(),
         newer: Arc::default(),
         pause: CancellationToken::new(),
     })
+}
+
+/// What one who died left is finished, or taken back, before anything else is done.
+pub(super) async fn finish_unfinished(
+    session: &Session<'_>,
+    driver: &CliDriver,
+    store: &Store,
+    permit: &RollPermit,
+) -> anyhow::Result<()> {
+    let Some(open) = driver.journal.unfinished(permit.cluster()).await? else {
+        return Ok(());
+    };
+    let of = Of::plan(&open.plan, "resumed", Timestamp::now());
+    if let Some(outcome) = driver.resume(permit, permit.cluster()).await? {
+        let word = outcome.word();
+        let said = format!("an unfinished roll was finished first: {word}");
+        session.output.note(&said);
+        history::keep(session, store, of, outcome).await;
+    }
+    Ok(())
 }
 
 /// Names this run; the nodes remember it beside the fence.
@@ -269,10 +340,21 @@ fn stop_on_signals(cancel: CancellationToken) {
     });
 }
 
-fn finish(session: &Session<'_>, plan: &Plan, outcome: &Outcome) -> anyhow::Result<Exit> {
+/// The outcome is kept before it is told: who heard of it finds it in `status`. That no node was ever rolled is none.
+pub(super) async fn finish(
+    session: &Session<'_>,
+    store: &Store,
+    of: Of,
+    outcome: Outcome,
+) -> anyhow::Result<Exit> {
+    let (commit, subject) = (of.commit.clone(), of.subject.clone());
+    if !matches!(&outcome, Outcome::TakenBack { nodes } if nodes.is_empty()) {
+        history::keep(session, store, of, outcome.clone()).await;
+    }
+    let of = Some((commit.as_str(), subject.as_str())).filter(|(commit, _)| !commit.is_empty());
     session
         .output
-        .result(outcome, || report::roll::text(outcome, Some(plan)))?;
+        .result(&outcome, || report::roll::text(&outcome, of))?;
     Ok(match outcome.exit_code() {
         0 => Exit::Done,
         1 => Exit::Findings,

@@ -1,133 +1,159 @@
-//! `windlass rollback`: puts the release before the latest turn back, node by node in reverse order.
+//! `windlass rollback`: puts the release before the latest turn back, node by node in reverse order. It keeps no journal
+//! of its own, because the nodes do: which turns stand, they tell, so that asking again after a crash goes on with the rest.
+
+use std::collections::BTreeSet;
 
 use anyhow::bail;
+use jiff::Timestamp;
 use windlass_core::fence::next_generation;
-use windlass_core::ids::NodeName;
+use windlass_core::ids::{ClusterName, NodeName};
 use windlass_core::model::Model;
-use windlass_core::observed::{Attempt, AttemptPhase, Observed};
+use windlass_core::observed::Attempt;
 use windlass_core::outcome::{Outcome, StuckNode};
-use windlass_core::report;
+use windlass_core::plan::{TakingBack, taken_back};
 
 use super::Exit;
+use super::history::{self, Of};
 use super::nodes::state_of;
+use super::roll;
 use super::session::Session;
 use crate::node::Nodes;
 use crate::ports::{Fence, NodeWriter as _};
 use crate::roll::{RollPermit, observe};
+use crate::store::Store;
+
+/// One node's turn that is to be taken back.
+type Turn = (NodeName, Attempt);
 
 pub(super) async fn run(
     session: &Session<'_>,
     wanted: &[String],
     yes: bool,
 ) -> anyhow::Result<Exit> {
+    let started = Timestamp::now();
     let Some(model) = session.model()? else {
         return Ok(Exit::Findings);
     };
-    let order = reversed(&model, wanted)?;
+    let (order, wanted) = reversed(&model, wanted)?;
     let cluster = model.cluster.name.clone();
-    let Some(_permit) = RollPermit::take(&session.state_dir()?, &cluster)? else {
+    let state = session.state_dir()?;
+    let Some(permit) = RollPermit::take(&state, &cluster)? else {
         bail!("another windlass rolls {cluster} right now; wait for it, or stop it");
     };
     let nodes = session.nodes(&model)?;
+    let store = history::open(&state)?;
+    let driver = roll::driver(session, &nodes, &store)?;
+    roll::finish_unfinished(session, &driver, &store, &permit).await?;
     let observed = observe::all(&nodes, order.clone()).await;
-    let turns = turns(&observed, &order, wanted);
-    if turns.is_empty() {
-        session
-            .output
-            .text("no node has a turn that could be taken back\n");
-        return Ok(Exit::Done);
-    }
-    for (node, attempt) in &turns {
+    let (outcome, first) = match taken_back(&observed, &order, &wanted) {
+        Err(findings) => (Outcome::Refused { findings }, None),
+        Ok(taking) => {
+            if !taking.turns.is_empty() && !agreed(session, &taking.turns, yes) {
+                return roll::not_wanted(session);
+            }
+            let fence = Fence {
+                cluster: cluster.clone(),
+                number: next_generation(observed.highest_fence()),
+                holder: roll::holder(),
+            };
+            let first = taking.turns.first().map(|(node, _)| node.clone());
+            (take_back(session, &nodes, &fence, taking).await, first)
+        }
+    };
+    let held = first.and_then(|node| observed.nodes.get(&node).and_then(state_of));
+    let commit = held.and_then(|state| Some(state.current.as_ref()?.commit.clone()));
+    let (commit, subject) = match commit {
+        Some(commit) => with_subject(session, commit),
+        None => latest(&store, &cluster).await?,
+    };
+    let of = Of {
+        cluster,
+        commit,
+        subject,
+        bundle: None,
+        reviewed: None,
+        trigger: "rollback",
+        started,
+    };
+    roll::finish(session, &store, of, outcome).await
+}
+
+/// What the nodes held until now.
+fn with_subject(session: &Session<'_>, commit: String) -> (String, String) {
+    let snapshot = session.snapshot(Some(&commit));
+    let subject = snapshot.map(|snapshot| snapshot.subject.clone());
+    (commit, subject.unwrap_or_default())
+}
+
+/// Where nothing is taken back now: what was rolled, or taken back, last.
+async fn latest(store: &Store, cluster: &ClusterName) -> anyhow::Result<(String, String)> {
+    let report = store.reports(Some(cluster), 1).await?.pop();
+    Ok(report
+        .map(|report| (report.commit, report.subject))
+        .unwrap_or_default())
+}
+
+fn agreed(session: &Session<'_>, turns: &[Turn], yes: bool) -> bool {
+    for (node, attempt) in turns {
         session.output.note(&format!(
             "{node}: {} goes back to what it held before",
             attempt.target.short()
         ));
     }
-    if !yes && !session.output.confirm("Take these turns back?") {
-        session.output.error("nothing was changed");
-        return Ok(Exit::Findings);
-    }
-    let fence = Fence {
-        cluster,
-        number: next_generation(observed.highest_fence()),
-        holder: super::roll::holder(),
-    };
-    let stuck = take_back(session, &nodes, &fence, &turns).await;
-    if stuck.is_empty() {
-        return Ok(Exit::Done);
-    }
-    let outcome = Outcome::Stuck {
-        nodes: stuck,
-        failure: None,
-    };
-    session.output.error(&report::roll::text(&outcome, None));
-    Ok(Exit::Stuck)
+    yes || session.output.confirm("Take these turns back?")
 }
 
-/// All nodes, the last one first; an error where a wanted one is not among them.
-fn reversed(model: &Model, wanted: &[String]) -> anyhow::Result<Vec<NodeName>> {
+/// All nodes, the last one first, and the wanted ones; an error where one of these is not among them.
+fn reversed(
+    model: &Model,
+    wanted: &[String],
+) -> anyhow::Result<(Vec<NodeName>, BTreeSet<NodeName>)> {
     let mut order: Vec<NodeName> = model.in_order().map(|(name, _)| name.clone()).collect();
-    for name in wanted {
-        if !order.iter().any(|node| node.as_str() == name) {
-            bail!("no node is named {name:?}");
-        }
-    }
     order.reverse();
-    Ok(order)
+    let mut known = BTreeSet::new();
+    for name in wanted {
+        let Some(node) = order.iter().find(|node| node.as_str() == name) else {
+            bail!("no node is named {name:?}");
+        };
+        known.insert(node.clone());
+    }
+    Ok((order, known))
 }
 
-/// One node after the other; those that could not go back.
+/// One node after the other. A node that cannot go back does not keep the others from it.
 async fn take_back(
     session: &Session<'_>,
     nodes: &Nodes,
     fence: &Fence,
-    turns: &[(NodeName, &Attempt)],
-) -> Vec<StuckNode> {
-    let mut stuck = Vec::new();
-    for (node, attempt) in turns {
-        let reason = "a person asked for it";
-        match nodes.rollback(fence, &attempt.token, node, reason).await {
-            Ok(()) => {
-                let said = format!("{node}: holds its old release again");
-                session.output.note(&said);
+    taking: TakingBack,
+) -> Outcome {
+    let (mut done, mut stuck) = (taking.back, Vec::new());
+    for (node, attempt) in &taking.turns {
+        let why = if session.cancel.is_cancelled() {
+            "it was stopped before this turn was taken back".to_owned()
+        } else {
+            let reason = "a person asked for it";
+            match nodes.rollback(fence, &attempt.token, node, reason).await {
+                Ok(()) => {
+                    let said = format!("{node}: holds its old release again");
+                    session.output.note(&said);
+                    done.push(node.clone());
+                    continue;
+                }
+                Err(error) => error.to_string(),
             }
-            Err(error) => stuck.push(StuckNode {
-                node: node.clone(),
-                why: error.to_string(),
-                mend: format!("look at {node} and run `windlass rollback {node}` again"),
-            }),
-        }
+        };
+        stuck.push(StuckNode {
+            node: node.clone(),
+            why,
+            mend: format!("look at {node} and run `windlass rollback {node}` again"),
+        });
     }
-    stuck
-}
-
-/// The confirmed turns of the wanted nodes; of nobody in particular: those of the latest roll.
-fn turns<'o>(
-    observed: &'o Observed,
-    order: &[NodeName],
-    wanted: &[String],
-) -> Vec<(NodeName, &'o Attempt)> {
-    let confirmed = |node: &NodeName| {
-        let state = observed.nodes.get(node).and_then(state_of)?;
-        state
-            .attempt
-            .as_ref()
-            .filter(|attempt| attempt.phase == AttemptPhase::Confirmed)
-    };
-    let latest = order
-        .iter()
-        .filter_map(confirmed)
-        .map(|attempt| attempt.fence)
-        .max();
-    order
-        .iter()
-        .filter_map(|node| Some((node.clone(), confirmed(node)?)))
-        .filter(|(node, attempt)| {
-            if wanted.is_empty() {
-                Some(attempt.fence) == latest
-            } else {
-                wanted.iter().any(|name| name == node.as_str())
-            }
-        })
-        .collect()
+    if stuck.is_empty() {
+        return Outcome::TakenBack { nodes: done };
+    }
+    Outcome::Stuck {
+        nodes: stuck,
+        failure: None,
+    }
 }

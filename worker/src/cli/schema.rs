@@ -27,11 +27,11 @@ pub(super) fn run(output: &Output, out: Option<&Path>, name: Option<&str>) -> an
         return Ok(Exit::Done);
     }
     let Some(name) = name else {
-        let list: String = schemas
+        let names: Vec<&str> = schemas
             .iter()
-            .map(|(file, _)| format!("{}\n", file.trim_end_matches(".json")))
+            .map(|(file, _)| file.trim_end_matches(".json"))
             .collect();
-        output.text(&list);
+        output.result(&names, || names.join("\n") + "\n")?;
         return Ok(Exit::Done);
     };
     let wanted = format!("{}.json", name.trim_end_matches(".json"));

@@ -8,16 +8,19 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 use windlass_core::finding::Findings;
 use windlass_core::model::{self, Model};
+use windlass_core::outcome::Outcome;
 use windlass_core::plan::Inventory;
 use windlass_core::report::findings::{self, Style};
 use windlass_core::snapshot::Snapshot;
 
+use super::Exit;
 use super::args::Global;
 use super::output::Output;
 use crate::check::{Checker, Limits, Sandbox};
 use crate::flow::prepare::{self, Memory, Prepared, Rendered};
 use crate::flow::trial::Trial;
 use crate::git::checkout;
+use crate::git::merge::Merged;
 use crate::materials::Directories;
 use crate::node::{Login, Nodes, Target};
 use crate::probe::NetProber;
@@ -49,27 +52,40 @@ impl<'a> Session<'a> {
         Ok(Arc::new(snapshot))
     }
 
-    /// Loads, cross-checks and renders.
-    pub(super) fn render(&self, rev: Option<&str>) -> anyhow::Result<Prepared> {
-        let directories = self.directories();
-        let trial = Trial::of_this_program();
-        prepare::render_tried(
-            self.snapshot(rev)?,
-            &directories,
-            &self.memory,
-            Some(&trial),
-        )
+    /// What merging a revision, or the working tree, into another would give.
+    pub(super) fn merged(&self, base: &str, head: Option<&str>) -> anyhow::Result<Merged> {
+        Ok(checkout::merged(&self.global.repo, base, head)?)
     }
 
-    /// The model alone, for commands that only need to know the nodes.
+    /// Loads, cross-checks and renders.
+    pub(super) fn render(&self, rev: Option<&str>) -> anyhow::Result<Prepared> {
+        self.render_snapshot(self.snapshot(rev)?)
+    }
+
+    pub(super) fn render_snapshot(&self, snapshot: Arc<Snapshot>) -> anyhow::Result<Prepared> {
+        let directories = self.directories();
+        let trial = Trial::of_this_program();
+        prepare::render_tried(snapshot, &directories, &self.memory, Some(&trial))
+    }
+
+    /// The model alone, for commands that only need to know the nodes. `None` where it has errors; they were told.
     pub(super) fn model(&self) -> anyhow::Result<Option<Arc<Model>>> {
         let snapshot = self.snapshot(None)?;
         let loaded = model::load(&snapshot);
         if loaded.model.is_none() {
             let text = findings::text(&loaded.findings, &snapshot, self.style());
             self.output.error(text.trim_end());
+            self.refuse(&loaded.findings)?;
         }
         Ok(loaded.model)
+    }
+
+    /// How a command ends whose commit has errors, which were shown: programs get the outcome that it is.
+    pub(super) fn refuse(&self, findings: &Findings) -> anyhow::Result<Exit> {
+        let findings = findings.clone();
+        self.output
+            .result(&Outcome::Refused { findings }, String::new)?;
+        Ok(Exit::Findings)
     }
 
     /// As `render`, and asks the real programs.
@@ -167,12 +183,21 @@ impl<'a> Session<'a> {
 
     /// Where this cluster's rolls are journalled.
     pub(super) fn state_dir(&self) -> anyhow::Result<PathBuf> {
-        let dir = match &self.global.access.state {
-            Some(dir) => dir.clone(),
-            None => state_home()?.join("windlass"),
-        };
+        let dir = self.wanted_state()?;
         private_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         Ok(dir)
+    }
+
+    /// The same where it is there already.
+    pub(super) fn existing_state(&self) -> Option<PathBuf> {
+        self.wanted_state().ok().filter(|dir| dir.is_dir())
+    }
+
+    fn wanted_state(&self) -> anyhow::Result<PathBuf> {
+        match &self.global.access.state {
+            Some(dir) => Ok(dir.clone()),
+            None => Ok(state_home()?.join("windlass")),
+        }
     }
 }
 

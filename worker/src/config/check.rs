@@ -55,6 +55,13 @@ fn whole(config: &Config, file: &str, findings: &mut Findings) {
     if let Some(acme) = &config.acme {
         certificates(config, acme, file, findings);
     }
+    if let (Some(api), None) = (&config.api, &config.listen) {
+        findings.push(
+            Finding::error(codes::CONFIG_API, "the API is served nowhere")
+                .at(api.location(file))
+                .hint("add `listen: 127.0.0.1:8320`, or remove `api`"),
+        );
+    }
     let Some(hook) = &config.hook else { return };
     if config.listen.is_none() {
         findings.push(
@@ -106,7 +113,7 @@ fn queue(config: &Config) -> Result<(), (String, &'static str)> {
     let wrong = |message: &str, hint| Err((message.to_owned(), hint));
     let tls = broker.ca_file.is_some() || broker.certificate_file.is_some();
     if url == "embedded" {
-        return if tls || broker.password_file.is_some() {
+        return if tls || broker.password_file.is_some() || !broker.hosts.is_empty() {
             let hint = "write `queue: amqp://…`, or remove `broker`";
             wrong("`broker` is for a queue at a broker only", hint)
         } else {
@@ -126,13 +133,19 @@ fn queue(config: &Config) -> Result<(), (String, &'static str)> {
             hint,
         );
     }
-    let settings = match Settings::new(url) {
+    let mut settings = match Settings::new(url) {
         Ok(settings) => settings,
         Err(error) => {
             let hint = "write `amqp://user@host:port/vhost`; the vhost `/` is written `%2f`";
             return Err((format!("this is no URL of a broker: {error}"), hint));
         }
     };
+    for host in &broker.hosts {
+        if let Err(error) = settings.also_at(host) {
+            let hint = "write `hosts: [broker2.example.org, broker3.example.org:5671]`";
+            return Err((format!("`broker.hosts`: {error}"), hint));
+        }
+    }
     if tls && !settings.is_encrypted() {
         let hint = "write `amqps://`, or remove them";
         return wrong(

@@ -11,6 +11,6 @@ pub use forge::{ForgeConfig, ForgeKind, PreviewsConfig, PreviewsFrom};
 pub use paths::CREDENTIALS;
 pub use read::{ConfigError, read};
 pub use types::{
-    AcmeConfig, BrokerConfig, ClusterConfig, Config, HookConfig, LogConfig, LogFormat,
+    AcmeConfig, ApiConfig, BrokerConfig, ClusterConfig, Config, HookConfig, LogConfig, LogFormat,
     RepositoryConfig, SshConfig,
 };

@@ -38,6 +38,9 @@ impl Bases<'_> {
                 self.path(path)?;
             }
         }
+        if let Some(api) = &mut config.api {
+            self.path(&mut api.value.token_file)?;
+        }
         for cluster in &mut config.clusters {
             let repository = &mut cluster.value.repository;
             let files = [

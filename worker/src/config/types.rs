@@ -27,6 +27,8 @@ pub struct Config {
     /// full preview; absent: they do not.
     pub public_url: Option<At<String>>,
     pub hook: Option<At<HookConfig>>,
+    /// Who may change something over the API; absent: nobody, it only reads.
+    pub api: Option<At<ApiConfig>>,
     #[serde(default)]
     pub ssh: SshConfig,
     /// Folder with `<name>.pem` (chain and key) for each certificate that the definitions name.
@@ -62,10 +64,21 @@ pub struct HookConfig {
     pub secret_files: Vec<PathBuf>,
 }
 
+/// Who may wake clusters and answer dead events over the API.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApiConfig {
+    /// File with the token that requests show as `Authorization: Bearer …`: 16 characters at least.
+    pub token_file: PathBuf,
+}
+
 /// How the worker logs in to the broker that `queue` names. The files are read anew for every connection.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BrokerConfig {
+    /// Further nodes of the same broker, `host` or `host:port`: tried in turn when the one in the URL is away.
+    #[serde(default)]
+    pub hosts: Vec<String>,
     /// File with the password of the user in the URL.
     pub password_file: Option<PathBuf>,
     /// PEM file with further authorities that the broker's certificate may come from.

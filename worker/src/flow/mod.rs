@@ -16,6 +16,7 @@ mod remember;
 pub mod request;
 mod resume;
 pub mod review;
+pub mod supposed;
 mod take_back;
 pub mod trial;
 pub mod trouble;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Newer {
     roll: Mutex<Option<State>>,
     woken: Notify,
+    seen: Notify,
 }
 
 /// How a roll is told of it.
@@ -72,7 +73,9 @@ impl Newer {
             roll.overtaken = roll.commit != head;
             if roll.overtaken && contains {
                 // The first one is as good as those that come after it: the next roll looks for itself.
-                let _ = roll.signals.newer.set(head.to_owned());
+                if roll.signals.newer.set(head.to_owned()).is_ok() {
+                    self.seen.notify_one();
+                }
             }
             roll.judge();
         }
@@ -89,6 +92,11 @@ impl Newer {
     /// Something was published that may be about the watched branch.
     pub fn wake(&self) {
         self.woken.notify_one();
+    }
+
+    /// Waits until a newer commit was seen during a roll. Where no hook told of it, nothing in the queue does.
+    pub async fn seen(&self) {
+        self.seen.notified().await;
     }
 
     pub(super) async fn woken(&self) {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
+use windlass_core::check::located;
 use windlass_core::component::{self, Components};
 use windlass_core::finding::Findings;
 use windlass_core::model::{self, Model};
@@ -129,7 +130,7 @@ pub async fn check(
     let found = checker
         .run(&rendered.bundle, &memory.checks, progress, cancel)
         .await?;
-    prepared.findings.extend(found);
+    prepared.findings.extend(located(found, &prepared.snapshot));
     match tested.await {
         Ok(found) => prepared.findings.extend(found),
         Err(gone) if gone.is_panic() => std::panic::resume_unwind(gone.into_panic()),

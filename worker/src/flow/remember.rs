@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use windlass_core::finding::{Findings, Severity};
 use windlass_core::ids::NodeName;
-use windlass_core::outcome::Outcome;
+use windlass_core::outcome::{Failure, Outcome};
 use windlass_core::plan::Skipped;
+use windlass_core::preview::repeats;
 
 use super::deploy::{Answered, Deploy};
 use super::fleet::Fleet;
@@ -100,6 +101,8 @@ pub(super) fn told_before(latest: &Report, commit: &str, outcome: &Outcome) -> b
             Outcome::Unchanged { skipped },
         ) => same_nodes(before, skipped),
         (before @ Outcome::Refused { .. }, after) => before == after,
+        // Why it went back was told, and that it therefore waits as well.
+        (Outcome::RolledBack { .. }, after) => repeats(after),
         _ => false,
     }
 }
@@ -117,17 +120,32 @@ fn log(report: &Report) {
     let words = in_words(&report.outcome);
     let (cluster, roll, outcome) = (&report.cluster, report.id, report.outcome.word());
     let (trigger, subject) = (&report.trigger, &report.subject);
-    match report.outcome {
-        Outcome::Unchanged { .. } | Outcome::RolledOut { .. } | Outcome::Overtaken { .. } => {
+    match &report.outcome {
+        Outcome::Unchanged { .. }
+        | Outcome::RolledOut { .. }
+        | Outcome::Overtaken { .. }
+        | Outcome::TakenBack { .. } => {
             tracing::info!(%cluster, roll, commit, subject, trigger, outcome, "{words}");
         }
-        Outcome::RolledBack { .. } | Outcome::Refused { .. } => {
+        Outcome::Refused { .. } => {
             tracing::warn!(%cluster, roll, commit, subject, trigger, outcome, "{words}");
         }
-        Outcome::Stuck { .. } => {
-            tracing::error!(%cluster, roll, commit, subject, trigger, outcome, "{words}");
+        Outcome::RolledBack { failure, .. } => {
+            let said = last_lines(Some(failure));
+            tracing::warn!(%cluster, roll, commit, subject, trigger, outcome, said, "{words}");
+        }
+        Outcome::Stuck { failure, .. } => {
+            let said = last_lines(failure.as_ref());
+            tracing::error!(%cluster, roll, commit, subject, trigger, outcome, said, "{words}");
         }
     }
+}
+
+/// What the service said last; a field's value is escaped by whatever writes it.
+fn last_lines(failure: Option<&Failure>) -> Option<String> {
+    failure
+        .filter(|failure| !failure.log.is_empty())
+        .map(|failure| failure.log.join("\n"))
 }
 
 fn in_words(outcome: &Outcome) -> String {
@@ -142,10 +160,7 @@ fn in_words(outcome: &Outcome) -> String {
             } else {
                 format!("; {} kept the new release", list(kept))
             };
-            format!(
-                "rolled back: {} on {}: {}{kept}",
-                failure.what, failure.node, failure.message
-            )
+            format!("rolled back: {}{kept}", failed(failure))
         }
         Outcome::Overtaken { by, nodes, left } => {
             let by = by.get(..12).unwrap_or(by);
@@ -157,17 +172,20 @@ fn in_words(outcome: &Outcome) -> String {
             let left = list(left);
             format!("overtaken: {by} is rolled instead; {nodes} had their turn, {left} had not")
         }
+        Outcome::TakenBack { nodes } => format!("taken back on {}", list(nodes)),
         Outcome::Refused { findings } => format!("refused: {}", first(findings)),
-        Outcome::Stuck { nodes, .. } => {
+        Outcome::Stuck { nodes, failure } => {
             let each = nodes
                 .iter()
                 .map(|stuck| format!("{}: {} ({})", stuck.node, stuck.why, stuck.mend));
-            format!(
-                "stuck, a person must act: {}",
-                each.collect::<Vec<_>>().join("; ")
-            )
+            let each: Vec<String> = failure.iter().map(failed).chain(each).collect();
+            format!("stuck, a person must act: {}", each.join("; "))
         }
     }
+}
+
+fn failed(failure: &Failure) -> String {
+    format!("{} on {}: {}", failure.what, failure.node, failure.message)
 }
 
 fn behind(skipped: &[Skipped]) -> String {

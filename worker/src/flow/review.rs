@@ -10,7 +10,7 @@ use windlass_core::model::OnDivergence;
 use windlass_core::observed::Observed;
 use windlass_core::plan::{self, Inventory, Merge, Plan, Said};
 use windlass_core::preview::{Against, Preview, Request, Verdict};
-use windlass_core::report::diff;
+use windlass_core::report::diff::{self, Fingerprints};
 
 use super::deploy::{Deploy, is_commit};
 use super::fleet::Fleet;
@@ -129,7 +129,8 @@ impl<F: Fleet> Deploy<F> {
     async fn preview(&self, asked: &Asked<'_>, request: Request, nodes: &F::Nodes) -> Preview {
         let (plan, rendered) = (asked.plan, asked.rendered);
         let held = old_contents(nodes, plan).await;
-        let diffs = diff::of_plan(plan, &held, &rendered.bundle);
+        let key = uuid::Uuid::new_v4().into_bytes();
+        let diffs = diff::of_plan(plan, &held, &rendered.bundle, &Fingerprints(&key));
         let base = match plan::base_commit(asked.observed) {
             Some(commit) => self.inventory(commit).await,
             None => None,

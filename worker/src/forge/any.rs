@@ -50,7 +50,8 @@ impl Kind {
         match self {
             Self::GitHub => Flavour::GitHub,
             Self::GitLab => Flavour::GitLab,
-            Self::Gitea | Self::Forgejo => Flavour::Gitea,
+            Self::Gitea => Flavour::Gitea,
+            Self::Forgejo => Flavour::Forgejo,
         }
     }
 }
@@ -114,6 +115,10 @@ impl ForgeReader for AnyForge {
         ask!(self.open_requests(branch))
     }
 
+    async fn merged_requests(&self, branch: &str) -> Result<Vec<ForgeRequest>, ForgeError> {
+        ask!(self.merged_requests(branch))
+    }
+
     async fn request(&self, number: u64) -> Found<ForgeRequest> {
         ask!(self.request(number))
     }
@@ -146,6 +151,10 @@ impl ForgeWriter for AnyForge {
 
     async fn edit_comment(&self, request: u64, id: u64, text: &str) -> Found<()> {
         ask!(self.edit_comment(request, id, text))
+    }
+
+    async fn delete_comment(&self, request: u64, id: u64) -> Found<()> {
+        ask!(self.delete_comment(request, id))
     }
 
     async fn set_status(

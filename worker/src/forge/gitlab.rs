@@ -6,15 +6,11 @@ use serde_json::{Value, json};
 use windlass_core::preview::{State, Status};
 
 use super::http::Http;
-use super::shape::{User, all, read, unseen};
+use super::shape::{User, all, escaped, read, unseen};
 use crate::ports::forge::{
     Account, Comment, ForgeError, ForgeReader, ForgeRequest, ForgeWriter, Found, Hooked, Listed,
     Scopes, Stage,
 };
-
-/// What merges into a branch that is not protected takes.
-const DEVELOPER: u64 = 30;
-const MAINTAINER: u64 = 40;
 
 #[derive(Debug, Clone)]
 pub(super) struct GitLab {
@@ -47,25 +43,11 @@ struct Note {
     body: String,
     #[serde(default)]
     created_at: Option<String>,
+    #[serde(default)]
+    updated_at: Option<String>,
     /// GitLab's own words: "added 1 commit".
     #[serde(default)]
     system: bool,
-}
-
-#[derive(Deserialize)]
-struct Member {
-    access_level: u64,
-}
-
-#[derive(Deserialize)]
-struct Protected {
-    #[serde(default)]
-    merge_access_levels: Vec<Level>,
-}
-
-#[derive(Deserialize)]
-struct Level {
-    access_level: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -82,40 +64,14 @@ struct Token {
 }
 
 impl GitLab {
-    fn at(&self, rest: &str) -> String {
+    pub(super) fn at(&self, rest: &str) -> String {
         format!("/projects/{}/{rest}", self.project)
     }
 
-    async fn listed(&self, rest: &str) -> Result<Vec<Value>, ForgeError> {
+    pub(super) async fn listed(&self, rest: &str) -> Result<Vec<Value>, ForgeError> {
         let found = self.http.list(&self.at(rest)).await?;
         found.ok_or_else(|| unseen("the project"))
     }
-
-    async fn level_to_merge(&self, branch: &str) -> Result<u64, ForgeError> {
-        let path = self.at(&format!("protected_branches/{}", escaped(branch)));
-        let Some(answer) = self.http.get(&path).await? else {
-            return Ok(DEVELOPER);
-        };
-        let levels = read::<Protected>(answer.body)?.merge_access_levels;
-        let levels = levels.into_iter().filter_map(|level| level.access_level);
-        Ok(levels
-            .filter(|level| *level > 0)
-            .min()
-            .unwrap_or(MAINTAINER))
-    }
-}
-
-/// As part of a path.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped += &format!("%{byte:02X}");
-        }
-    }
-    escaped
 }
 
 impl From<Merge> for ForgeRequest {
@@ -149,6 +105,7 @@ impl From<Note> for Comment {
             author: note.author.into(),
             body: note.body,
             written: note.created_at.and_then(|at| at.parse().ok()),
+            edited: note.updated_at.and_then(|at| at.parse().ok()),
         }
     }
 }
@@ -172,6 +129,16 @@ impl ForgeReader for GitLab {
         Ok(listed.collect())
     }
 
+    async fn merged_requests(&self, branch: &str) -> Result<Vec<ForgeRequest>, ForgeError> {
+        let branch = escaped(branch);
+        let path = format!(
+            "merge_requests?state=merged&target_branch={branch}&order_by=updated_at&sort=desc&per_page=100"
+        );
+        let page = self.http.page(&self.at(&path)).await?;
+        let merges = all::<Merge>(page.ok_or_else(|| unseen("the project"))?)?;
+        Ok(merges.into_iter().map(ForgeRequest::from).collect())
+    }
+
     async fn request(&self, number: u64) -> Found<ForgeRequest> {
         let path = self.at(&format!("merge_requests/{number}"));
         let answer = self.http.get(&path).await?;
@@ -182,12 +149,7 @@ impl ForgeReader for GitLab {
     }
 
     async fn may_merge(&self, account: &Account, branch: &str) -> Result<bool, ForgeError> {
-        let path = self.at(&format!("members/all/{}", account.id));
-        let Some(answer) = self.http.get(&path).await? else {
-            return Ok(false);
-        };
-        let level = read::<Member>(answer.body)?.access_level;
-        Ok(level >= self.level_to_merge(branch).await?)
+        self.rights(account, branch).await
     }
 
     async fn comments(&self, request: u64) -> Result<Vec<Comment>, ForgeError> {
@@ -243,6 +205,11 @@ impl ForgeWriter for GitLab {
         Ok(answer.map(drop))
     }
 
+    async fn delete_comment(&self, request: u64, id: u64) -> Found<()> {
+        let path = self.at(&format!("merge_requests/{request}/notes/{id}"));
+        Ok(self.http.delete(&path).await?.map(drop))
+    }
+
     async fn set_status(
         &self,
         commit: &str,
@@ -261,12 +228,16 @@ impl ForgeWriter for GitLab {
             body["target_url"] = link.into();
         }
         let path = self.at(&format!("statuses/{commit}"));
-        match self.http.put(Method::POST, &path, &body).await {
-            Ok(answer) => answer.map(drop).ok_or_else(|| unseen("the commit")),
-            // It holds this state already.
-            Err(ForgeError::Refused(why)) if why.contains("Cannot transition status") => Ok(()),
-            Err(error) => Err(error),
-        }
+        let set = async |body: &Value| self.http.put(Method::POST, &path, body).await;
+        let answer = match set(&body).await {
+            // A status that is pending keeps its words as long as it is: it has to end before there is another.
+            Err(ForgeError::Refused(why)) if why.contains("Cannot transition status") => {
+                set(&json!({ "state": "canceled", "name": status.context })).await?;
+                set(&body).await?
+            }
+            answered => answered?,
+        };
+        answer.map(drop).ok_or_else(|| unseen("the commit"))
     }
 
     async fn set_hook(

@@ -109,6 +109,21 @@ impl Http {
         self.patient(method, path, Some(body)).await
     }
 
+    pub(super) async fn delete(&self, path: &str) -> Answered {
+        self.patient(Method::DELETE, path, None).await
+    }
+
+    /// The first page of a list.
+    pub(super) async fn page(&self, path: &str) -> Result<Option<Vec<Value>>, ForgeError> {
+        let answer = self.get(path).await?;
+        answer
+            .map(|answer| match answer.body {
+                Value::Array(items) => Ok(items),
+                _ => Err(ForgeError::Refused(format!("{path} gives no list"))),
+            })
+            .transpose()
+    }
+
     /// Something that must not be done twice: where no answer came, nobody knows whether it was done.
     pub(super) async fn once(&self, path: &str, body: &Value) -> Answered {
         self.send(&Method::POST, path, Some(body)).await

@@ -36,6 +36,9 @@ struct Pull {
     base: Side,
     #[serde(default)]
     merged: Option<bool>,
+    /// A list has this alone.
+    #[serde(default)]
+    merged_at: Option<String>,
     merge_commit_sha: Option<String>,
     #[serde(default)]
     updated_at: Option<String>,
@@ -60,16 +63,13 @@ struct Said {
     body: Option<String>,
     #[serde(default)]
     created_at: Option<String>,
+    #[serde(default)]
+    updated_at: Option<String>,
     /// GitHub: of the request's issue. Gitea leaves it empty for requests and gives `pull_request_url`.
     #[serde(default)]
     issue_url: String,
     #[serde(default)]
     pull_request_url: String,
-}
-
-#[derive(Deserialize)]
-struct Permission {
-    permission: String,
 }
 
 #[derive(Deserialize)]
@@ -85,7 +85,7 @@ struct HookConfig {
 }
 
 impl Hub {
-    fn at(&self, rest: &str) -> String {
+    pub(super) fn at(&self, rest: &str) -> String {
         format!("/repos/{}/{rest}", self.project)
     }
 
@@ -105,9 +105,11 @@ impl Hub {
 
 impl From<Pull> for ForgeRequest {
     fn from(pull: Pull) -> Self {
-        let stage = match (pull.state.as_str(), pull.merged) {
-            (_, Some(true)) => Stage::Merged(pull.merge_commit_sha),
-            ("open", _) => Stage::Open,
+        let stage = match pull.state.as_str() {
+            _ if pull.merged == Some(true) || pull.merged_at.is_some() => {
+                Stage::Merged(pull.merge_commit_sha)
+            }
+            "open" => Stage::Open,
             _ => Stage::Closed,
         };
         let repositories = (
@@ -143,6 +145,7 @@ impl From<Said> for Comment {
             author: said.user.into(),
             body: said.body.unwrap_or_default(),
             written: said.created_at.and_then(|at| at.parse().ok()),
+            edited: said.updated_at.and_then(|at| at.parse().ok()),
         }
     }
 }
@@ -167,19 +170,29 @@ impl ForgeReader for Hub {
         Ok(listed.collect())
     }
 
+    async fn merged_requests(&self, branch: &str) -> Result<Vec<ForgeRequest>, ForgeError> {
+        let order = match self.flavour {
+            Flavour::GitHub => "sort=updated&direction=desc",
+            Flavour::Gitea | Flavour::Forgejo => "sort=recentupdate",
+        };
+        let path = self.at(&format!("pulls?state=closed&{order}&{}", self.pages()));
+        let page = self.http.page(&path).await?;
+        let pulls = all::<Pull>(page.ok_or_else(|| unseen(&self.project))?)?;
+        let ours = pulls.into_iter().filter(|pull| pull.base.r#ref == branch);
+        let ours = ours.map(ForgeRequest::from);
+        Ok(ours
+            .filter(|it| matches!(it.stage, Stage::Merged(_)))
+            .collect())
+    }
+
     async fn request(&self, number: u64) -> Found<ForgeRequest> {
         let answer = self.http.get(&self.at(&format!("pulls/{number}"))).await?;
         let pull = answer.map(|answer| read::<Pull>(answer.body)).transpose()?;
         Ok(pull.map(ForgeRequest::from))
     }
 
-    async fn may_merge(&self, account: &Account, _branch: &str) -> Result<bool, ForgeError> {
-        let path = self.at(&format!("collaborators/{}/permission", account.login));
-        let Some(answer) = self.http.get(&path).await? else {
-            return Ok(false);
-        };
-        let permission = read::<Permission>(answer.body)?.permission;
-        Ok(["write", "maintain", "admin", "owner"].contains(&permission.as_str()))
+    async fn may_merge(&self, account: &Account, branch: &str) -> Result<bool, ForgeError> {
+        self.rights(account, branch).await
     }
 
     async fn comments(&self, request: u64) -> Result<Vec<Comment>, ForgeError> {
@@ -238,6 +251,11 @@ impl ForgeWriter for Hub {
         let body = json!({ "body": text });
         let answer = self.http.put(Method::PATCH, &path, &body).await?;
         Ok(answer.map(drop))
+    }
+
+    async fn delete_comment(&self, _request: u64, id: u64) -> Found<()> {
+        let path = self.at(&format!("issues/comments/{id}"));
+        Ok(self.http.delete(&path).await?.map(drop))
     }
 
     async fn set_status(

@@ -3,8 +3,10 @@
 
 mod any;
 mod gitlab;
+mod gitlab_rights;
 mod http;
 mod hub;
+mod hub_rights;
 mod shape;
 
 pub use any::{AnyForge, Kind, Place};

@@ -32,6 +32,19 @@ pub(super) fn all<T: DeserializeOwned>(items: Vec<Value>) -> Result<Vec<T>, Forg
     items.into_iter().map(read).collect()
 }
 
+/// As part of a path.
+pub(super) fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped += &format!("%{byte:02X}");
+        }
+    }
+    escaped
+}
+
 /// The project itself is not there, which for a token is the same as not being allowed to see it.
 pub(super) fn unseen(what: &str) -> ForgeError {
     ForgeError::Denied(format!("{what} is not there, or the token may not see it"))

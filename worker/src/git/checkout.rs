@@ -6,18 +6,25 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use git2::{Index, Repository};
+use git2::{Commit, Index, IndexAddOption, Repository, Tree};
 use windlass_core::snapshot::{Entry, MAX_FILE_BYTES, Snapshot};
 
+use super::merge::{self, Merged};
 use super::tree::{self, Filling};
 use super::{GitError, limits};
+
+/// What stands in a commit's place, and in its subject's.
+const WORKTREE: (&str, &str) = ("worktree", "uncommitted changes");
+/// Before the repository's own files, which have 1 and 2.
+const PREFERRED: i32 = 1000;
 
 /// What Git would see in this folder: files it tracks and new ones that it does not ignore. Works in a folder
 /// that is no repository as well.
 pub fn snapshot_worktree(dir: &Path) -> Result<Snapshot, GitError> {
     limits::apply();
     let dir = canonical(dir)?;
-    let mut filling = Filling::new("worktree".to_owned(), "uncommitted changes".to_owned());
+    let (name, subject) = WORKTREE;
+    let mut filling = Filling::new(name.to_owned(), subject.to_owned());
     Worktree::open(&dir).read(&dir, "", 1, &mut filling)?;
     Ok(filling.snapshot)
 }
@@ -26,16 +33,66 @@ pub fn snapshot_worktree(dir: &Path) -> Result<Snapshot, GitError> {
 pub fn snapshot_rev(dir: &Path, rev: &str) -> Result<Snapshot, GitError> {
     limits::apply();
     let dir = canonical(dir)?;
-    let none = |error: git2::Error| GitError::NoCommit {
+    let none = |error: git2::Error| no_commit(rev, &error);
+    let repository = Repository::discover(&dir).map_err(none)?;
+    let commit = commit(&repository, rev).map_err(none)?;
+    tree::snapshot_of(&repository, &commit, &folder(&repository, &dir)).map_err(none)
+}
+
+/// What merging `head`, or without one the working tree, into `base` would give. Nothing is written: whatever objects
+/// that makes are kept in memory.
+pub fn merged(dir: &Path, base: &str, head: Option<&str>) -> Result<Merged, GitError> {
+    limits::apply();
+    let dir = canonical(dir)?;
+    let of_base = |error: git2::Error| no_commit(base, &error);
+    let repository = Repository::discover(&dir).map_err(of_base)?;
+    let objects = repository.odb().map_err(of_base)?;
+    let _kept = objects
+        .add_new_mempack_backend(PREFERRED)
+        .map_err(of_base)?;
+    let within = folder(&repository, &dir);
+    let into = commit(&repository, base).map_err(of_base)?;
+    if let Some(rev) = head {
+        let of_head = |error: git2::Error| no_commit(rev, &error);
+        let head = commit(&repository, rev).map_err(of_head)?;
+        return merge::commits(&repository, (&into, &head), &within).map_err(of_head);
+    }
+    let of_head = |error: git2::Error| no_commit("HEAD", &error);
+    let head = commit(&repository, "HEAD").map_err(of_head)?;
+    let holds = head.id() == into.id() || descends(&repository, &head, &into);
+    if holds {
+        // It is read as every other command reads it.
+        return Ok(Merged::Clean {
+            tree: String::new(),
+            snapshot: snapshot_worktree(&dir)?,
+        });
+    }
+    let changed = changed(&repository).map_err(of_head)?;
+    let named = (WORKTREE.0.to_owned(), WORKTREE.1.to_owned());
+    merge::trees(&repository, (&into, &head), (&changed, named), &within).map_err(of_head)
+}
+
+fn descends(repository: &Repository, commit: &Commit<'_>, from: &Commit<'_>) -> bool {
+    let descends = repository.graph_descendant_of(commit.id(), from.id());
+    descends.unwrap_or(false)
+}
+
+/// The working tree with what is new in it and not ignored; the index on disk stays as it is.
+fn changed(repository: &Repository) -> Result<Tree<'_>, git2::Error> {
+    let mut index = repository.index()?;
+    index.add_all(["*"], IndexAddOption::DEFAULT, None)?;
+    repository.find_tree(index.write_tree()?)
+}
+
+fn commit<'repo>(repository: &'repo Repository, rev: &str) -> Result<Commit<'repo>, git2::Error> {
+    repository.revparse_single(rev)?.peel_to_commit()
+}
+
+fn no_commit(rev: &str, error: &git2::Error) -> GitError {
+    GitError::NoCommit {
         rev: rev.to_owned(),
         why: error.message().to_owned(),
-    };
-    let repository = Repository::discover(&dir).map_err(none)?;
-    let commit = repository
-        .revparse_single(rev)
-        .and_then(|object| object.peel_to_commit())
-        .map_err(none)?;
-    tree::snapshot_of(&repository, &commit, &folder(&repository, &dir)).map_err(none)
+    }
 }
 
 /// The commit that `HEAD` names and whether the folder differs from it; `None` outside of a repository.

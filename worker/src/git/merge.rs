@@ -2,7 +2,7 @@
 //! merge driver and no filter of the repository's is run. The request is a stranger's: what it may send is limited,
 //! and it is fetched into a mirror of its own, so that whatever it sends never lies beside what is rolled.
 
-use git2::{ErrorCode, Index, MergeOptions, Oid, Repository};
+use git2::{Commit, ErrorCode, Index, MergeOptions, Repository, Tree};
 use windlass_core::snapshot::Snapshot;
 
 use super::mirror::{Mirror, find};
@@ -59,41 +59,70 @@ impl Mirror {
         limits::apply();
         let repository = self.open()?;
         let (base, head) = (find(&repository, base)?, find(&repository, head)?);
-        let of_store = |error: git2::Error| self.damaged(&error);
-        // A tree that breaks the limits is not merged; whoever reads the snapshot says so.
-        let own = tree::snapshot_of(&repository, &head, self.folder()).map_err(of_store)?;
-        if own.over_limit.is_some() {
-            return Ok(Merged::Clean {
-                tree: head.tree_id().to_string(),
-                snapshot: own,
-            });
-        }
-        let mut options = MergeOptions::new();
-        options
-            .recursion_limit(MAX_RECURSION)
-            .target_limit(MAX_RENAMES);
-        let merged = repository.merge_commits(&base, &head, Some(&options));
-        let mut index = merged.map_err(of_store)?;
-        if index.has_conflicts() {
-            let files = conflicts(&index).map_err(of_store)?;
-            return Ok(Merged::Conflicted { files });
-        }
-        let id = index.write_tree_to(&repository).map_err(of_store)?;
-        let snapshot = self.read(&repository, id, &head).map_err(of_store)?;
-        let tree = id.to_string();
-        Ok(Merged::Clean { tree, snapshot })
+        commits(&repository, (&base, &head), self.folder()).map_err(|error| self.damaged(&error))
     }
+}
 
-    fn read(
-        &self,
-        repository: &Repository,
-        id: Oid,
-        head: &git2::Commit<'_>,
-    ) -> Result<Snapshot, git2::Error> {
-        let tree = repository.find_tree(id)?;
-        let named = (head.id().to_string(), tree::subject(head));
-        tree::snapshot_of_tree(repository, tree, named, self.folder())
+/// Merges the second commit into the first. What that makes is written to the repository's objects.
+pub(super) fn commits(
+    repository: &Repository,
+    (base, head): (&Commit<'_>, &Commit<'_>),
+    folder: &str,
+) -> Result<Merged, git2::Error> {
+    // A tree that breaks the limits is not merged; whoever reads the snapshot says so.
+    let own = tree::snapshot_of(repository, head, folder)?;
+    if own.over_limit.is_some() {
+        return Ok(Merged::Clean {
+            tree: head.tree_id().to_string(),
+            snapshot: own,
+        });
     }
+    let index = repository.merge_commits(base, head, Some(&options()))?;
+    let named = (head.id().to_string(), tree::subject(head));
+    ended(repository, index, named, folder)
+}
+
+/// The same for a tree that no commit holds yet, made from `parent`.
+pub(super) fn trees(
+    repository: &Repository,
+    (base, parent): (&Commit<'_>, &Commit<'_>),
+    (changed, named): (&Tree<'_>, (String, String)),
+    folder: &str,
+) -> Result<Merged, git2::Error> {
+    let ancestor = match repository.merge_base(base.id(), parent.id()) {
+        Ok(id) => repository.find_commit(id)?.tree()?,
+        // Nothing in common: whatever both have is in conflict.
+        Err(error) if error.code() == ErrorCode::NotFound => {
+            repository.find_tree(repository.treebuilder(None)?.write()?)?
+        }
+        Err(error) => return Err(error),
+    };
+    let index = repository.merge_trees(&ancestor, &base.tree()?, changed, Some(&options()))?;
+    ended(repository, index, named, folder)
+}
+
+fn options() -> MergeOptions {
+    let mut options = MergeOptions::new();
+    options
+        .recursion_limit(MAX_RECURSION)
+        .target_limit(MAX_RENAMES);
+    options
+}
+
+fn ended(
+    repository: &Repository,
+    mut index: Index,
+    named: (String, String),
+    folder: &str,
+) -> Result<Merged, git2::Error> {
+    if index.has_conflicts() {
+        let files = conflicts(&index)?;
+        return Ok(Merged::Conflicted { files });
+    }
+    let id = index.write_tree_to(repository)?;
+    let snapshot = tree::snapshot_of_tree(repository, repository.find_tree(id)?, named, folder)?;
+    let tree = id.to_string();
+    Ok(Merged::Clean { tree, snapshot })
 }
 
 fn conflicts(index: &Index) -> Result<Vec<String>, git2::Error> {

@@ -77,10 +77,9 @@ impl World {
         let mut woken: Vec<_> = events
             .into_iter()
             .map(|queued| {
-                let event = queued.event;
-                let data = event
-                    .data
-                    .map_or_else(String::new, |data| format!(" {data}"));
+                let event = queued.readable().unwrap();
+                let data = event.data.as_ref();
+                let data = data.map_or_else(String::new, |data| format!(" {data}"));
                 format!("{} {}{data}", event.subject, event.kind.key())
             })
             .collect();

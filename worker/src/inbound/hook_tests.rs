@@ -53,7 +53,7 @@ impl World {
         let events = self.queue.list(100).await.unwrap();
         let mut woken: Vec<_> = events
             .into_iter()
-            .map(|queued| queued.event.subject.to_string())
+            .filter_map(|queued| Some(queued.readable()?.subject.to_string()))
             .collect();
         woken.sort();
         woken

@@ -3,6 +3,8 @@
 
 mod body;
 pub mod challenge;
+pub mod commands;
+pub mod connections;
 mod delivery;
 pub mod forges;
 mod gitlab;

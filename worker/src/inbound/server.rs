@@ -1,14 +1,13 @@
-//! The worker's HTTP server: hooks, health, metrics, the API and answers to certificate authorities. Everything but the hook only reads.
+//! The worker's HTTP server: hooks, health, metrics, the API and answers to certificate authorities. Everything but the
+//! hooks and what takes the API's token only reads.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{get, post};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use super::challenge;
+use super::commands::{self, Commands};
 use super::forges::{self, ForgeHook, Sender};
 use super::hook::{self, Hook};
 use crate::challenges::Challenges;
@@ -16,11 +15,9 @@ use crate::queue::EventQueue;
 use crate::web::api::{self, Api};
 use crate::web::{certificates, metrics, previews};
 
-/// How long requests that are being answered may still take when the worker stops.
-const LAST_ANSWERS: Duration = Duration::from_secs(5);
-
 pub fn router<Q: EventQueue + 'static>(
     api: Arc<Api<Q>>,
+    commands: Arc<Commands<Q>>,
     hooks: Option<Hooks<Q>>,
     challenges: Challenges,
 ) -> Router {
@@ -40,6 +37,7 @@ pub fn router<Q: EventQueue + 'static>(
         .route("/api/v1/events", get(api::events::<Q>))
         .route("/api/v1/events/{id}", get(api::event::<Q>))
         .with_state(api)
+        .merge(commands::router(commands))
         .merge(previews)
         .merge(challenge::router(challenges));
     match hooks {
@@ -69,24 +67,4 @@ fn posts<Q: EventQueue + 'static>(hooks: Hooks<Q>) -> Router {
             let route = Router::new().route(sender.path(), post(forges::take::<Q>));
             router.merge(route.with_state(hook))
         })
-}
-
-/// Serves until `stop`.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let stopping = stop.clone();
-    let serving = axum::serve(listener, router)
-        .with_graceful_shutdown(async move { stopping.cancelled().await })
-        .into_future();
-    let cut = async {
-        stop.cancelled().await;
-        tokio::time::sleep(LAST_ANSWERS).await;
-    };
-    tokio::select! {
-        served = serving => served,
-        () = cut => Ok(()),
-    }
 }

@@ -113,7 +113,7 @@ async fn read(file: &PathBuf) -> Option<Vec<u8>> {
     let secret = match tokio::fs::read(file).await {
         Ok(bytes) => bytes.trim_ascii().to_vec(),
         Err(error) => {
-            tracing::warn!(file = %file.display(), %error, "cannot read a hook secret");
+            tracing::warn!(file = %file.display(), %error, "cannot read a secret");
             return None;
         }
     };

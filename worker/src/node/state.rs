@@ -18,6 +18,7 @@ pub(super) fn parse(answer: &Answer) -> Result<NodeState, String> {
         current,
         previous: answer.one("previous").map(word).transpose()?,
         attempt: answer.all("attempt").next().map(attempt).transpose()?,
+        standing: answer.all("standing").next().map(attempt).transpose()?,
         drift: std::collections::BTreeMap::new(),
         rolled_back: Vec::new(),
     };

@@ -55,6 +55,8 @@ pub struct Comment {
     pub body: String,
     /// When it was written first, where the forge tells.
     pub written: Option<Timestamp>,
+    /// When it got the text that it has, by the same clock.
+    pub edited: Option<Timestamp>,
 }
 
 /// A webhook that the forge has for this project.
@@ -100,6 +102,11 @@ pub trait ForgeReader: Send + Sync {
         &self,
         branch: &str,
     ) -> impl Future<Output = Result<Vec<Listed>, ForgeError>> + Send;
+    /// Requests against the branch that were merged, those that changed last; as many as one answer holds.
+    fn merged_requests(
+        &self,
+        branch: &str,
+    ) -> impl Future<Output = Result<Vec<ForgeRequest>, ForgeError>> + Send;
     fn request(&self, number: u64) -> impl Future<Output = Found<ForgeRequest>> + Send;
     fn may_merge(
         &self,
@@ -131,6 +138,8 @@ pub trait ForgeWriter: ForgeReader {
         id: u64,
         text: &str,
     ) -> impl Future<Output = Found<()>> + Send;
+    /// `None`: somebody was faster.
+    fn delete_comment(&self, request: u64, id: u64) -> impl Future<Output = Found<()>> + Send;
     fn set_status(
         &self,
         commit: &str,

@@ -6,7 +6,9 @@ use windlass_core::ids::ClusterName;
 
 use super::amqp::AmqpQueue;
 use super::embedded::EmbeddedQueue;
-use super::{BrokerFigures, Event, EventQueue, Lease, Published, QueueError, Queued};
+use super::{
+    Answered, Chosen, Event, EventQueue, Lease, Published, QueueError, QueueFigures, Queued,
+};
 
 #[derive(Debug, Clone)]
 pub enum AnyQueue {
@@ -100,10 +102,10 @@ impl EventQueue for AnyQueue {
         }
     }
 
-    async fn broker(&self) -> Option<BrokerFigures> {
+    async fn figures(&self) -> QueueFigures {
         match self {
-            Self::Embedded(queue) => queue.broker().await,
-            Self::Amqp(queue) => queue.broker().await,
+            Self::Embedded(queue) => queue.figures().await,
+            Self::Amqp(queue) => queue.figures().await,
         }
     }
 
@@ -121,17 +123,24 @@ impl EventQueue for AnyQueue {
         }
     }
 
-    async fn replay(&self, id: &str) -> Result<(), QueueError> {
+    async fn dead_letters(&self, limit: u32) -> Result<Vec<Queued>, QueueError> {
         match self {
-            Self::Embedded(queue) => queue.replay(id).await,
-            Self::Amqp(queue) => queue.replay(id).await,
+            Self::Embedded(queue) => queue.dead_letters(limit).await,
+            Self::Amqp(queue) => queue.dead_letters(limit).await,
         }
     }
 
-    async fn discard(&self, id: &str) -> Result<(), QueueError> {
+    async fn replay(&self, which: &Chosen) -> Result<Answered, QueueError> {
         match self {
-            Self::Embedded(queue) => queue.discard(id).await,
-            Self::Amqp(queue) => queue.discard(id).await,
+            Self::Embedded(queue) => queue.replay(which).await,
+            Self::Amqp(queue) => queue.replay(which).await,
+        }
+    }
+
+    async fn discard(&self, which: &Chosen) -> Result<Answered, QueueError> {
+        match self {
+            Self::Embedded(queue) => queue.discard(which).await,
+            Self::Amqp(queue) => queue.discard(which).await,
         }
     }
 }

@@ -11,7 +11,7 @@ use windlass_core::ids::ClusterName;
 
 use answers::{dead_letters, retries};
 
-use super::{Event, EventKind, EventQueue, Lease, Published, QueueError, QueueState};
+use super::{Chosen, Event, EventKind, EventQueue, Lease, Published, QueueError, QueueState};
 
 /// Long enough for a slow machine; no test waits that long unless it fails.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -169,7 +169,7 @@ async fn shared_events_are_answered<Q: EventQueue>(queue: &Q) -> anyhow::Result<
     ensure!(lease.attempt == 2, "{lease:?}");
     queue.dead(lease, "poison").await?;
     quiet(queue.next_shared(clusters)).await?;
-    queue.replay("r2").await?;
+    queue.replay(&Chosen::one("r2")).await?;
     let lease = take_shared(queue, clusters).await?;
     ensure!(
         (lease.event.id.as_str(), lease.attempt) == ("r2", 1),

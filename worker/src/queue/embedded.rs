@@ -9,9 +9,11 @@ use tokio::sync::Notify;
 use windlass_core::ids::ClusterName;
 
 use super::rows::{
-    LISTED, Queueable, Taken, Wanted, done, insert, millis, now, queueable, queued, take,
+    LISTED, Queueable, Taken, Wanted, done, figures, insert, millis, now, queueable, queued, take,
 };
-use super::{BrokerFigures, Event, EventQueue, Lane, Lease, Published, QueueError, Queued};
+use super::{
+    Answered, Chosen, Event, EventQueue, Lane, Lease, Published, QueueError, QueueFigures, Queued,
+};
 use crate::store::{Store, StoreError};
 
 /// Another process (the CLI) may publish; nobody tells us then.
@@ -102,16 +104,40 @@ impl EmbeddedQueue {
         }
     }
 
-    async fn of_dead(&self, id: &str, sql: &'static str) -> Result<(), QueueError> {
-        let owned = id.to_owned();
-        let changed = self
-            .call(move |connection| connection.execute(sql, params![owned, now()]))
-            .await?;
-        if changed == 1 {
-            Ok(())
-        } else {
-            Err(QueueError::Unknown(id.to_owned()))
-        }
+    /// Changes all of the chosen, or none.
+    async fn of_dead(&self, which: &Chosen, sql: &'static str) -> Result<Answered, QueueError> {
+        let which = which.clone();
+        let changed = self.call(move |connection| {
+            let transaction = connection.transaction()?;
+            let ids: Vec<String> = match which {
+                Chosen::These(ids) => ids,
+                Chosen::All => transaction
+                    .prepare("SELECT id FROM event WHERE state = 'dead' ORDER BY seq")?
+                    .query_map([], |row| row.get(0))?
+                    .collect::<Result<_, _>>()?,
+            };
+            for id in &ids {
+                if transaction.execute(sql, params![id, now()])? == 0 {
+                    return Ok(Err(QueueError::Unknown(id.clone())));
+                }
+            }
+            transaction.commit()?;
+            Ok(Ok(ids))
+        });
+        Ok(Answered {
+            done: changed.await??,
+            left: Vec::new(),
+        })
+    }
+
+    async fn listed(&self, rest: &'static str, limit: u32) -> Result<Vec<Queued>, QueueError> {
+        self.call(move |connection| {
+            connection
+                .prepare_cached(&format!("{LISTED} {rest} LIMIT ?1"))?
+                .query_map([limit], queued)?
+                .collect()
+        })
+        .await
     }
 }
 
@@ -194,47 +220,49 @@ impl EventQueue for EmbeddedQueue {
         self.list(1).await.map(drop)
     }
 
-    async fn broker(&self) -> Option<BrokerFigures> {
-        None
+    async fn figures(&self) -> QueueFigures {
+        let queues = self.call(|connection| figures(connection)).await;
+        QueueFigures {
+            connected: None,
+            // The same database gives all other metrics, and says what is wrong with it.
+            queues: queues.unwrap_or_default(),
+        }
     }
 
     async fn list(&self, limit: u32) -> Result<Vec<Queued>, QueueError> {
-        self.call(move |connection| {
-            connection
-                .prepare_cached(&format!(
-                    "{LISTED} ORDER BY state = 'done', seq DESC LIMIT ?1"
-                ))?
-                .query_map([limit], queued)?
-                .filter_map(Result::transpose)
-                .collect()
-        })
-        .await
+        let order = "ORDER BY state = 'done', state != 'dead', state != 'leased', seq DESC";
+        self.listed(order, limit).await
+    }
+
+    async fn dead_letters(&self, limit: u32) -> Result<Vec<Queued>, QueueError> {
+        self.listed("WHERE state = 'dead' ORDER BY seq", limit)
+            .await
     }
 
     async fn show(&self, id: &str) -> Result<Option<Queued>, QueueError> {
         let id = id.to_owned();
         self.call(move |connection| {
-            let found = connection
+            connection
                 .query_row(&format!("{LISTED} WHERE id = ?1"), [id], queued)
-                .optional()?;
-            Ok(found.flatten())
+                .optional()
         })
         .await
     }
 
-    async fn replay(&self, id: &str) -> Result<(), QueueError> {
-        self.of_dead(
-            id,
-            "UPDATE event SET state = 'ready', attempts = 0, due = ?2 WHERE id = ?1 AND state = 'dead'",
-        )
-        .await?;
+    async fn replay(&self, which: &Chosen) -> Result<Answered, QueueError> {
+        let replayed = self
+            .of_dead(
+                which,
+                "UPDATE event SET state = 'ready', attempts = 0, due = ?2 WHERE id = ?1 AND state = 'dead'",
+            )
+            .await?;
         self.published.notify_waiters();
-        Ok(())
+        Ok(replayed)
     }
 
-    async fn discard(&self, id: &str) -> Result<(), QueueError> {
+    async fn discard(&self, which: &Chosen) -> Result<Answered, QueueError> {
         self.of_dead(
-            id,
+            which,
             "UPDATE event SET state = 'done', due = ?2 WHERE id = ?1 AND state = 'dead'",
         )
         .await

@@ -1,6 +1,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
+use super::super::Content;
 use super::super::conformance;
 use super::super::rows::CLUSTER_LANE;
 use super::*;
@@ -47,17 +48,54 @@ async fn events_of_another_version_end_among_the_dead() {
     let event = Event::new(super::super::EventKind::Sweep, "/timer", &cluster, "plain");
     queue.publish(&event).await.unwrap();
     assert_eq!(queue.next(&cluster).await.unwrap().event, event);
-    let dead: i64 = queue
-        .call(|connection| {
-            connection.query_row(
-                "SELECT count(*) FROM event WHERE state = 'dead'",
-                [],
-                |row| row.get(0),
-            )
-        })
-        .await
-        .unwrap();
-    assert_eq!(dead, 1);
+    let dead = queue.dead_letters(10).await.unwrap();
+    assert_eq!((dead.len(), dead[0].id()), (1, "strange"));
+    assert_eq!(queue.show("strange").await.unwrap().as_ref(), dead.first());
+    let Content::Unreadable(told) = &dead[0].event else {
+        panic!("{dead:?}")
+    };
+    assert_eq!(
+        (told.kind.as_deref(), told.queue.as_str()),
+        (Some("new"), "cluster.example")
+    );
+    let figures = queue.figures().await;
+    assert_eq!(figures.connected, None);
+    let counted = |name: &str| figures.queues[name];
+    assert_eq!(counted("dead.unknown").ready, Some(1));
+    let own = counted("cluster.example");
+    assert_eq!((own.ready, own.held), (Some(0), 1));
+    let dropped = queue.discard(&Chosen::All).await.unwrap();
+    assert_eq!(dropped.done, ["strange"]);
+}
+
+#[tokio::test]
+async fn its_figures_name_queues_as_a_broker_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("q.db")).unwrap();
+    let queue = EmbeddedQueue::new(store, Duration::from_secs(60));
+    let cluster: ClusterName = "example".parse().unwrap();
+    for (kind, id) in [
+        (super::super::EventKind::Moved, "a"),
+        (super::super::EventKind::Moved, "b"),
+        (super::super::EventKind::Order, "c"),
+    ] {
+        let event = Event::new(kind, "/test", &cluster, id);
+        queue.publish(&event).await.unwrap();
+    }
+    for _ in 0..2 {
+        let lease = queue.next(&cluster).await.unwrap();
+        queue.retry(lease, Duration::ZERO, "away").await.unwrap();
+    }
+    let lease = queue.next(&cluster).await.unwrap();
+    queue.dead(lease, "poison").await.unwrap();
+    let figures = queue.figures().await.queues;
+    let own = figures["cluster.example"];
+    assert_eq!((own.ready, own.held), (Some(1), 0));
+    assert_eq!(figures["dead.moved"].ready, Some(1));
+    assert_eq!(figures["shared.example.order"].ready, Some(1));
+    let retries: u64 = figures.values().map(|queue| queue.retries).sum();
+    assert_eq!((retries, own.retries), (2, 2));
+    assert!(figures.values().all(|queue| queue.oldest.is_some()));
 }
 
 #[tokio::test]
@@ -127,9 +165,6 @@ async fn what_was_published_survives_kill_9() {
     let queue = EmbeddedQueue::new(Store::open(&path).unwrap(), Duration::from_secs(60));
     let kept = queue.list(100_000).await.unwrap();
     for id in published {
-        assert!(
-            kept.iter().any(|queued| queued.event.id == id),
-            "{id} is lost"
-        );
+        assert!(kept.iter().any(|queued| queued.id() == id), "{id} is lost");
     }
 }

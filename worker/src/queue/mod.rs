@@ -8,8 +8,12 @@ pub mod conformance;
 pub mod embedded;
 pub mod event;
 pub mod port;
+mod queued;
 mod rows;
+pub mod told;
 
 pub use any::AnyQueue;
 pub use event::{CertificateDue, Event, EventKind, Lane, RequestChanged};
-pub use port::{BrokerFigures, EventQueue, Lease, Published, QueueError, QueueState, Queued};
+pub use port::{EventQueue, Figures, Lease, Published, QueueError, QueueFigures};
+pub use queued::{Answered, Chosen, Content, Left, QueueState, Queued, Unreadable};
+pub use told::ToldEvent;

@@ -5,11 +5,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use windlass_core::ids::ClusterName;
 
-use super::Event;
+use super::{Answered, Chosen, Event, Queued};
 
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
@@ -40,39 +38,32 @@ pub enum Published {
     Known,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum QueueState {
-    Ready,
-    Leased,
-    /// With the broker; which worker has it, and whether it is done, is not known here.
-    Sent,
-    Done,
-    /// Given up; waits for a person.
-    Dead,
-}
-
-/// An event as people see it in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Queued {
-    pub event: Event,
-    pub state: QueueState,
-    pub attempts: u32,
-    /// When it may be taken next.
-    #[schemars(with = "String")]
-    pub due: Timestamp,
-    /// Why it was put back or given up.
-    pub why: String,
-}
-
-/// How it stands with the broker.
+/// The queues in figures, each under its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BrokerFigures {
-    pub connected: bool,
-    /// In each of its queues, with those that this worker was given and has not answered.
-    pub messages: BTreeMap<String, u64>,
-    /// When the oldest event was published of each queue that this worker was given.
-    pub oldest: BTreeMap<String, Timestamp>,
+pub struct QueueFigures {
+    /// Whether there is a session with the broker; `None` where there is no broker.
+    pub connected: Option<bool>,
+    pub queues: BTreeMap<String, Figures>,
+}
+
+/// One queue in figures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// What nobody was given; `None`: the broker did not say.
+    pub ready: Option<u64>,
+    /// What this worker was given and has not answered.
+    pub held: u64,
+    /// When the oldest event was published that can be seen from here.
+    pub oldest: Option<Timestamp>,
+    /// How often events that are still remembered here had to be tried again.
+    pub retries: u64,
+}
+
+impl Figures {
+    pub(super) fn saw(&mut self, published: Timestamp) {
+        let oldest = self.oldest.get_or_insert(published);
+        *oldest = (*oldest).min(published);
+    }
 }
 
 /// The longest wait before another attempt.
@@ -133,19 +124,26 @@ pub trait EventQueue: Send + Sync {
     /// Whether events can be published: what a readiness probe asks again and again.
     fn ready(&self) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// For metrics; `None` where there is no broker.
-    fn broker(&self) -> impl Future<Output = Option<BrokerFigures>> + Send;
+    /// For metrics.
+    fn figures(&self) -> impl Future<Output = QueueFigures> + Send;
 
-    /// Events that are not done, and the latest that are, newest first.
+    /// Events that are not done, those given up first, and the latest that are, newest first.
     fn list(&self, limit: u32) -> impl Future<Output = Result<Vec<Queued>, QueueError>> + Send;
 
     fn show(&self, id: &str) -> impl Future<Output = Result<Option<Queued>, QueueError>> + Send;
 
-    /// Gives a dead event out once more, with its attempts counted from the beginning.
-    fn replay(&self, id: &str) -> impl Future<Output = Result<(), QueueError>> + Send;
+    /// Those that were given up, of each kind at most so many.
+    fn dead_letters(
+        &self,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Queued>, QueueError>> + Send;
 
-    /// Forgets a dead event.
-    fn discard(&self, id: &str) -> impl Future<Output = Result<(), QueueError>> + Send;
+    /// Gives dead events out once more, with their attempts counted from the beginning. None is touched where one of
+    /// those named is not there.
+    fn replay(&self, which: &Chosen) -> impl Future<Output = Result<Answered, QueueError>> + Send;
+
+    /// Forgets dead events. None is touched where one of those named is not there.
+    fn discard(&self, which: &Chosen) -> impl Future<Output = Result<Answered, QueueError>> + Send;
 }
 
 #[cfg(test)]

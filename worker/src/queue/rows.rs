@@ -1,5 +1,6 @@
 //! The embedded queue's table: its statements, and what its rows mean.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,13 +8,15 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use uuid::Uuid;
 use windlass_core::ids::ClusterName;
 
-use super::{Event, EventKind, Lane, Lease, QueueError, QueueState, Queued};
+use super::port::Figures;
+use super::{Content, Event, EventKind, Lane, Lease, QueueError, QueueState, Queued, Unreadable};
 
 /// How long done events are remembered, so that the same id is not taken for a new one.
 const REMEMBERED_MS: i64 = 7 * 24 * 3600 * 1000;
 pub(super) const CLUSTER_LANE: &str = "cluster";
 
-pub(super) const LISTED: &str = "SELECT body, state, attempts, due, why FROM event";
+pub(super) const LISTED: &str =
+    "SELECT body, state, attempts, due, why, id, cluster, queue FROM event";
 
 pub(super) fn now() -> i64 {
     Timestamp::now().as_millisecond()
@@ -198,7 +201,7 @@ fn nothing(connection: &Connection, wanted: &Wanted, now: i64) -> rusqlite::Resu
     Ok(Taken::Nothing { wait_ms })
 }
 
-pub(super) fn queued(row: &Row<'_>) -> rusqlite::Result<Option<Queued>> {
+pub(super) fn queued(row: &Row<'_>) -> rusqlite::Result<Queued> {
     let body: String = row.get(0)?;
     let state: String = row.get(1)?;
     let state = match state.as_str() {
@@ -208,15 +211,70 @@ pub(super) fn queued(row: &Row<'_>) -> rusqlite::Result<Option<Queued>> {
         _ => QueueState::Done,
     };
     let due = Timestamp::from_millisecond(row.get(3)?).unwrap_or(Timestamp::UNIX_EPOCH);
-    // An event of another version is listed by nothing but its row; it cannot be shown.
-    let Ok(event) = serde_json::from_str(&body) else {
-        return Ok(None);
+    let event = match serde_json::from_str(&body) {
+        Ok(event) => Content::Event(event),
+        Err(_) => {
+            let (cluster, queue): (String, String) = (row.get(6)?, row.get(7)?);
+            let place = name_of(&cluster, &queue);
+            let mut told = Unreadable::of(row.get(5)?, body.as_bytes(), &place);
+            told.subject = Some(cluster);
+            Content::Unreadable(told)
+        }
     };
-    Ok(Some(Queued {
+    Ok(Queued {
         event,
         state,
         attempts: row.get(2)?,
         due,
         why: row.get(4)?,
-    }))
+    })
+}
+
+/// What metrics and lists call a cluster's queue.
+fn name_of(cluster: &str, queue: &str) -> String {
+    if queue == CLUSTER_LANE {
+        format!("cluster.{cluster}")
+    } else {
+        format!("shared.{cluster}.{queue}")
+    }
+}
+
+/// Every queue that has held something lately, and where the dead of each kind are.
+pub(super) fn figures(connection: &Connection) -> rusqlite::Result<BTreeMap<String, Figures>> {
+    let mut queues = BTreeMap::<String, Figures>::new();
+    let mut statement = connection.prepare_cached(
+        "SELECT cluster, queue, state, CASE WHEN json_valid(body) THEN json_extract(body, '$.type') END AS type,
+                count(*), min(published), sum(max(attempts - 1, 0))
+         FROM event GROUP BY cluster, queue, state, type",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (cluster, queue): (String, String) = (row.get(0)?, row.get(1)?);
+        let (state, kind): (String, Option<String>) = (row.get(2)?, row.get(3)?);
+        let (count, published): (u32, i64) = (row.get(4)?, row.get(5)?);
+        let (count, retries) = (u64::from(count), row.get::<_, u32>(6)?);
+        let place = name_of(&cluster, &queue);
+        queues.entry(place.clone()).or_default().retries += u64::from(retries);
+        let figures = match state.as_str() {
+            "done" => continue,
+            "dead" => {
+                let kind = kind.and_then(|kind| serde_json::from_value(kind.into()).ok());
+                let kind = kind.map_or("unknown", EventKind::key);
+                queues.entry(format!("dead.{kind}")).or_default()
+            }
+            _ => queues.entry(place).or_default(),
+        };
+        let ready = figures.ready.get_or_insert(0);
+        match state.as_str() {
+            "leased" => figures.held += count,
+            _ => *ready += count,
+        }
+        if let Ok(published) = Timestamp::from_millisecond(published) {
+            figures.saw(published);
+        }
+    }
+    for figures in queues.values_mut() {
+        figures.ready.get_or_insert(0);
+    }
+    Ok(queues)
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use windlass_core::ids::{ClusterName, Digest};
@@ -79,22 +79,18 @@ impl Store {
 
     /// Every reachable node holds this commit now. A rewind that was accepted is thereby used up.
     pub async fn rolled(&self, cluster: &ClusterName, commit: &str) -> Result<(), StoreError> {
-        self.remember(
-            cluster,
-            "rolled = ?2, rolled_at = ?3, accepted = NULL",
-            commit,
-        )
-        .await
+        let columns = "rolled = ?2, rolled_at = ?3, accepted = NULL";
+        self.learnt(cluster, columns, commit).await
     }
 
     pub async fn accept(&self, cluster: &ClusterName, commit: &str) -> Result<(), StoreError> {
-        self.remember(cluster, "accepted = ?2, seen_at = ?3", commit)
+        self.learnt(cluster, "accepted = ?2, seen_at = ?3", commit)
             .await
     }
 
     /// This may be rolled, whatever was reviewed.
     pub async fn release(&self, cluster: &ClusterName, bundle: Digest) -> Result<(), StoreError> {
-        self.remember(cluster, "released = ?2, seen_at = ?3", &bundle.to_string())
+        self.learnt(cluster, "released = ?2, seen_at = ?3", &bundle.to_string())
             .await
     }
 
@@ -103,11 +99,33 @@ impl Store {
             .await
     }
 
+    /// Something that other workers should know too.
+    async fn learnt(
+        &self,
+        cluster: &ClusterName,
+        columns: &'static str,
+        value: &str,
+    ) -> Result<(), StoreError> {
+        self.write(cluster, columns, value, true).await?;
+        self.news().notify_waiters();
+        Ok(())
+    }
+
     async fn remember(
         &self,
         cluster: &ClusterName,
         columns: &'static str,
         value: &str,
+    ) -> Result<(), StoreError> {
+        self.write(cluster, columns, value, false).await
+    }
+
+    async fn write(
+        &self,
+        cluster: &ClusterName,
+        columns: &'static str,
+        value: &str,
+        is_news: bool,
     ) -> Result<(), StoreError> {
         let (name, value) = (cluster.to_string(), value.to_owned());
         let now = Timestamp::now().as_millisecond();
@@ -118,6 +136,9 @@ impl Store {
                 &format!("UPDATE cluster SET {columns} WHERE name = ?1"),
                 params![name, value, now],
             )?;
+            if is_news {
+                touch(&transaction, &name, now)?;
+            }
             transaction.commit()
         })
         .await
@@ -132,16 +153,19 @@ impl Store {
         let (name, reason) = (cluster.to_string(), reason.to_owned());
         let now = Timestamp::now().as_millisecond();
         self.call(move |connection| {
-            connection
-                .execute(
-                    "INSERT INTO quarantine (cluster, bundle, reason, at) VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT (cluster, bundle) DO UPDATE
-                     SET reason = excluded.reason, at = excluded.at, times = times + 1",
-                    params![name, bundle.to_string(), reason, now],
-                )
-                .map(|_| ())
+            let transaction = connection.transaction()?;
+            transaction.execute(
+                "INSERT INTO quarantine (cluster, bundle, reason, at) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (cluster, bundle) DO UPDATE
+                 SET reason = excluded.reason, at = excluded.at, times = times + 1",
+                params![name, bundle.to_string(), reason, now],
+            )?;
+            touch(&transaction, &name, now)?;
+            transaction.commit()
         })
-        .await
+        .await?;
+        self.news().notify_waiters();
+        Ok(())
     }
 
     pub async fn quarantined(&self, cluster: &ClusterName) -> Result<Vec<Quarantined>, StoreError> {
@@ -183,14 +207,36 @@ impl Store {
     /// A person says that what was rolled back may be tried again; how many bundles that freed.
     pub async fn lift_quarantine(&self, cluster: &ClusterName) -> Result<usize, StoreError> {
         let name = cluster.to_string();
-        self.call(move |connection| {
-            connection.execute("DELETE FROM quarantine WHERE cluster = ?1", [name])
-        })
-        .await
+        let now = Timestamp::now().as_millisecond();
+        let freed = self
+            .call(move |connection| {
+                let transaction = connection.transaction()?;
+                let freed =
+                    transaction.execute("DELETE FROM quarantine WHERE cluster = ?1", [&name])?;
+                if freed > 0 {
+                    touch(&transaction, &name, now)?;
+                }
+                transaction.commit()?;
+                Ok::<_, rusqlite::Error>(freed)
+            })
+            .await?;
+        self.news().notify_waiters();
+        Ok(freed)
     }
 }
 
-fn quarantined(row: &Row<'_>) -> rusqlite::Result<Option<Quarantined>> {
+/// There is something to tell of the cluster.
+fn touch(connection: &Connection, name: &str, now: i64) -> rusqlite::Result<()> {
+    connection.execute("INSERT OR IGNORE INTO cluster (name) VALUES (?1)", [name])?;
+    connection
+        .execute(
+            "UPDATE cluster SET told = 0, at = max(?2, at + 1) WHERE name = ?1",
+            params![name, now],
+        )
+        .map(drop)
+}
+
+pub(super) fn quarantined(row: &Row<'_>) -> rusqlite::Result<Option<Quarantined>> {
     let (bundle, reason, at): (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
     let times = row.get(3)?;
     let entry = bundle

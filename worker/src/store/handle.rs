@@ -2,11 +2,11 @@
 //! One writer also means that no two of our own transactions ever wait for each other.
 
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::open;
 
@@ -39,6 +39,7 @@ type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 #[derive(Debug, Clone)]
 pub struct Store {
     jobs: mpsc::Sender<Job>,
+    news: Arc<Notify>,
 }
 
 impl Store {
@@ -53,7 +54,15 @@ impl Store {
                 }
             })
             .map_err(|error| StoreError::file(path, &error))?;
-        Ok(Self { jobs })
+        Ok(Self {
+            jobs,
+            news: Arc::default(),
+        })
+    }
+
+    /// Told when there is something that other workers should know.
+    pub fn news(&self) -> &Notify {
+        &self.news
     }
 
     /// Runs `work` on the database's thread. It is carried out even if the caller stops waiting for it.

@@ -22,6 +22,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("released.sql")),
     M::up(include_str!("listened.sql")),
     M::up(include_str!("tried.sql")),
+    M::up(include_str!("told.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -1,4 +1,5 @@
-//! `GET /api/v1/…`: the same values that log and command line tell, as JSON. Nothing here changes anything.
+//! `GET /api/v1/…`: the same values that log and command line tell, as JSON. Nothing here changes anything; what does is in
+//! `inbound/commands`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -144,12 +145,16 @@ fn answer<T: Serialize, E: std::fmt::Display>(found: Result<Option<T>, E>) -> Re
 }
 
 pub(super) fn missing(why: &str) -> Response {
+    problem(StatusCode::NOT_FOUND, why)
+}
+
+pub(crate) fn problem(status: StatusCode, why: &str) -> Response {
     let error = why.to_owned();
-    (StatusCode::NOT_FOUND, Json(Problem { error })).into_response()
+    (status, Json(Problem { error })).into_response()
 }
 
 fn failed(error: &impl std::fmt::Display) -> Response {
     tracing::error!(%error, "the API could not answer");
-    let error = "the database failed; the log has more".to_owned();
-    (StatusCode::INTERNAL_SERVER_ERROR, Json(Problem { error })).into_response()
+    let words = "the database failed; the log has more";
+    problem(StatusCode::INTERNAL_SERVER_ERROR, words)
 }

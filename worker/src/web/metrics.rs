@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::api::Api;
 use super::certificates;
-use crate::queue::{BrokerFigures, EventQueue};
+use crate::queue::{EventQueue, Figures, QueueFigures};
 use crate::store::{Store, StoreError};
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -24,7 +24,7 @@ struct Metric {
     sql: &'static str,
 }
 
-const METRICS: [Metric; 6] = [
+const METRICS: [Metric; 5] = [
     Metric {
         name: "windlass_rolls",
         help: "Rolls in the history, by outcome.",
@@ -58,15 +58,6 @@ const METRICS: [Metric; 6] = [
               WHERE state NOT IN ('done', 'sent') GROUP BY cluster, state",
     },
     Metric {
-        name: "windlass_event_retries",
-        help: "How often events that are still remembered had to be tried again.",
-        kind: "gauge",
-        label: "",
-        sql: "SELECT cluster, '', sum(again) FROM (
-                  SELECT cluster, max(attempts - 1, 0) AS again FROM event
-                  UNION ALL SELECT cluster, attempts FROM broker_event) GROUP BY cluster",
-    },
-    Metric {
         name: "windlass_quarantined_bundles",
         help: "Bundles that were rolled back and are not tried again.",
         kind: "gauge",
@@ -79,9 +70,7 @@ pub async fn metrics<Q: EventQueue>(State(api): State<Arc<Api<Q>>>) -> Response 
     match text(&api.store).await {
         Ok(mut text) => {
             certificates::metrics(&mut text, &api.sightings);
-            if let Some(figures) = api.queue.broker().await {
-                of_broker(&mut text, &figures);
-            }
+            of_queues(&mut text, &api.queue.figures().await);
             ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
         }
         Err(error) => {
@@ -91,7 +80,7 @@ pub async fn metrics<Q: EventQueue>(State(api): State<Arc<Api<Q>>>) -> Response 
     }
 }
 
-fn of_broker(text: &mut String, figures: &BrokerFigures) {
+fn of_queues(text: &mut String, figures: &QueueFigures) {
     let mut gauge = |name: &str, help: &str, rows: Vec<(String, i64)>| {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
@@ -99,29 +88,43 @@ fn of_broker(text: &mut String, figures: &BrokerFigures) {
             let _ = writeln!(text, "{name}{labels} {number}");
         }
     };
-    gauge(
-        "windlass_broker_connected",
-        "Whether the worker has a session with the broker.",
-        vec![(String::new(), i64::from(figures.connected))],
-    );
-    let messages = figures.messages.iter().map(|(queue, number)| {
-        let number = i64::try_from(*number).unwrap_or(i64::MAX);
-        (format!("{{queue=\"{queue}\"}}"), number)
-    });
+    if let Some(connected) = figures.connected {
+        gauge(
+            "windlass_broker_connected",
+            "Whether the worker has a session with the broker.",
+            vec![(String::new(), i64::from(connected))],
+        );
+    }
+    let of_each = |number: fn(&Figures) -> Option<i64>, more: &str| -> Vec<(String, i64)> {
+        let numbers = figures.queues.iter().filter_map(|(queue, figures)| {
+            Some((format!("{{queue=\"{queue}\"{more}}}"), number(figures)?))
+        });
+        numbers.collect()
+    };
+    let mut messages = of_each(|it| it.ready.map(bounded), ",state=\"ready\"");
+    messages.extend(of_each(
+        |it| (it.held > 0).then(|| bounded(it.held)),
+        ",state=\"held\"",
+    ));
     gauge(
         "windlass_queue_messages",
-        "Messages in each queue that nobody was given, and those that this worker was given and has not answered.",
-        messages.collect(),
+        "Messages in each queue: those that no worker was given (ready), and those that this worker was given and has not answered (held).",
+        messages,
     );
-    let oldest = figures
-        .oldest
-        .iter()
-        .map(|(queue, published)| (format!("{{queue=\"{queue}\"}}"), published.as_second()));
     gauge(
         "windlass_queue_oldest_event_timestamp_seconds",
-        "When the oldest event of each queue was published that this worker was given and has not answered.",
-        oldest.collect(),
+        "When the oldest event of each queue was published, of those that can be seen from this worker.",
+        of_each(|it| it.oldest.map(|published| published.as_second()), ""),
     );
+    gauge(
+        "windlass_event_retries",
+        "How often events of each queue that this worker still remembers had to be tried again.",
+        of_each(|it| Some(bounded(it.retries)), ""),
+    );
+}
+
+fn bounded(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 async fn text(store: &Store) -> Result<String, StoreError> {

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::queue::{Event, EventKind};
 use crate::store::{Store, StoreError};
 
-pub(super) const DATABASE: &str = "windlass.db";
+pub(crate) const DATABASE: &str = "windlass.db";
 
 /// What a person asked for, as the event's data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

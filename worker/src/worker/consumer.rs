@@ -219,7 +219,7 @@ mod tests {
     impl World {
         async fn state(&self, id: &str) -> (QueueState, u32, String) {
             let queued = self.queue.show(id).await.unwrap().unwrap();
-            assert_eq!(queued.event.subject, self.cluster);
+            assert_eq!(queued.readable().unwrap().subject, self.cluster);
             (queued.state, queued.attempts, queued.why)
         }
     }

@@ -8,10 +8,10 @@ use windlass_core::ids::ClusterName;
 use super::ask::DATABASE;
 use super::queues;
 use crate::config::Config;
-use crate::queue::{AnyQueue, Event, EventKind, EventQueue as _, QueueState, Queued};
+use crate::queue::{Answered, AnyQueue, Chosen, Event, EventKind, EventQueue as _, Queued};
 use crate::store::Store;
 
-/// More dead events are not looked at.
+/// More dead events of each kind are not looked at.
 const MOST: u32 = 1000;
 
 /// The queue of a worker's configuration.
@@ -38,17 +38,15 @@ impl Events {
     }
 
     pub async fn dead(&self) -> anyhow::Result<Vec<Queued>> {
-        let mut all = self.queue.list(MOST).await?;
-        all.retain(|queued| queued.state == QueueState::Dead);
-        Ok(all)
+        Ok(self.queue.dead_letters(MOST).await?)
     }
 
-    pub async fn replay(&self, id: &str) -> anyhow::Result<()> {
-        Ok(self.queue.replay(id).await?)
+    pub async fn replay(&self, which: &Chosen) -> anyhow::Result<Answered> {
+        Ok(self.queue.replay(which).await?)
     }
 
-    pub async fn discard(&self, id: &str) -> anyhow::Result<()> {
-        Ok(self.queue.discard(id).await?)
+    pub async fn discard(&self, which: &Chosen) -> anyhow::Result<Answered> {
+        Ok(self.queue.discard(which).await?)
     }
 
     pub async fn close(&self) {

@@ -25,8 +25,21 @@ impl Looked {
     }
 }
 
+/// What the token is looked at for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// What the worker does with it day by day.
+    Work,
+    /// That, and making the webhook just now.
+    SetUp,
+}
+
 /// Asks the forge for everything that can be asked without writing.
-pub async fn check(config: &Config, cluster: &ClusterName) -> anyhow::Result<Vec<Looked>> {
+pub async fn check(
+    config: &Config,
+    cluster: &ClusterName,
+    wanted: Use,
+) -> anyhow::Result<Vec<Looked>> {
     let (cluster, forge) = configured(config, cluster)?;
     let client = client(forge)?;
     let me = match client.whoami().await {
@@ -51,14 +64,14 @@ pub async fn check(config: &Config, cluster: &ClusterName) -> anyhow::Result<Vec
         )),
         Err(error) => missing("asking who may merge", &error),
     });
-    looked.extend(scopes(&client, forge.kind).await);
+    looked.extend(scopes(&client, forge.kind, wanted).await);
     looked.push(match client.hooks().await {
         Ok(hooks) => {
             let end = path(forge.kind);
             match hooks.iter().find(|hook| hook.url.ends_with(end)) {
                 Some(hook) => Looked::good(format!("there is a webhook to {}", hook.url)),
                 None => Looked::good(format!(
-                    "there is no webhook to …{end}: requests are found by polling, and comments give no commands"
+                    "there is no webhook to …{end}: requests and commands in comments are found by polling alone"
                 )),
             }
         }
@@ -73,7 +86,7 @@ fn missing(what: &str, error: &ForgeError) -> Looked {
 }
 
 /// What the token should be able to do, and what it should not, where the forge tells.
-async fn scopes(client: &AnyForge, kind: ForgeKind) -> Vec<Looked> {
+async fn scopes(client: &AnyForge, kind: ForgeKind, wanted: Use) -> Vec<Looked> {
     let scopes = match client.scopes().await {
         Ok(scopes) => scopes,
         Err(error) => return vec![missing("asking for the token's scopes", &error)],
@@ -82,29 +95,73 @@ async fn scopes(client: &AnyForge, kind: ForgeKind) -> Vec<Looked> {
     if let Some(end) = &scopes.expires {
         looked.push(Looked::good(format!("the token ends on {end}")));
     }
-    let needed = match kind {
-        ForgeKind::GitHub => "repo",
-        ForgeKind::GitLab => "api",
-        ForgeKind::Gitea | ForgeKind::Forgejo => return looked,
+    match scopes.granted.filter(|granted| !granted.is_empty()) {
+        Some(granted) => looked.extend(judged(kind, &granted, wanted)),
+        None => looked.push(Looked::good(format!(
+            "the forge does not tell what else the token may do; it needs {}",
+            all_that_is_needed(kind)
+        ))),
+    }
+    looked
+}
+
+fn judged(kind: ForgeKind, granted: &[String], wanted: Use) -> Vec<Looked> {
+    let Some(needed) = needed(kind) else {
+        return Vec::new();
     };
-    // A fine-grained token of GitHub has none that are told.
-    let Some(granted) = scopes.granted.filter(|granted| !granted.is_empty()) else {
-        return looked;
-    };
+    let mut looked = Vec::new();
     if !granted.iter().any(|scope| scope == needed) {
         looked.push(Looked::bad(format!("the token lacks the scope {needed}")));
     }
-    let spare: Vec<String> = granted
-        .into_iter()
-        .filter(|scope| scope != needed)
-        .collect();
+    let others = granted.iter().filter(|scope| *scope != needed);
+    let (for_hooks, spare): (Vec<&String>, Vec<&String>) =
+        others.partition(|scope| HOOKS.contains(&scope.as_str()));
     if !spare.is_empty() {
-        let spare = spare.join(", ");
-        looked.push(Looked::bad(format!(
-            "the token has scopes that nothing here needs: {spare}"
-        )));
+        let words = format!(
+            "the token has scopes that nothing here needs: {}",
+            list(&spare)
+        );
+        looked.push(Looked::bad(words));
+    }
+    if !for_hooks.is_empty() {
+        let scopes = list(&for_hooks);
+        looked.push(match wanted {
+            Use::SetUp => Looked::good(format!(
+                "the webhook is made, so the token needs {scopes} no longer: take it away"
+            )),
+            Use::Work => Looked::bad(format!(
+                "the token has {scopes}, which only making the webhook takes"
+            )),
+        });
     }
     looked
+}
+
+fn list(scopes: &[&String]) -> String {
+    let words: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+    words.join(", ")
+}
+
+/// Scopes of a classic token of GitHub that make webhooks.
+const HOOKS: [&str; 2] = ["admin:repo_hook", "write:repo_hook"];
+
+/// The one scope that the worker's work takes, where tokens tell theirs.
+fn needed(kind: ForgeKind) -> Option<&'static str> {
+    match kind {
+        ForgeKind::GitHub => Some("repo"),
+        ForgeKind::GitLab => Some("api"),
+        ForgeKind::Gitea | ForgeKind::Forgejo => None,
+    }
+}
+
+fn all_that_is_needed(kind: ForgeKind) -> &'static str {
+    match kind {
+        ForgeKind::GitHub => {
+            "pull requests and commit statuses (read and write), contents and metadata (read), for this repository alone"
+        }
+        ForgeKind::GitLab => "api",
+        ForgeKind::Gitea | ForgeKind::Forgejo => "write:issue, write:repository and read:user",
+    }
 }
 
 /// Makes the webhook, or brings the one with this address up to date; gives its address.

@@ -23,16 +23,19 @@ pub(super) struct Deployer<F> {
     pub(super) rolled: Arc<Notify>,
     /// The same for whoever looks at what the nodes serve.
     pub(super) changed: Arc<Notify>,
+    /// Told when the watched branch may have moved, before anything is rolled.
+    pub(super) moved: Arc<Notify>,
 }
 
 impl<F: Fleet> Deployer<F> {
     pub(super) fn new(deploy: Deploy<F>) -> Self {
-        let [behind, rolled, changed] = [(); 3].map(|()| Arc::new(Notify::new()));
+        let [behind, rolled, changed, moved] = [(); 4].map(|()| Arc::new(Notify::new()));
         Self {
             deploy,
             behind,
             rolled,
             changed,
+            moved,
         }
     }
 
@@ -50,6 +53,9 @@ impl<F: Fleet> Handler for Deployer<F> {
         }
         if event.kind == EventKind::Timer {
             return Answer::Then(Box::new(probe(&event)));
+        }
+        if event.kind == EventKind::Moved {
+            self.moved.notify_one();
         }
         match self.deploy.run(&event).await {
             Ok(Answered { report, then }) => {
@@ -121,6 +127,7 @@ fn leaves_behind(outcome: &Outcome) -> bool {
         Outcome::Unchanged { skipped } | Outcome::RolledOut { skipped, .. } => !skipped.is_empty(),
         Outcome::RolledBack { .. }
         | Outcome::Overtaken { .. }
+        | Outcome::TakenBack { .. }
         | Outcome::Refused { .. }
         | Outcome::Stuck { .. } => false,
     }

@@ -38,6 +38,9 @@ fn broker(config: &Config) -> anyhow::Result<Option<Settings>> {
     let mut settings =
         Settings::new(&config.queue.value).context("`queue` in the configuration")?;
     let broker = &config.broker;
+    for host in &broker.hosts {
+        settings.also_at(host).context("`broker.hosts`")?;
+    }
     settings.password_file.clone_from(&broker.password_file);
     settings.ca_file.clone_from(&broker.ca_file);
     settings

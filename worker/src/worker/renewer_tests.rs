@@ -135,7 +135,8 @@ impl Cluster {
 
     async fn events(&self) -> Vec<Event> {
         let events = self.queue().list(10).await.unwrap();
-        events.into_iter().map(|queued| queued.event).collect()
+        let events = events.iter().filter_map(|queued| queued.readable());
+        events.cloned().collect()
     }
 
     pub(super) async fn roll(&self) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -14,6 +15,7 @@ use windlass_core::preview::Limits;
 
 use super::consumer::{Answer, Handler};
 use super::desk;
+use super::handler::Deployer;
 use super::shared::Handlers;
 use crate::check::{Checker, Limits as SandboxLimits, Sandbox};
 use crate::config::{ClusterConfig, Config, ForgeConfig, ForgeKind, PreviewsFrom};
@@ -56,18 +58,19 @@ impl Handler for Reviewer {
 pub(super) fn of<F, Q: Clone>(
     config: &Config,
     cluster: &ClusterConfig,
-    (deploy, queue): (&Deploy<F>, &Q),
+    (deployer, queue): (&Deployer<F>, &Q),
     handlers: &mut Handlers,
 ) -> anyhow::Result<Option<Poller<Q>>> {
     let Some(forge) = &cluster.forge else {
         return Ok(None);
     };
-    let requests = Arc::new(own(config, cluster, forge, deploy)?);
+    let requests = Arc::new(own(config, cluster, forge, &deployer.deploy)?);
     let reviewer = Reviewer(Arc::clone(&requests));
     handlers.on(&cluster.name, EventKind::Request, reviewer);
     Ok(Some(Poller {
         queue: queue.clone(),
         requests,
+        moved: Arc::clone(&deployer.moved),
         started: Timestamp::now(),
         every: Duration::from_secs(u64::from(forge.poll.get())),
     }))
@@ -181,15 +184,20 @@ fn kind(kind: ForgeKind) -> Kind {
 pub(super) struct Poller<Q> {
     queue: Q,
     requests: Arc<Own>,
+    /// Told when the watched branch may have moved: it is what open requests are previewed against.
+    moved: Arc<Notify>,
     /// Where the forge was never asked before, what was typed earlier is left alone.
     started: Timestamp,
     every: Duration,
 }
 
+/// Head, base, and when the last roll had ended.
+type Wanted = (String, String, Option<Timestamp>);
+
 /// What was told last, so that the same is not told twice while it waits to be worked on.
 #[derive(Default)]
 struct Told {
-    looks: BTreeMap<u64, (String, String)>,
+    looks: BTreeMap<u64, Wanted>,
     /// As the list had it when the comments were read.
     read: BTreeMap<u64, String>,
     report: Option<i64>,
@@ -205,6 +213,10 @@ impl<Q: EventQueue> Poller<Q> {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep_until(next_poll) => {
+                    let pause = self.poll(&mut told).await;
+                    next_poll = Instant::now() + pause;
+                }
+                () = self.moved.notified() => {
                     let pause = self.poll(&mut told).await;
                     next_poll = Instant::now() + pause;
                 }
@@ -249,12 +261,13 @@ impl<Q: EventQueue> Poller<Q> {
         let open = open.map_err(of_forge)?;
         let base = requests.source.look().await;
         let base = base.map_err(|error| Trouble::Later(error.to_string()))?;
+        let settled = requests.store.settled(&requests.cluster).await?;
         let known = requests.store.requests(&requests.cluster).await?;
         self.listen(&open, &known, told).await?;
         for listed in &open {
             let looked = known.iter().find(|known| known.number == listed.number);
-            if looked.is_none_or(|known| is_behind(known, &listed.head, &base)) {
-                let look = (listed.head.clone(), base.clone());
+            if looked.is_none_or(|known| known.is_behind(&listed.head, &base, settled)) {
+                let look = (listed.head.clone(), base.clone(), settled);
                 if told.looks.get(&listed.number) != Some(&look) {
                     self.publish(listed.number, None).await;
                     told.looks.insert(listed.number, look);
@@ -307,20 +320,33 @@ impl<Q: EventQueue> Poller<Q> {
         self.requests.heard(number, &missed).await
     }
 
-    /// A roll has ended: whoever waits for it is looked at.
+    /// A roll has ended: whoever waits for it is looked at, and whatever was planned before.
     async fn rolled(&self, told: &mut Told) {
         let (store, cluster) = (&self.requests.store, self.cluster());
-        let latest = store.reports(Some(cluster), 1).await;
-        let latest = latest.ok().and_then(|reports| Some(reports.first()?.id));
+        let latest = store.report_stored_last(cluster).await;
+        let latest = latest.ok().flatten();
         if latest.is_none() || latest == told.report {
             return;
         }
-        let Ok(known) = store.requests(cluster).await else {
+        let (Ok(known), Ok(settled)) =
+            (store.requests(cluster).await, store.settled(cluster).await)
+        else {
             return;
         };
         told.report = latest;
-        for known in known.iter().filter(|known| known.stage == Stage::Merged) {
-            self.publish(known.number, None).await;
+        for known in &known {
+            let (head, base) = (&known.head, &known.base);
+            match known.stage {
+                Stage::Merged => self.publish(known.number, None).await,
+                Stage::Open if known.is_behind(head, base, settled) => {
+                    let look = (head.clone(), base.clone(), settled);
+                    if told.looks.get(&known.number) != Some(&look) {
+                        self.publish(known.number, None).await;
+                        told.looks.insert(known.number, look);
+                    }
+                }
+                Stage::Open | Stage::Over => {}
+            }
         }
     }
 
@@ -340,10 +366,4 @@ impl<Q: EventQueue> Poller<Q> {
             tracing::error!(cluster = %self.cluster(), %error, "an event could not be queued");
         }
     }
-}
-
-fn is_behind(known: &KnownRequest, head: &str, base: &str) -> bool {
-    // What is withheld was not looked at, so that its base does not matter.
-    let looked = !known.base.is_empty();
-    known.head != head || (looked && known.base != base)
 }

@@ -39,7 +39,7 @@ use crate::flow::newer::Newer;
 use crate::flow::trial::Trial;
 use crate::flow::turn::{Handover, MAX_MESSAGE_BYTES, UnderWay};
 use crate::inbound::challenge;
-use crate::inbound::server;
+use crate::inbound::{connections, server};
 use crate::live::Live;
 use crate::materials::Directories;
 use crate::materials::sealed::Opened;
@@ -87,9 +87,7 @@ async fn work(config: Config, store: Store, queue: &AnyQueue) -> anyhow::Result<
     for (cluster, deployer) in deployers {
         let comparer = Comparer(Arc::clone(&deployer));
         handlers.on(&cluster.name, EventKind::Probe, comparer);
-        if let Some(poller) =
-            requests::of(&config, cluster, (&deployer.deploy, queue), &mut handlers)?
-        {
+        if let Some(poller) = requests::of(&config, cluster, (&deployer, queue), &mut handlers)? {
             tasks.spawn(end(poller.run(stop.clone())));
         }
         let watcher = watcher(&config, cluster, queue, &deployer);
@@ -214,10 +212,12 @@ async fn listen(
     tracing::info!(address = %listener.local_addr()?, "listening");
     let hooks = config.hook.as_ref();
     let hooks = hooks.map(|hook| hooks::of(config, hook, queue));
-    let router = server::router(Arc::clone(api), hooks, challenges.clone());
+    let commands = hooks::commands(config, api);
+    let router = server::router(Arc::clone(api), commands, hooks, challenges.clone());
     let stop = stop.clone();
     Ok(Some(async move {
-        Ok(server::serve(listener, router, stop).await?)
+        connections::serve(listener, router, stop).await;
+        Ok(())
     }))
 }
 
@@ -237,7 +237,8 @@ async fn answer(
     tracing::info!(address = %listener.local_addr()?, "answering certificate authorities");
     let (router, stop) = (challenge::router(challenges.clone()), stop.clone());
     Ok(Some(async move {
-        Ok(server::serve(listener, router, stop).await?)
+        connections::serve(listener, router, stop).await;
+        Ok(())
     }))
 }
 
@@ -327,6 +328,7 @@ fn watcher(
             poll: seconds(cluster.poll.get()),
             sweep: seconds(config.sweep.get()),
         },
+        newer: Arc::clone(&deployer.deploy.newer),
         behind: Arc::clone(&deployer.behind),
     }
 }

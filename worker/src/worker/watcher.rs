@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use windlass_core::ids::ClusterName;
 
+use crate::flow::newer::Newer;
 use crate::git::source::Source;
 use crate::queue::{Event, EventKind, EventQueue, QueueState};
 
@@ -29,6 +30,7 @@ pub(super) struct Watcher<Q> {
     pub(super) queue: Q,
     pub(super) source: Source,
     pub(super) pace: Pace,
+    pub(super) newer: Arc<Newer>,
     /// Told when a roll left a node behind.
     pub(super) behind: Arc<Notify>,
 }
@@ -53,6 +55,8 @@ impl<Q: EventQueue> Watcher<Q> {
                     self.remind(next_probe.1, &mut reminded).await;
                     next_probe = after(self.pace.sweep);
                 }
+                // What a roll saw waits behind it in the queue, and follows it at once.
+                () = self.newer.seen() => self.look(&mut announced, &mut trouble).await,
                 () = tokio::time::sleep_until(next_poll) => {
                     self.look(&mut announced, &mut trouble).await;
                     next_poll = Instant::now() + self.pace.poll;

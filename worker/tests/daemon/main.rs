@@ -5,6 +5,8 @@ mod git_https;
 #[cfg(test)]
 mod git_ssh;
 #[cfg(test)]
+mod large;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod world;

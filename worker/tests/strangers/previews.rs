@@ -51,6 +51,32 @@ async fn a_change_is_planned_against_what_the_nodes_hold_and_merging_rolls_that_
 }
 
 #[tokio::test]
+async fn a_secret_that_is_replaced_is_told_with_fingerprints_and_no_value() {
+    const OTHER: &str = "YW5vdGhlci1zZWNyZXQtb2YtdGhpcnR5LXR3by1ieXRlcyE=";
+    let world = World::new();
+    std::fs::write(world.dir.path().join("secrets/other_key"), OTHER).unwrap();
+    let component = "components/bind-secondary/component.yaml";
+    let asked = world.request(1, |world| {
+        world.edit(component, "secrets: [xfer_key]", "secrets: [other_key]");
+        world.edit(component, "secrets.xfer_key", "secrets.other_key");
+    });
+    let preview = world.look(&asked).await;
+    assert_eq!(preview.against, Against::Nodes, "{preview:#?}");
+    assert_eq!(paths(&preview), ["/etc/bind/windlass.key"], "{preview:#?}");
+    let note = preview.diffs[0].file.note.clone().unwrap();
+    let prints = note.strip_prefix("changed (fingerprint ").unwrap();
+    let (before, after) = prints.strip_suffix(')').unwrap().split_once(" → ").unwrap();
+    assert!(
+        before != after && before.len() == 8 && after.len() == 8,
+        "{note}"
+    );
+    let told = comment(&preview, &Limits::of(Flavour::GitHub));
+    assert!(told.contains(&note), "{told}");
+    let stored = serde_json::to_string(&preview).unwrap();
+    assert!(!stored.contains(SECRET) && !stored.contains(OTHER));
+}
+
+#[tokio::test]
 async fn what_changes_nothing_a_conflict_and_a_broken_request_are_told_as_such() {
     let world = World::new();
     let asked = world.request(1, |world| world.write("README.md", "Read me.\n"));
@@ -167,4 +193,18 @@ async fn a_remote_that_is_away_is_a_failure_that_says_so() {
         matches!(preview.verdict, Verdict::Failed { .. }),
         "{preview:#?}"
     );
+}
+
+#[tokio::test]
+async fn a_head_that_nobody_asked_about_is_not_looked_at() {
+    let world = World::new();
+    let asked = world.request(1, text);
+    // The reference points elsewhere by now.
+    world.request(1, |world| {
+        world.edit(SITE, "This page will be", "Everyone will be")
+    });
+    let preview = world.look(&asked).await;
+    let why = "it was pushed to in this moment".to_owned();
+    assert_eq!(preview.verdict, Verdict::Failed { why });
+    assert!(preview.findings.is_empty() && preview.request.head.is_empty());
 }

@@ -67,6 +67,7 @@ impl NodeReader for Nodes {
             previous: None,
             attempt: None,
             drift: BTreeMap::new(),
+            standing: None,
             rolled_back: Vec::new(),
         })
     }
@@ -117,9 +118,13 @@ impl World {
         };
         world.git(&["init", "--quiet", "--initial-branch=main"]);
         world.commit("Begin");
-        let bundle = world.bundle("main");
-        *world.nodes.held.lock().unwrap() = bundle.releases;
+        world.roll();
         world
+    }
+
+    /// From now on the nodes hold what `main` renders to.
+    pub(crate) fn roll(&self) {
+        *self.nodes.held.lock().unwrap() = self.bundle("main").releases;
     }
 
     pub(crate) fn origin(&self) -> PathBuf {
@@ -179,6 +184,7 @@ impl World {
         Asked {
             number,
             reference,
+            head,
             branch: "main".to_owned(),
         }
     }

@@ -14,6 +14,7 @@ const MAX_PATTERN_BYTES: usize = 256 * 1024;
 const MAX_FINDINGS: usize = 20;
 const MAX_MESSAGE_CHARS: usize = 400;
 const LAST_LINES: usize = 5;
+const MEND: &str = "mend it there and push again; before that, `windlass check` in a checkout asks the same program and touches no node";
 
 /// What the check found against this release.
 pub fn judge(check: &Check, ended: &Ended, output: &str, release: &Release) -> Findings {
@@ -73,7 +74,7 @@ impl Judgement<'_> {
                 }
                 _ => status_words(status),
             };
-            return alone(self.ended_badly(checks::CHECK_REFUSED, &what));
+            return alone(self.ended_badly(checks::CHECK_REFUSED, &what).hint(MEND));
         }
         let mut findings: Findings = matches
             .iter()
@@ -143,7 +144,7 @@ impl Judgement<'_> {
 
     fn finding(&self, failed: bool, message: String) -> Finding {
         let finding = if failed {
-            Finding::error(checks::CHECK_REFUSED, message)
+            Finding::error(checks::CHECK_REFUSED, message).hint(MEND)
         } else {
             Finding::warning(checks::CHECK_WARNED, message)
         };

@@ -111,6 +111,8 @@ fn a_refusal_quotes_the_line_and_names_the_definition() {
         (excerpt.line, excerpt.text.as_str()),
         (5, "  timeout conect 5s")
     );
+    let hint = finding.hint.as_deref().unwrap_or_default();
+    assert!(hint.contains("`windlass check`"), "{hint:?}");
 }
 
 #[test]

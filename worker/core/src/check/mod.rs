@@ -2,11 +2,13 @@
 //! say what is wrong, so the output counts as well.
 
 mod judge;
+mod locate;
 mod merge;
 mod origin;
 mod redact;
 
 pub use judge::judge;
+pub use locate::located;
 pub use merge::merged;
 
 /// How a checking program ended.

@@ -25,6 +25,8 @@ super::codes! {
         "To order certificates the worker must be reached by the edge nodes at `listen` or at `acme.listen`, and keep its orders in its own state directory. Several workers at one broker do not share those, so each would order the same certificates again: use the embedded queue, or give certificates as files.";
     CONFIG_PUBLIC = "WL617", "the worker's public address is configured wrongly",
         "`public_url` is what the comments on requests link to: where people's browsers reach the worker's `listen`, usually a proxy that adds TLS. It is `https://HOST` or `https://HOST/PATH`, with nothing after it; http only for this very machine.";
+    CONFIG_API = "WL618", "the API is configured wrongly",
+        "`api.token_file` names a file with the token (16 characters at least) that requests must show to wake a cluster or to answer dead events over the API; `listen` says where the API is served. Without `api` it only reads.";
     CONFLICT = "WL641", "a request cannot be merged into its branch",
         "The request and the watched branch both changed the named files since they parted, in a way that Git cannot put together. Nothing was rendered, because nobody knows yet what merging would give. Merge the branch into the request, or rebase the request onto it, and solve the conflict there; the preview follows by itself.";
     CONFIG_FORGE = "WL616", "the forge is configured wrongly",

@@ -7,13 +7,18 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::cache::{Cache, Store};
 use super::{Cluster, Defined, Model, crosscheck, files, own};
 use crate::codes::definitions as codes;
 use crate::finding::{Finding, Findings, Location};
+use crate::ids::ClusterName;
 use crate::snapshot::{Entry, Snapshot};
+use crate::yaml;
+
+const CLUSTER: &str = "cluster.yaml";
 
 /// What became of a snapshot: a model only where there is no error.
 #[derive(Debug, Clone)]
@@ -43,6 +48,16 @@ pub fn load_cached(snapshot: &Snapshot, cache: &Cache) -> Loaded {
     Loaded { model, findings }
 }
 
+/// Which cluster a snapshot is of, also where the rest of it has errors.
+pub fn cluster_name(snapshot: &Snapshot) -> Option<ClusterName> {
+    #[derive(Deserialize, JsonSchema)]
+    struct Named {
+        name: ClusterName,
+    }
+    let named = yaml::parse::<Named>(CLUSTER, snapshot.file(CLUSTER)?);
+    named.ok().map(|named| named.name)
+}
+
 fn model(snapshot: &Snapshot, cache: &Cache, findings: &mut Findings) -> Option<Model> {
     let cluster = cluster(snapshot, cache, findings);
     let nodes = kind(snapshot, "nodes", &cache.nodes, findings);
@@ -67,17 +82,16 @@ fn cluster(
     cache: &Cache,
     findings: &mut Findings,
 ) -> Option<Defined<Cluster>> {
-    const FILE: &str = "cluster.yaml";
-    let Some(bytes) = snapshot.file(FILE) else {
+    let Some(bytes) = snapshot.file(CLUSTER) else {
         // A link or a giant in its place was told of already.
-        if !snapshot.entries.contains_key(FILE) {
+        if !snapshot.entries.contains_key(CLUSTER) {
             findings.push(missing_cluster(snapshot));
         }
         return None;
     };
-    match cache.clusters.parse(FILE, bytes) {
+    match cache.clusters.parse(CLUSTER, bytes) {
         Ok(value) => Some(Defined {
-            file: Arc::from(FILE),
+            file: Arc::from(CLUSTER),
             value,
         }),
         Err(errors) => {
@@ -167,5 +181,14 @@ mod tests {
         let loaded = load(&example::snapshot());
         assert_eq!(loaded.findings, Findings::default());
         assert!(loaded.model.is_some());
+    }
+
+    #[test]
+    fn the_cluster_s_name_is_known_also_where_the_rest_has_errors() {
+        let of = |text| cluster_name(&Snapshot::of_texts("c", [("cluster.yaml", text)]));
+        let known = of("name: demo\nno_such_key: [1]\n");
+        assert_eq!(known.map(|name| name.to_string()).as_deref(), Some("demo"));
+        assert_eq!(of("name: [\n"), None);
+        assert_eq!(of("domain: example.org\n"), None);
     }
 }

@@ -36,7 +36,7 @@ pub use cluster::{
     Cluster, Drift, OnDivergence, OnFailure, OnNewerCommit, Policy, Unreachable, Wave,
 };
 pub use definitions::{Backend, Certificate, Forward, Maintenance, Node, Placement, Site, Target};
-pub use load::{Loaded, load, load_cached};
+pub use load::{Loaded, cluster_name, load, load_cached};
 pub use recipient::Recipient;
 pub use zone::{Record, RecordType, Zone};
 

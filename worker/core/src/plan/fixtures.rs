@@ -125,6 +125,7 @@ pub(crate) fn state(current: Option<&Release>) -> NodeState {
         previous: None,
         attempt: None,
         drift: BTreeMap::new(),
+        standing: None,
         rolled_back: Vec::new(),
     }
 }

@@ -5,6 +5,7 @@ mod actions;
 mod again;
 #[cfg(test)]
 mod again_tests;
+mod back;
 mod changes;
 mod guards;
 mod limits;
@@ -32,6 +33,7 @@ use crate::release::Command;
 
 pub use crate::model::{OnFailure, OnNewerCommit};
 pub use again::Tried;
+pub use back::{TakingBack, taken_back};
 pub(crate) use guards::CANCELLED;
 pub use make::{Adopt, Input, base_commit, make};
 pub use outline::{Inventory, Outline};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::comment::{Head, compose};
+use super::comment::{Head, Mark, compose};
 use super::limits::Limits;
 use super::markdown::{code, codes, fence};
 use super::parts::{self, Part};
@@ -40,6 +40,7 @@ pub fn after(told: After<'_>, limits: &Limits) -> String {
             headline(outcome)
         ),
         rest: rest(outcome),
+        mark: Mark::of(reviewed),
     };
     let mut parts = refusal(outcome);
     let Some(planned) = told.planned else {
@@ -47,6 +48,7 @@ pub fn after(told: After<'_>, limits: &Limits) -> String {
         return compose(reviewed, &head, parts, limits);
     };
     head.rest.push_str(&diverged(reviewed, planned, outcome));
+    head.mark.waits = planned.bundle.filter(|_| waits(outcome));
     parts.extend(parts::all(planned, limits));
     let shown = Preview {
         bundle: reviewed.bundle,
@@ -125,7 +127,8 @@ fn diverged(reviewed: &Preview, planned: &Preview, outcome: &Outcome) -> String 
 
 /// The files whose differences are not the ones that were reviewed.
 fn differing(reviewed: &Preview, planned: &Preview) -> BTreeSet<NodePath> {
-    if reviewed.against != planned.against {
+    let is_whole = |preview: &Preview| preview.left_out == 0;
+    if reviewed.against != planned.against || !is_whole(reviewed) || !is_whole(planned) {
         return BTreeSet::new();
     }
     let each = |preview: &Preview| -> BTreeSet<(NodePath, NodeName, Option<String>)> {
@@ -161,6 +164,7 @@ pub(super) fn headline(outcome: &Outcome) -> String {
             let by = by.get(..12).unwrap_or(by);
             format!("{word}, {by} is rolled instead")
         }
+        Outcome::TakenBack { nodes } => format!("{word} on {}", names(nodes)),
         Outcome::Refused { .. } if held(outcome).is_some() => {
             "merged, and held until someone releases it".to_owned()
         }
@@ -209,7 +213,7 @@ fn rest(outcome: &Outcome) -> String {
                 names(left)
             );
         }
-        Outcome::Refused { .. } => {}
+        Outcome::TakenBack { .. } | Outcome::Refused { .. } => {}
         Outcome::Stuck { nodes, failure } => {
             text.extend(failure.iter().map(failed));
             for stuck in nodes {
@@ -245,6 +249,7 @@ fn refusal(outcome: &Outcome) -> Vec<Part> {
         title: "#### Why\n\n",
         items: texts.map(|text| format!("{text}\n")).collect(),
         what: "finding",
+        lost: 0,
     }]
 }
 

@@ -7,9 +7,10 @@ use std::fmt::Write as _;
 use super::limits::Limits;
 use super::markdown::{code, codes, link};
 use super::parts::{self, Part};
+use super::status::{State, Status};
 use super::verdict::counted;
 use super::{Preview, Verdict};
-use crate::ids::ClusterName;
+use crate::ids::{ClusterName, Digest};
 
 /// Room kept in each part for saying what was left out.
 const NOTE: usize = 120;
@@ -20,6 +21,73 @@ pub fn marker(cluster: &ClusterName) -> String {
     format!("<!-- windlass:{cluster} -->")
 }
 
+/// What the comment says of itself below its marker, for a worker that was told nothing of the request: what was looked at,
+/// and what was reviewed thereby.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mark {
+    pub head: String,
+    pub base: String,
+    pub bundle: Option<Digest>,
+    /// What may be released after the merge, because it is not what was reviewed.
+    pub waits: Option<Digest>,
+}
+
+impl Mark {
+    pub(super) fn of(preview: &Preview) -> Self {
+        Self {
+            head: preview.request.head.clone(),
+            base: preview.request.base.clone(),
+            bundle: preview.bundle,
+            waits: None,
+        }
+    }
+
+    /// Only to be asked of a comment that is ours. `None`: an older version wrote it, or its limit left no room.
+    pub fn read(comment: &str, cluster: &ClusterName) -> Option<Self> {
+        let opening = opening(cluster);
+        let mut lines = comment.lines().map(str::trim);
+        let line = lines.find_map(|line| line.strip_prefix(&opening))?;
+        let mut mark = Self::default();
+        for word in line.strip_suffix("-->")?.split_whitespace() {
+            match word.split_once('=')? {
+                ("head", head) => head.clone_into(&mut mark.head),
+                ("base", base) => base.clone_into(&mut mark.base),
+                ("bundle", digest) => mark.bundle = Some(digest.parse().ok()?),
+                ("waits", digest) => mark.waits = Some(digest.parse().ok()?),
+                // Of a newer version.
+                _ => {}
+            }
+        }
+        Some(mark)
+    }
+
+    fn line(&self, cluster: &ClusterName) -> String {
+        let mut line = opening(cluster);
+        // A commit is a hash; whatever else a forge may say does not come in here.
+        let is_hash = |text: &str| {
+            !text.is_empty()
+                && text.len() <= 64
+                && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        for (word, commit) in [("head", &self.head), ("base", &self.base)] {
+            if is_hash(commit) {
+                _ = write!(line, "{word}={commit} ");
+            }
+        }
+        for (word, digest) in [("bundle", self.bundle), ("waits", self.waits)] {
+            if let Some(digest) = digest {
+                _ = write!(line, "{word}={digest} ");
+            }
+        }
+        line.push_str("-->");
+        line
+    }
+}
+
+fn opening(cluster: &ClusterName) -> String {
+    format!("<!-- windlass:{cluster}/looked ")
+}
+
 pub fn comment(preview: &Preview, limits: &Limits) -> String {
     let head = Head {
         first: format!(
@@ -28,18 +96,45 @@ pub fn comment(preview: &Preview, limits: &Limits) -> String {
             preview.headline()
         ),
         rest: about(preview),
+        mark: Mark::of(preview),
     };
     compose(preview, &head, parts::all(preview, limits), limits)
+}
+
+/// Why a request that was not merged is not looked at any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    Closed,
+    /// It is against another branch now.
+    Elsewhere,
+}
+
+impl Left {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Closed => "closed without being merged, nothing is rolled",
+            Self::Elsewhere => "against another branch now, merging it rolls nothing here",
+        }
+    }
+}
+
+/// What then stands in the place of the comment, and of the status.
+pub fn left(cluster: &ClusterName, why: Left) -> (String, Status) {
+    let (words, marker) = (why.words(), marker(cluster));
+    let text = format!("**Windlass on {cluster}: {words}**\n{marker}\n");
+    (text, Status::new(cluster, State::Success, words))
 }
 
 pub(super) struct Head {
     pub(super) first: String,
     pub(super) rest: String,
+    pub(super) mark: Mark,
 }
 
 pub(super) fn compose(preview: &Preview, head: &Head, parts: Vec<Part>, limits: &Limits) -> String {
     let marker = marker(&preview.cluster);
-    let top = format!("{}\n{marker}\n\n{}", head.first, head.rest);
+    let mark = head.mark.line(&preview.cluster);
+    let top = format!("{}\n{marker}\n{mark}\n\n{}", head.first, head.rest);
     let foot = foot(preview);
     let rest = limits.minus(&top).and_then(|rest| rest.minus(&foot));
     let Some(mut rest) = rest else {
@@ -61,20 +156,23 @@ pub(super) fn compose(preview: &Preview, head: &Head, parts: Vec<Part>, limits: 
 fn fitting(part: &Part, limits: Limits) -> String {
     let mut text = part.title.to_owned();
     for (index, item) in part.items.iter().enumerate() {
-        let left = part.items.len() - index;
+        let left = part.items.len() - index + part.lost;
         let room = limits.minus(&text).and_then(|rest| rest.minus(item));
         let is_enough = |rest: Limits| left == 1 || rest.bytes.min(rest.characters) >= NOTE;
         if !room.is_some_and(is_enough) {
-            _ = write!(
-                text,
-                "\n{} more left out here.\n\n",
-                counted(left, part.what)
-            );
+            text.push_str(&left_out(left, part.what));
             return text;
         }
         text.push_str(item);
     }
+    if part.lost > 0 {
+        text.push_str(&left_out(part.lost, part.what));
+    }
     text
+}
+
+fn left_out(count: usize, what: &str) -> String {
+    format!("\n{} more left out here.\n\n", counted(count, what))
 }
 
 /// For a limit that holds nothing else.

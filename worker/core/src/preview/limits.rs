@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 pub enum Flavour {
     GitHub,
     GitLab,
-    /// And Forgejo.
     Gitea,
+    Forgejo,
 }
 
 /// A comment holds all of them.
@@ -30,7 +30,7 @@ impl Limits {
             Flavour::GitHub => (260_000, 65_000),
             // GitLab refuses more than a million characters; Gitea and Forgejo document no limit. What is longer
             // than this is read on the page.
-            Flavour::GitLab | Flavour::Gitea => (250_000, 250_000),
+            Flavour::GitLab | Flavour::Gitea | Flavour::Forgejo => (250_000, 250_000),
         };
         Self {
             flavour,

@@ -25,7 +25,7 @@ use crate::report::findings::{Style, one};
 use crate::snapshot::Snapshot;
 
 pub use after::{After, after, repeats, waits};
-pub use comment::{comment, marker};
+pub use comment::{Left, Mark, comment, left, marker};
 pub use limits::{Flavour, Limits};
 pub use status::{State, Status, status, status_after, status_merged};
 pub use verdict::counted;

@@ -19,13 +19,15 @@ pub(super) struct Part {
     pub(super) items: Vec<String>,
     /// What is counted where items are left out.
     pub(super) what: &'static str,
+    /// So many more there were, and were not kept.
+    pub(super) lost: usize,
 }
 
 pub(super) fn all(preview: &Preview, limits: &Limits) -> Vec<Part> {
     let mut parts = vec![findings(preview)];
     parts.extend(preview.roll.as_ref().map(roll));
     parts.push(diffs(preview, limits));
-    parts.retain(|part| !part.items.is_empty());
+    parts.retain(|part| !part.items.is_empty() || part.lost > 0);
     parts
 }
 
@@ -37,6 +39,7 @@ fn findings(preview: &Preview) -> Part {
             .map(|shown| format!("{}\n", fence("text", shown.text.lines())))
             .collect(),
         what: "finding",
+        lost: 0,
     }
 }
 
@@ -60,6 +63,7 @@ fn roll(roll: &Roll) -> Part {
         title: "#### The roll\n\n",
         items,
         what: "line",
+        lost: 0,
     }
 }
 
@@ -105,6 +109,7 @@ fn diffs(preview: &Preview, limits: &Limits) -> Part {
         title,
         items: files.map(|file| diff(file, limits)).collect(),
         what: "file",
+        lost: preview.left_out,
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Status {
 }
 
 impl Status {
-    fn new(cluster: &ClusterName, state: State, description: &str) -> Self {
+    pub(super) fn new(cluster: &ClusterName, state: State, description: &str) -> Self {
         let mut text: String = description.chars().take(LONGEST).collect();
         if description.chars().count() > LONGEST {
             text = text.chars().take(LONGEST - 1).collect();
@@ -83,7 +83,9 @@ pub fn status_after(preview: &Preview, outcome: &Outcome) -> Status {
         // The roll of the newer commit brings it, and tells.
         Outcome::Overtaken { .. } => State::Pending,
         Outcome::Unchanged { .. } | Outcome::RolledOut { .. } => State::Success,
-        Outcome::RolledBack { .. } | Outcome::Refused { .. } => State::Failure,
+        Outcome::RolledBack { .. } | Outcome::TakenBack { .. } | Outcome::Refused { .. } => {
+            State::Failure
+        }
         Outcome::Stuck { .. } => State::Error,
     };
     let held = after::held(outcome).map(|held| held.message.as_str());

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Preview, Verdict};
 use crate::finding::Findings;
 use crate::ids::NodeName;
+use crate::plan::Plan;
 use crate::report::diff::FileDiff;
 use crate::report::findings::summary;
 
@@ -16,6 +17,19 @@ impl Verdict {
         match nodes {
             0 => Self::NoChange,
             _ => Self::WouldChange { nodes, of, files },
+        }
+    }
+
+    /// Of a plan that nothing speaks against.
+    pub fn of_plan(plan: &Plan) -> Self {
+        // A turn without a file installs packages.
+        if plan.turns.is_empty() {
+            return Self::NoChange;
+        }
+        Self::WouldChange {
+            nodes: plan.turns.len(),
+            of: plan.turns.len() + plan.unchanged.len() + plan.skipped.len(),
+            files: plan.turns.values().map(|turn| turn.changes.len()).sum(),
         }
     }
 

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use similar::TextDiff;
 
-use crate::ids::{NodeName, NodePath};
-use crate::plan::{ChangeKind, Plan};
+use crate::ids::{Digest, NodeName, NodePath};
+use crate::plan::{ChangeKind, FileChange, Plan};
 use crate::release::{Bundle, FileMeta, Release};
 
 /// Lines of unchanged text around a change.
@@ -37,11 +37,15 @@ pub struct FileDiff {
 pub struct Fingerprints<'k>(pub &'k [u8]);
 
 impl Fingerprints<'_> {
-    fn of(&self, content: &[u8]) -> String {
+    /// Of a content that is known by its digest alone; "none" of a file that is not there.
+    fn of(&self, digest: Option<&Digest>) -> String {
+        let Some(digest) = digest else {
+            return "none".to_owned();
+        };
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0) else {
             return "?".to_owned();
         };
-        mac.update(content);
+        mac.update(digest.as_bytes());
         mac.finalize()
             .into_bytes()
             .iter()
@@ -50,6 +54,11 @@ impl Fingerprints<'_> {
                 _ = write!(text, "{byte:02x}");
                 text
             })
+    }
+
+    fn note(&self, before: Option<&Digest>, after: Option<&Digest>) -> String {
+        let (before, after) = (self.of(before), self.of(after));
+        format!("changed (fingerprint {before} → {after})")
     }
 }
 
@@ -93,6 +102,7 @@ pub fn of_plan(
     plan: &Plan,
     held: &BTreeMap<NodeName, BTreeMap<NodePath, Vec<u8>>>,
     bundle: &Bundle,
+    keys: &Fingerprints<'_>,
 ) -> BTreeMap<NodeName, Vec<FileDiff>> {
     let none = BTreeMap::new();
     plan.turns
@@ -102,35 +112,34 @@ pub fn of_plan(
             let contents = bundle.releases.get(node).map(|release| &release.contents);
             let diffs = turn.changes.iter().map(|change| {
                 let old = held.get(&change.path).map(Vec::as_slice);
-                let new = contents
-                    .and_then(|contents| contents.get(&change.path))
-                    .map(AsRef::as_ref);
-                if change.secret {
-                    return noted(&change.path, change.kind, "changed (secret)".to_owned());
-                }
-                match (change.kind, old, new) {
-                    (ChangeKind::Create, _, Some(new)) => {
-                        texts(&change.path, change.kind, b"", new)
-                    }
-                    (ChangeKind::Remove, Some(old), _) => {
-                        texts(&change.path, change.kind, old, b"")
-                    }
-                    (ChangeKind::Replace, Some(old), Some(new)) => {
-                        texts(&change.path, change.kind, old, new)
-                    }
-                    (ChangeKind::Attributes, ..) => {
-                        noted(&change.path, change.kind, "mode or owner".to_owned())
-                    }
-                    _ => noted(
-                        &change.path,
-                        change.kind,
-                        "the old content could not be read".to_owned(),
-                    ),
-                }
+                let new = contents.and_then(|contents| contents.get(&change.path));
+                planned(change, old, new.map(AsRef::as_ref), keys)
             });
             (node.clone(), diffs.collect())
         })
         .collect()
+}
+
+fn planned(
+    change: &FileChange,
+    old: Option<&[u8]>,
+    new: Option<&[u8]>,
+    keys: &Fingerprints<'_>,
+) -> FileDiff {
+    let (path, kind) = (&change.path, change.kind);
+    if kind == ChangeKind::Attributes {
+        return noted(path, kind, "mode or owner".to_owned());
+    }
+    if change.secret {
+        let note = keys.note(change.before.as_ref(), change.after.as_ref());
+        return noted(path, kind, note);
+    }
+    match (kind, old, new) {
+        (ChangeKind::Create, _, Some(new)) => texts(path, kind, b"", new),
+        (ChangeKind::Remove, Some(old), _) => texts(path, kind, old, b""),
+        (ChangeKind::Replace, Some(old), Some(new)) => texts(path, kind, old, new),
+        _ => noted(path, kind, "the old content could not be read".to_owned()),
+    }
 }
 
 fn file(
@@ -150,27 +159,6 @@ fn file(
         }
         _ => return None,
     };
-    let content = |side: Option<&Side<'_>>| {
-        side.and_then(|side| side.content)
-            .unwrap_or_default()
-            .to_vec()
-    };
-    let (before, after) = (content(old), content(new));
-    if [old, new]
-        .into_iter()
-        .flatten()
-        .any(|side| side.meta.secret)
-    {
-        let print = |side: Option<&Side<'_>>, bytes: &[u8]| {
-            side.map_or_else(|| "none".to_owned(), |_| keys.of(bytes))
-        };
-        let note = format!(
-            "changed (fingerprint {} → {})",
-            print(old, &before),
-            print(new, &after)
-        );
-        return Some(noted(path, kind, note));
-    }
     if kind == ChangeKind::Attributes {
         let attributes = |side: Option<&Side<'_>>| {
             side.map(|side| format!("{} {}", side.meta.mode, side.meta.owner))
@@ -182,7 +170,21 @@ fn file(
             format!("{} → {}", attributes(old), attributes(new)),
         ));
     }
-    Some(texts(path, kind, &before, &after))
+    if [old, new]
+        .into_iter()
+        .flatten()
+        .any(|side| side.meta.secret)
+    {
+        let digest = |side: Option<&Side<'_>>| side.map(|side| side.meta.digest);
+        let note = keys.note(digest(old).as_ref(), digest(new).as_ref());
+        return Some(noted(path, kind, note));
+    }
+    let content = |side: Option<&Side<'_>>| {
+        side.and_then(|side| side.content)
+            .unwrap_or_default()
+            .to_vec()
+    };
+    Some(texts(path, kind, &content(old), &content(new)))
 }
 
 fn noted(path: &NodePath, kind: ChangeKind, note: String) -> FileDiff {

@@ -9,6 +9,7 @@ pub mod plan;
 pub mod roll;
 pub mod step;
 pub mod visible;
+pub mod words;
 
 #[cfg(test)]
 mod tests;

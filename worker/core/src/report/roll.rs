@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 use crate::finding::{Findings, Severity};
 use crate::ids::NodeName;
 use crate::outcome::{Failure, Outcome};
-use crate::plan::{Plan, Skipped};
+use crate::plan::Skipped;
 
-pub fn text(outcome: &Outcome, plan: Option<&Plan>) -> String {
+/// `of`: the commit and its subject.
+pub fn text(outcome: &Outcome, of: Option<(&str, &str)>) -> String {
     let mut text = outcome.word().to_owned();
-    if let Some(plan) = plan {
-        let commit: String = plan.commit.chars().take(12).collect();
-        _ = write!(text, ": {commit} {}", plan.subject);
+    if let Some((commit, subject)) = of {
+        let commit: String = commit.chars().take(12).collect();
+        _ = write!(text, ": {commit} {}", clean(subject));
     }
     text.push('\n');
     match outcome {
@@ -50,6 +51,12 @@ pub fn text(outcome: &Outcome, plan: Option<&Plan>) -> String {
                 _ = writeln!(text, "  {} hold this release", names(nodes));
             }
             _ = writeln!(text, "  {} had not had their turn", names(left));
+        }
+        Outcome::TakenBack { nodes } if nodes.is_empty() => {
+            text.push_str("  no node has a turn that could be taken back\n");
+        }
+        Outcome::TakenBack { nodes } => {
+            _ = writeln!(text, "  {} hold their old release again", names(nodes));
         }
         Outcome::Refused { findings } => refused(&mut text, findings),
         Outcome::Stuck { nodes, failure } => {

@@ -103,9 +103,9 @@ fn a_plans_differences_come_from_what_the_nodes_hold() {
     let old: BTreeMap<NodePath, Vec<u8>> =
         [(path(CFG), OLD.into()), (path(KEY), b"old secret".into())].into();
     let held: BTreeMap<NodeName, _> = [(node("vps1"), old)].into();
-    let diffs = diff::of_plan(&plan, &held, &world.bundle);
+    let diffs = diff::of_plan(&plan, &held, &world.bundle, &Fingerprints(b"key"));
     let text = diff::text(&diffs, false);
-    assert!(!text.contains("secret\n-") && !text.contains("old secret"));
+    assert!(!text.contains("old secret") && text.contains("changed (fingerprint "));
     insta::assert_snapshot!(text);
 }
 
@@ -150,6 +150,10 @@ fn outcomes_say_what_happened_and_what_to_do_next() {
             nodes: vec![node("vps1")],
             left: vec![node("vps2")],
         },
+        Outcome::TakenBack {
+            nodes: vec![vps2.clone()],
+        },
+        Outcome::TakenBack { nodes: Vec::new() },
         Outcome::Refused {
             findings: [locked].into_iter().collect(),
         },
@@ -169,7 +173,7 @@ fn outcomes_say_what_happened_and_what_to_do_next() {
             format!(
                 "[exit {}] {}",
                 outcome.exit_code(),
-                roll::text(outcome, Some(&plan))
+                roll::text(outcome, Some((&plan.commit, &plan.subject)))
             )
         })
         .collect();

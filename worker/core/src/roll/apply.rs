@@ -291,7 +291,9 @@ impl RollState {
     fn resume(&mut self, at: Timestamp) {
         self.progress_at = at;
         for node in self.nodes.values_mut() {
-            let middle = node.begun.take().is_some() || node.place != Place::Confirmed;
+            // Also one that was done, on its way back: an old doubt would know of a time that nobody waited.
+            let done = node.place == Place::Confirmed && !node.is_in_doubt();
+            let middle = node.begun.take().is_some() || !done;
             if node.touched && middle && !node.is_over() {
                 node.doubt = Some(Doubt::new(at, "the worker was restarted"));
             }
@@ -303,7 +305,8 @@ impl RollState {
         self.progress_at = at;
         for (name, node) in &mut self.nodes {
             node.begun = None;
-            let done = node.is_over() || node.place == Place::Confirmed;
+            let confirmed = node.place == Place::Confirmed && !node.is_in_doubt();
+            let done = node.is_over() || confirmed;
             if !done && (node.touched || unsure.contains(name)) {
                 node.touched = true;
                 node.doubt = Some(Doubt::new(at, "another worker takes over"));

@@ -262,7 +262,9 @@ impl Search {
                     assert!(new.iter().all(|name| named(name)), "{new:?} not named");
                 }
             }
-            Outcome::Unchanged { .. } => panic!("there was something to do"),
+            Outcome::Unchanged { .. } | Outcome::TakenBack { .. } => {
+                panic!("there was something to do")
+            }
         }
     }
 }

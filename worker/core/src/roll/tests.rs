@@ -1,6 +1,8 @@
 //! What follows from what, where a random search would not notice: who is blamed, which gates count, in which order
 //! nodes go back, and that events which cannot have happened are errors.
 
+mod resumed;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;

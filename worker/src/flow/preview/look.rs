@@ -14,6 +14,7 @@ use windlass_core::observed::Observed;
 use windlass_core::plan::{self, Adopt, Inventory, Outline, Plan};
 use windlass_core::preview::{Against, Preview, Request, Verdict};
 use windlass_core::release::Bundle;
+use windlass_core::report::diff::{self, Fingerprints};
 use windlass_core::snapshot::Snapshot;
 
 use super::outside::Stranger;
@@ -34,12 +35,14 @@ use crate::store::Store;
 /// All checks of one request together.
 const LONGEST_CHECKS: Duration = Duration::from_secs(300);
 
-/// What the forge says of a request: only where to look.
+/// What the forge says of a request: where to look, and at what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
     pub number: u64,
     /// `refs/pull/12/head`, `refs/merge-requests/12/head`.
     pub reference: String,
+    /// The commit that is to be looked at, and no other: whether it may be was asked of this one.
+    pub head: String,
     /// The watched branch, for people.
     pub branch: String,
 }
@@ -198,7 +201,11 @@ impl<R: Readers> Previews<R> {
     async fn fetch(&self, asked: &Asked) -> Result<(String, String), Failed> {
         let base = self.source.fetch().await.map_err(words)?;
         let head = self.source.fetch_reference(&asked.reference).await;
-        Ok((base, head.map_err(words)?))
+        let head = head.map_err(words)?;
+        if head != asked.head {
+            return Err("it was pushed to in this moment".to_owned());
+        }
+        Ok((base, head))
     }
 
     /// Checks run while the nodes are asked.
@@ -233,7 +240,7 @@ impl<R: Readers> Previews<R> {
             let held = old_contents(nodes.as_ref(), &plan).await;
             (
                 Against::Nodes,
-                windlass_core::report::diff::of_plan(&plan, &held, &kept),
+                diff::of_plan(&plan, &held, &kept, &Fingerprints(&self.key)),
             )
         } else {
             let diffs = told::against_base(base.bundle.as_ref(), head, &self.key);

@@ -16,3 +16,4 @@ pub use look::{Asked, Previews};
 pub use outside::Stranger;
 pub use readers::{ReadOnly, Readers, SshReaders};
 pub use running::Superseded;
+pub use told::conflicts;

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use windlass_core::materials::{Materials, STAND_IN_SECRET, Said, SecretText};
+use windlass_core::materials::{Materials, Said, SecretText};
 use windlass_core::model::Model;
 use windlass_core::sealed;
 use windlass_core::snapshot::Snapshot;
@@ -52,17 +52,17 @@ impl Stubs {
         let names = self.certificates.keys();
         materials.certificates = names.map(|name| (name.clone(), stand_in.clone())).collect();
         materials.said.clone_from(&self.certificates);
-        let secret = SecretText::new(STAND_IN_SECRET);
+        // Another one for each, so that a file that is made from another secret is seen to change.
         let names = self.secrets.iter();
-        materials.secrets = names.map(|name| (name.clone(), secret.clone())).collect();
+        let stubs = names.map(|name| (name.clone(), stub(name.as_bytes())));
+        materials.secrets = stubs.collect();
         for sealed in sealed::all(snapshot) {
             let name = sealed.name.to_owned();
             if !self.decrypts {
                 materials.sealed.insert(name);
             } else {
                 // Another one for another text, so that a secret that the request replaces is seen to change.
-                let stub = STANDARD.encode(Sha256::digest(sealed.armored));
-                let stub = SecretText::new(&stub);
+                let stub = stub(sealed.armored);
                 materials.secrets.entry(name).or_insert(stub);
             }
         }
@@ -84,6 +84,10 @@ impl Stubs {
         }
         materials
     }
+}
+
+fn stub(of: &[u8]) -> SecretText {
+    SecretText::new(&STANDARD.encode(Sha256::digest(of)))
 }
 
 #[cfg(test)]

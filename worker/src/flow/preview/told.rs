@@ -17,15 +17,19 @@ const MOST_FINDINGS: usize = 200;
 
 pub(in crate::flow) type Diffs = BTreeMap<NodeName, Vec<FileDiff>>;
 
-pub(super) fn conflicted(preview: &mut Preview, files: Vec<String>) {
+/// A finding for each file that cannot be merged.
+pub fn conflicts(files: &[String]) -> Findings {
     let findings = files.iter().map(|file| {
         let message = "the request and the branch both changed this file, and cannot be merged";
         Finding::error(codes::CONFLICT, message)
             .at(Location::file(file))
             .hint("merge or rebase the branch into the request and solve the conflict there")
     });
-    let findings: Findings = findings.collect();
-    preview.findings = Shown::all(&findings, &Snapshot::default());
+    findings.collect()
+}
+
+pub(super) fn conflicted(preview: &mut Preview, files: Vec<String>) {
+    preview.findings = Shown::all(&conflicts(&files), &Snapshot::default());
     preview.verdict = Verdict::Conflicted { files };
 }
 
@@ -70,15 +74,11 @@ pub(in crate::flow) fn planned(
     if matches!(preview.verdict, Verdict::Refused) {
         return;
     }
-    let of = plan.turns.len() + plan.unchanged.len() + plan.skipped.len();
     preview.verdict = match against {
-        Against::Base => Verdict::of_nodes(diffs, of),
-        // A turn without a file installs packages.
-        Against::Nodes if plan.turns.is_empty() => Verdict::NoChange,
-        Against::Nodes => Verdict::WouldChange {
-            nodes: plan.turns.len(),
-            of,
-            files: plan.turns.values().map(|turn| turn.changes.len()).sum(),
-        },
+        Against::Base => {
+            let of = plan.turns.len() + plan.unchanged.len() + plan.skipped.len();
+            Verdict::of_nodes(diffs, of)
+        }
+        Against::Nodes => Verdict::of_plan(plan),
     };
 }

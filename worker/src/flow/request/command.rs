@@ -8,14 +8,14 @@ use windlass_core::ids::{ClusterName, Digest};
 use super::look::{Next, Previewer, Requests};
 use super::trouble::of_forge;
 use crate::flow::trouble::Trouble;
-use crate::ports::forge::{ForgeRequest, ForgeWriter, Stage};
+use crate::ports::forge::{Comment, ForgeRequest, ForgeWriter, Stage};
 use crate::queue::{Event, EventKind};
 use crate::store::requests::{self as store, KnownRequest};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Look at it now, whoever wrote it.
-    Preview,
+    /// Look at it now, whoever wrote it; at this commit, where one is named.
+    Preview(Option<String>),
     /// Merged or not: it is not rolled.
     Hold,
     /// It may be rolled after all, as it is shown now.
@@ -35,7 +35,10 @@ impl Command {
         let line = lines.find(|line| line.starts_with("windlass "))?;
         let words: Vec<&str> = line.split_whitespace().skip(1).collect();
         Some(match words[..] {
-            ["preview"] => Self::Preview,
+            ["preview"] => Self::Preview(None),
+            ["preview", commit] if is_named(commit) => {
+                Self::Preview(Some(commit.to_ascii_lowercase()))
+            }
             ["hold"] => Self::Hold,
             ["release"] => Self::Release,
             ["retry"] => Self::Retry,
@@ -73,9 +76,10 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
                 .await;
         }
         let next = match command {
-            Command::Preview => {
-                known.wanted = Some(request.head.clone());
+            Command::Preview(named) => {
                 known.preview = None;
+                self.ask(request, known, (&comment, named.as_deref()))
+                    .await?;
                 Next::Look
             }
             Command::Retry => Next::Then(Box::new(retry(&self.cluster))),
@@ -105,6 +109,47 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         };
         self.answered(known, comment.id).await?;
         Ok(next)
+    }
+
+    /// A stranger may have pushed since the comment was typed, and nobody wants to have that looked at unseen.
+    async fn ask(
+        &self,
+        request: &ForgeRequest,
+        known: &mut KnownRequest,
+        (comment, named): (&Comment, Option<&str>),
+    ) -> Result<(), Trouble> {
+        let withheld = self.policy.withholds(&self.forge, request, known).await?;
+        if withheld.is_none() {
+            return Ok(());
+        }
+        let saw = match named {
+            Some(named) => request.head.starts_with(named),
+            None => self.showed(request, known, comment).await?,
+        };
+        if saw {
+            known.wanted = Some(request.head.clone());
+            return Ok(());
+        }
+        let head = request.head.get(..12).unwrap_or(&request.head);
+        let words = format!(
+            "Whether `{head}` was meant is not certain: our comment did not show it yet when that was typed. Look at it, and type `windlass preview {head}`."
+        );
+        self.say(request.number, &words).await
+    }
+
+    /// Whether our comment showed the head that the request has before this one was written.
+    async fn showed(
+        &self,
+        request: &ForgeRequest,
+        known: &KnownRequest,
+        comment: &Comment,
+    ) -> Result<bool, Trouble> {
+        let Some(ours) = known.comment.filter(|_| known.head == request.head) else {
+            return Ok(false);
+        };
+        let ours = self.forge.comment(request.number, ours).await;
+        let shown = ours.map_err(of_forge)?.and_then(|ours| ours.edited);
+        Ok(shown.is_some_and(|shown| comment.written.is_some_and(|written| shown < written)))
     }
 
     async fn release(
@@ -149,6 +194,11 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
     }
 }
 
+/// As Git shortens commits.
+fn is_named(commit: &str) -> bool {
+    (7..=64).contains(&commit.len()) && commit.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 fn is_rolled(request: &ForgeRequest, known: &KnownRequest) -> bool {
     matches!(request.stage, Stage::Merged(_)) && known.stage == store::Stage::Over
 }
@@ -190,8 +240,13 @@ mod tests {
         let of = |text: &str| Command::of(text);
         assert_eq!(
             of("Fine.\r\n  windlass   preview\r\nthanks"),
-            Some(Command::Preview)
+            Some(Command::Preview(None))
         );
+        assert_eq!(
+            of("windlass preview 0123ABCdef"),
+            Some(Command::Preview(Some("0123abcdef".to_owned())))
+        );
+        assert_eq!(of("windlass preview main"), Some(Command::Unknown));
         assert_eq!(of("windlass retry"), Some(Command::Retry));
         assert_eq!(of("No.\nwindlass hold"), Some(Command::Hold));
         assert_eq!(of("windlass release\nThanks"), Some(Command::Release));

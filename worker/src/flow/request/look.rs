@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::OnceCell;
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use windlass_core::ids::ClusterName;
-use windlass_core::preview::{Limits, Preview, Request, Verdict};
+use windlass_core::preview::{Left, Limits, Preview, Request, Verdict, left};
 
 use super::policy::Policy;
 use super::trouble::of_forge;
@@ -46,7 +46,6 @@ pub struct Requests<F, P> {
 /// What is kept between events.
 #[derive(Debug, Default)]
 pub struct State {
-    me: OnceCell<Account>,
     /// One event of a request at a time talks to the forge; looks may overtake each other.
     turns: Mutex<BTreeMap<u64, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -81,11 +80,13 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         let Some(request) = request else {
             return Ok(None);
         };
+        // What is rolled meanwhile is seen in parts, and looked at again when it has ended.
+        let settled = self.store.settled(&self.cluster).await?;
         let Some(preview) = self.previews.look(&request, &self.stop).await else {
             return Ok(None);
         };
         let _mine = turn.lock().await;
-        self.tell(&request, preview).await
+        self.tell(&request, preview, settled).await
     }
 
     pub(super) fn turn(&self, number: u64) -> Arc<tokio::sync::Mutex<()>> {
@@ -96,8 +97,8 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
     }
 
     pub(super) async fn me(&self) -> Result<Account, Trouble> {
-        let asked = self.state.me.get_or_try_init(|| self.forge.whoami()).await;
-        asked.cloned().map_err(of_forge)
+        // Each time: the token's file may hold another account's by now.
+        self.forge.whoami().await.map_err(of_forge)
     }
 
     async fn read(&self, changed: RequestChanged) -> Result<(Option<ForgeRequest>, Next), Trouble> {
@@ -108,9 +109,17 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
             return Ok((None, Next::Nothing));
         };
         if request.branch != self.branch {
-            return Ok((None, self.left(known).await?));
+            self.left(&request, known, Left::Elsewhere).await?;
+            return Ok((None, Next::Nothing));
         }
-        let mut known = known.unwrap_or_else(|| KnownRequest::new(number));
+        if request.stage == forge::Stage::Closed {
+            self.left(&request, known, Left::Closed).await?;
+            return Ok((None, Next::Nothing));
+        }
+        let mut known = match known {
+            Some(known) => known,
+            None => self.recalled(&request, changed.comment).await?,
+        };
         if let Some(comment) = changed.comment {
             let next = self.command(&request, &mut known, comment).await?;
             if !matches!(next, Next::Look) {
@@ -122,23 +131,30 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
                 self.merged(&request, known, commit.as_deref()).await?;
                 Next::Nothing
             }
-            forge::Stage::Closed => {
-                known.stage = Stage::Over;
-                self.store.remember_request(&self.cluster, &known).await?;
-                Next::Nothing
-            }
+            forge::Stage::Closed => Next::Nothing,
             forge::Stage::Open => self.open(&request, known).await?,
         };
         Ok((Some(request), next))
     }
 
-    /// It is against another branch now.
-    async fn left(&self, known: Option<KnownRequest>) -> Result<Next, Trouble> {
-        if let Some(mut known) = known {
-            known.stage = Stage::Over;
-            self.store.remember_request(&self.cluster, &known).await?;
+    /// What was told of it holds no more; where nothing was told, nothing is.
+    async fn left(
+        &self,
+        request: &ForgeRequest,
+        known: Option<KnownRequest>,
+        why: Left,
+    ) -> Result<(), Trouble> {
+        let Some(mut known) = known.filter(|known| known.stage != Stage::Over) else {
+            return Ok(());
+        };
+        if known.comment.is_some() || known.status.is_some() {
+            let (text, status) = left(&self.cluster, why);
+            self.say_in_place(&mut known, &text, true).await?;
+            self.set_status(&request.head, &mut known, status, None)
+                .await?;
         }
-        Ok(Next::Nothing)
+        known.stage = Stage::Over;
+        Ok(self.store.remember_request(&self.cluster, &known).await?)
     }
 
     async fn open(&self, request: &ForgeRequest, mut known: KnownRequest) -> Result<Next, Trouble> {
@@ -156,8 +172,10 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         }
         let base = self.source.look().await;
         let base = base.map_err(|error| Trouble::Later(error.to_string()))?;
-        let same = known.head == request.head && known.base == base;
-        if let Some(preview) = known.preview.clone().filter(|it| same && is_final(it)) {
+        let settled = self.store.settled(&self.cluster).await?;
+        let same = !known.is_behind(&request.head, &base, settled);
+        let told = known.preview.clone();
+        if let Some(preview) = told.filter(|it| same && is_final(it) && is_whole(it)) {
             // It was told; but a comment may have been deleted since.
             self.post(request, known, preview).await?;
             return Ok(Next::Nothing);
@@ -178,30 +196,35 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         Preview::new(self.cluster.clone(), asked, verdict)
     }
 
-    /// The end of a look. What has moved on since is left to the event that tells of it.
+    /// The end of a look. What has moved on since, here or at another worker, is left to the event that tells of it.
     async fn tell(
         &self,
         request: &ForgeRequest,
         preview: Preview,
+        settled: Option<Timestamp>,
     ) -> Result<Option<Event>, Trouble> {
         let number = request.number;
         let known = self.store.request(&self.cluster, number).await?;
-        let known = known.unwrap_or_else(|| KnownRequest::new(number));
-        if known.stage != Stage::Open {
+        let mut known = known.unwrap_or_else(|| KnownRequest::new(number));
+        let now = self.forge.request(number).await.map_err(of_forge)?;
+        let is_looked = |now: &ForgeRequest| {
+            let heads = [&request.head, &preview.request.head];
+            now.stage == forge::Stage::Open
+                && now.branch == self.branch
+                && heads.contains(&&now.head)
+        };
+        if known.stage != Stage::Open
+            || !now.is_some_and(|now| is_looked(&now))
+            || self.is_overtaken(&known, &preview).await?
+        {
             return Ok(None);
         }
         let failed = match &preview.verdict {
             Verdict::Failed { why } => Some(why.clone()),
             _ => None,
         };
-        let request = ForgeRequest {
-            // The Git server may be a push ahead of what the forge said.
-            head: Some(preview.request.head.clone())
-                .filter(|head| !head.is_empty())
-                .unwrap_or_else(|| request.head.clone()),
-            ..request.clone()
-        };
-        self.post(&request, known, preview).await?;
+        known.settled = settled;
+        self.post(request, known, preview).await?;
         match failed {
             Some(why) => Err(Trouble::Later(why)),
             None => Ok(None),
@@ -209,8 +232,13 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
     }
 }
 
+/// Whether its differences are at hand, as far as they were kept.
+fn is_whole(preview: &Preview) -> bool {
+    preview.left_out == 0 || !preview.diffs.is_empty()
+}
+
 /// Whether it is worth being told once more, or is to be looked at again.
-fn is_final(preview: &Preview) -> bool {
+pub(super) fn is_final(preview: &Preview) -> bool {
     match preview.verdict {
         Verdict::Checking
         | Verdict::Withheld { .. }

@@ -1,18 +1,22 @@
 //! Which requests a commit brings, and what was said of them. Whether one is merged the forge tells, or Git where the
-//! forge is a moment behind; who holds it stands in its comments.
+//! forge is a moment behind; who holds it and what was reviewed stands in its comments, which every worker can read: another
+//! one may have looked at the request, and what it learnt may still be on its way.
+
+use std::collections::BTreeMap;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use windlass_core::ids::ClusterName;
+use windlass_core::ids::{ClusterName, Digest};
 use windlass_core::plan::Merge;
+use windlass_core::preview::Mark;
 
-use super::command::Command;
+use super::ours::{Of, ours, recall, ruled};
 use super::trouble::of_forge;
 use crate::flow::review::{Brought, Merges, Span};
 use crate::flow::trouble::Trouble;
 use crate::git::mirror::Step;
 use crate::git::source::Source;
-use crate::ports::forge::{Comment, ForgeReader, Listed, Stage as Told};
+use crate::ports::forge::{Comment, ForgeReader, ForgeRequest, Listed, Stage as Told};
 use crate::store::Store;
 use crate::store::requests::{KnownRequest, Stage};
 
@@ -28,6 +32,22 @@ pub struct OfForge<F> {
     pub source: Source,
 }
 
+/// What stands in a request's comments.
+#[derive(Debug, Default)]
+struct Said {
+    ruled: Option<u64>,
+    held: Option<String>,
+    ours: Option<Comment>,
+}
+
+/// A request, and the commit that its merge made or would be found by.
+#[derive(Debug)]
+struct Found {
+    known: Option<KnownRequest>,
+    head: String,
+    commit: String,
+}
+
 impl<F: ForgeReader> Merges for OfForge<F> {
     fn brought<'a>(&'a self, span: Span<'a>) -> BoxFuture<'a, Result<Vec<Brought>, Trouble>> {
         self.find(span).boxed()
@@ -36,33 +56,78 @@ impl<F: ForgeReader> Merges for OfForge<F> {
 
 impl<F: ForgeReader> OfForge<F> {
     async fn find(&self, span: Span<'_>) -> Result<Vec<Brought>, Trouble> {
-        let open = self.forge.open_requests(&self.branch).await;
-        let open = open.map_err(of_forge);
-        let open = unless(span.strict, open, "open requests")?;
         let mut brought = Vec::new();
-        for known in self.store.requests(&self.cluster).await? {
-            let merged = self.merged(&known, open.as_deref()).await;
-            let merged = unless(span.strict, merged, "a request's merge")?.flatten();
-            let Some(commit) = merged else {
-                continue;
-            };
-            if !self.is_new(&commit, span).await {
+        for (number, found) in self.all(span).await? {
+            if !self.is_new(&found.commit, span).await {
                 continue;
             }
-            let held = self.held(&known).await;
-            let held = unless(span.strict, held, "a request's comments")?;
-            let preview = known.preview.as_ref();
+            let known = found.known.as_ref();
+            let said = self.said(number, known).await;
+            let said = unless(span.strict, said, "a request's comments")?;
+            let said = said.unwrap_or_else(|| Said {
+                held: known.and_then(|known| known.held.clone()),
+                ..Said::default()
+            });
+            let mark = said.ours.as_ref();
+            let mark = mark.and_then(|ours| Mark::read(&ours.body, &self.cluster));
+            if known.is_none() {
+                if said.ours.is_none() && said.held.is_none() {
+                    // No worker has ever heard of it.
+                    continue;
+                }
+                self.keep(number, &said).await?;
+            }
             brought.push(Brought {
                 merge: Merge {
-                    request: known.number,
-                    reviewed: preview.and_then(|preview| preview.bundle),
-                    held: held.unwrap_or(known.held),
+                    request: number,
+                    reviewed: reviewed(mark.as_ref(), known),
+                    held: said.held,
                 },
-                head: known.head,
+                head: found.head,
                 branch: self.branch.clone(),
             });
         }
         Ok(brought)
+    }
+
+    /// The requests that are known here, and those that the forge has beside them.
+    async fn all(&self, span: Span<'_>) -> Result<BTreeMap<u64, Found>, Trouble> {
+        let open = self.forge.open_requests(&self.branch).await;
+        let open = unless(span.strict, open.map_err(of_forge), "open requests")?;
+        let merged = self.forge.merged_requests(&self.branch).await;
+        let merged = unless(span.strict, merged.map_err(of_forge), "merged requests")?;
+        let mut all = BTreeMap::new();
+        for known in self.store.requests(&self.cluster).await? {
+            let commit = self.merged(&known, open.as_deref()).await;
+            let commit = unless(span.strict, commit, "a request's merge")?.flatten();
+            if let Some(commit) = commit {
+                let found = Found {
+                    head: known.head.clone(),
+                    known: Some(known.clone()),
+                    commit,
+                };
+                all.insert(known.number, found);
+            }
+        }
+        let open = open.unwrap_or_default().into_iter();
+        let open = open.map(|open| (open.number, open.head.clone(), open.head));
+        let merged = merged.unwrap_or_default().into_iter();
+        let merged = merged.map(|merged| (merged.number, merged.head.clone(), made(merged)));
+        for (number, head, commit) in open.chain(merged) {
+            if commit.is_empty() || all.contains_key(&number) {
+                continue;
+            }
+            // One that is known and was left out is over.
+            if self.store.request(&self.cluster, number).await?.is_none() {
+                let found = Found {
+                    known: None,
+                    head,
+                    commit,
+                };
+                all.insert(number, found);
+            }
+        }
+        Ok(all)
     }
 
     /// The commit that the merge made, or would be found by.
@@ -80,11 +145,9 @@ impl<F: ForgeReader> OfForge<F> {
             return Ok(Some(known.head.clone()).filter(|head| !head.is_empty()));
         }
         let request = self.forge.request(known.number).await.map_err(of_forge)?;
-        Ok(request.and_then(|request| match request.stage {
-            Told::Merged(Some(commit)) => Some(commit),
-            Told::Merged(None) => Some(request.head),
-            Told::Open | Told::Closed => None,
-        }))
+        Ok(request
+            .filter(|request| matches!(request.stage, Told::Merged(_)))
+            .map(made))
     }
 
     async fn is_new(&self, merged: &str, span: Span<'_>) -> bool {
@@ -101,26 +164,46 @@ impl<F: ForgeReader> OfForge<F> {
         }
     }
 
-    /// As it was carried out last, and what was typed since then.
-    async fn held(&self, known: &KnownRequest) -> Result<Option<String>, Trouble> {
-        let comments = self.forge.comments(known.number).await.map_err(of_forge)?;
-        let since = known.ruled.unwrap_or_default();
-        let rules = |comment: &Comment| match Command::of(&comment.body) {
-            Some(Command::Hold) => Some(true),
-            Some(Command::Release) => Some(false),
-            _ => None,
+    async fn said(&self, number: u64, known: Option<&KnownRequest>) -> Result<Said, Trouble> {
+        let comments = self.forge.comments(number).await.map_err(of_forge)?;
+        let me = self.forge.whoami().await.map_err(of_forge)?;
+        let ours = ours(&comments, &me, &self.cluster);
+        let known = known.map_or((None, None), |known| (known.ruled, known.held.clone()));
+        let (ruled, held) = ruled(&self.forge, &self.branch, &comments, known).await?;
+        Ok(Said {
+            ruled,
+            held,
+            ours: ours.first().copied().cloned(),
+        })
+    }
+
+    /// From now on it is known here, so that its comment tells how it was rolled also where no webhook said that it was merged.
+    async fn keep(&self, number: u64, said: &Said) -> Result<(), Trouble> {
+        let of = Of {
+            cluster: &self.cluster,
+            branch: &self.branch,
+            number,
         };
-        let mut held = known.held.clone();
-        for comment in comments.iter().filter(|comment| comment.id > since) {
-            let Some(holds) = rules(comment) else {
-                continue;
-            };
-            let may = self.forge.may_merge(&comment.author, &self.branch).await;
-            if may.map_err(of_forge)? {
-                held = holds.then(|| comment.author.login.clone());
-            }
-        }
-        Ok(held)
+        let ruled = (said.ruled, said.held.clone());
+        let known = recall(&self.store, of, said.ours.as_ref(), ruled).await?;
+        Ok(self.store.remember_request(&self.cluster, &known).await?)
+    }
+}
+
+/// The comment counts: it is what people saw. It was never begun where merging was to change nothing, and someone may
+/// have deleted it.
+fn reviewed(mark: Option<&Mark>, known: Option<&KnownRequest>) -> Option<Digest> {
+    match mark {
+        Some(mark) => mark.bundle,
+        None => known.and_then(|known| known.preview.as_ref()?.bundle),
+    }
+}
+
+/// The commit that a merge made, where the forge tells.
+fn made(request: ForgeRequest) -> String {
+    match request.stage {
+        Told::Merged(Some(commit)) => commit,
+        Told::Merged(None) | Told::Open | Told::Closed => request.head,
     }
 }
 

@@ -3,13 +3,15 @@
 //! database does not carry out what was typed long ago.
 
 use jiff::Timestamp;
+use windlass_core::preview::comment;
 
 use super::command::Command;
-use super::look::{Previewer, Requests};
+use super::look::{Previewer, Requests, is_final};
+use super::ours::ours;
 use super::trouble::of_forge;
 use crate::flow::trouble::Trouble;
 use crate::ports::forge::{Comment, ForgeWriter};
-use crate::store::requests::KnownRequest;
+use crate::store::requests::{KnownRequest, Stage};
 
 /// What is in a request's comments.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +32,9 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         let known = known.unwrap_or_else(|| KnownRequest::new(number));
         let comments = self.forge.comments(number).await.map_err(of_forge)?;
         let me = self.me().await?;
+        if ours(&comments, &me, &self.cluster).len() > 1 {
+            self.keep_one(known.clone()).await?;
+        }
         let is_new = |comment: &Comment| match known.heard {
             Some(heard) => comment.id > heard,
             None => comment.written.is_some_and(|written| written >= since),
@@ -44,6 +49,17 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
             comments: missed.map(|comment| comment.id).collect(),
             newest: comments.iter().map(|comment| comment.id).max(),
         })
+    }
+
+    /// A worker that was killed at the wrong moment left a second comment of ours. The one that stays is written anew.
+    async fn keep_one(&self, mut known: KnownRequest) -> Result<(), Trouble> {
+        let looked = known.preview.as_ref().filter(|preview| is_final(preview));
+        let Some(preview) = looked.filter(|_| known.stage == Stage::Open) else {
+            return Ok(());
+        };
+        let text = comment(preview, &self.limits);
+        known.comment = self.one_comment(known.number, &text).await?;
+        Ok(self.store.remember_request(&self.cluster, &known).await?)
     }
 
     /// They are under way: they are not looked for again.

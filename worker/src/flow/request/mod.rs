@@ -6,6 +6,7 @@ mod command;
 mod look;
 mod merges;
 mod missed;
+mod ours;
 mod policy;
 mod post;
 mod previews;

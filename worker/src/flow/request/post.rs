@@ -1,11 +1,12 @@
 //! Our comment and our status on a request: one of each, found again and edited in place.
 
-use windlass_core::preview::{Preview, Status, Verdict, comment, marker, status};
+use windlass_core::preview::{Preview, Status, Verdict, comment, status};
 
 use super::look::{Previewer, Requests};
+use super::ours::ours;
 use super::trouble::of_forge;
 use crate::flow::trouble::Trouble;
-use crate::ports::forge::{Comment, ForgeRequest, ForgeWriter};
+use crate::ports::forge::{Account, Comment, ForgeRequest, ForgeWriter};
 use crate::store::requests::KnownRequest;
 
 impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
@@ -67,6 +68,7 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         text: &str,
         quiet: bool,
     ) -> Result<(), Trouble> {
+        let me = self.me().await?;
         let found = match known.comment {
             Some(id) => self
                 .forge
@@ -75,9 +77,10 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
                 .map_err(of_forge)?,
             None => None,
         };
-        let found = match found {
+        // One of an account that we were before cannot be edited any more.
+        let found = match found.filter(|comment| comment.author.id == me.id) {
             Some(comment) => Some(comment),
-            None => self.search(known.number).await?,
+            None => self.search(known.number, &me).await?,
         };
         known.comment = found.as_ref().map(|comment| comment.id);
         if let Some(comment) = found {
@@ -95,19 +98,17 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         }
         if !quiet {
             let written = self.forge.write_comment(known.number, text).await;
-            known.comment = Some(written.map_err(of_forge)?);
+            let written = written.map_err(of_forge)?;
+            let kept = self.one_comment(known.number, text).await?;
+            known.comment = kept.or(Some(written));
         }
         Ok(())
     }
 
-    /// By the marker and by our being its author: anyone can write the marker.
-    async fn search(&self, number: u64) -> Result<Option<Comment>, Trouble> {
-        let (me, marker) = (self.me().await?, marker(&self.cluster));
+    async fn search(&self, number: u64, me: &Account) -> Result<Option<Comment>, Trouble> {
         let comments = self.forge.comments(number).await.map_err(of_forge)?;
-        let mut ours = comments
-            .into_iter()
-            .filter(|comment| comment.author.id == me.id && comment.body.contains(&marker));
-        Ok(ours.next())
+        let ours = ours(&comments, me, &self.cluster);
+        Ok(ours.first().copied().cloned())
     }
 }
 

@@ -12,6 +12,7 @@ impl<R: Readers> Previewer for Previews<R> {
         let asked = Asked {
             number: request.number,
             reference: request.reference.clone(),
+            head: request.head.clone(),
             branch: request.branch.clone(),
         };
         Self::look(self, &asked, stop).await.ok()

@@ -73,6 +73,13 @@ async fn what_was_rolled_back_is_not_tried_again_until_a_person_says_so() {
     let again = world.run(Sweep).await.unwrap();
     assert_eq!(World::refusal(&again), BTreeSet::from(["WL407"]));
     assert_eq!(world.fleet.activations().len(), activations);
+    let told = world.deploy.store.reports(None, 10).await.unwrap();
+    let words: Vec<&str> = told.iter().map(|report| report.outcome.word()).collect();
+    assert_eq!(
+        words,
+        ["rolled back", "rolled out"],
+        "why, and not that it waits"
+    );
     let asked = world.run(Asked).await.unwrap();
     assert_eq!(asked.outcome.word(), "rolled back");
 

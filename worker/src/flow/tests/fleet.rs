@@ -130,6 +130,7 @@ impl NodeReader for Memory {
             previous: None,
             attempt: node.attempt.clone(),
             drift: BTreeMap::new(),
+            standing: None,
             rolled_back: node.rolled_back.clone(),
         })
     }

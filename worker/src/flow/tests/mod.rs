@@ -3,8 +3,10 @@
 mod comparing;
 mod deploying;
 mod fleet;
+mod following;
 mod overtaken;
 pub(crate) mod paper;
+mod pair;
 mod relayed;
 mod requests;
 mod reviewing;

@@ -19,7 +19,11 @@ pub(crate) struct Sheet {
     pub(crate) again: Option<Duration>,
     pub(crate) requests: BTreeMap<u64, ForgeRequest>,
     pub(crate) comments: Vec<(u64, Comment)>,
+    /// What another worker writes in the same moment as we write ours.
+    pub(crate) rival: Option<String>,
     pub(crate) statuses: Vec<(String, Status)>,
+    /// Whose token we have now, where it is not the first one's.
+    pub(crate) successor: Option<&'static str>,
 }
 
 /// `alice` and we may merge, nobody else.
@@ -63,12 +67,14 @@ impl Paper {
     /// Gives the comment's id.
     pub(crate) fn says(&self, request: u64, login: &str, body: &str) -> u64 {
         let mut sheet = self.sheet();
+        let now = Timestamp::now();
         let id = 100 + sheet.comments.len() as u64;
         let comment = Comment {
             id,
             author: account(login),
             body: body.to_owned(),
-            written: Some(Timestamp::now()),
+            written: Some(now),
+            edited: Some(now),
         };
         sheet.comments.push((request, comment));
         id
@@ -80,7 +86,7 @@ impl Paper {
         let own = sheet
             .comments
             .iter()
-            .filter(|(of, comment)| *of == request && comment.author.login == US);
+            .filter(|(of, comment)| *of == request && comment.author.login.starts_with(US));
         own.map(|(_, comment)| comment.body.clone()).collect()
     }
 
@@ -89,6 +95,10 @@ impl Paper {
         let sheet = self.sheet();
         let (_, status) = sheet.statuses.last().unwrap();
         format!("{:?}: {}", status.state, status.description)
+    }
+
+    fn us(&self) -> String {
+        self.sheet().successor.unwrap_or(US).to_owned()
     }
 
     fn ask(&self) -> Result<MutexGuard<'_, Sheet>, ForgeError> {
@@ -105,7 +115,8 @@ impl Paper {
 
 impl ForgeReader for Paper {
     async fn whoami(&self) -> Result<Account, ForgeError> {
-        self.ask().map(|_| account(US))
+        drop(self.ask()?);
+        Ok(account(&self.us()))
     }
 
     async fn open_requests(&self, _: &str) -> Result<Vec<Listed>, ForgeError> {
@@ -118,6 +129,13 @@ impl ForgeReader for Paper {
                 updated: None,
             })
             .collect())
+    }
+
+    async fn merged_requests(&self, _: &str) -> Result<Vec<ForgeRequest>, ForgeError> {
+        let sheet = self.ask()?;
+        let all = sheet.requests.values();
+        let merged = all.filter(|it| matches!(it.stage, Stage::Merged(_)));
+        Ok(merged.cloned().collect())
     }
 
     async fn request(&self, number: u64) -> Found<ForgeRequest> {
@@ -153,15 +171,35 @@ impl ForgeReader for Paper {
 
 impl ForgeWriter for Paper {
     async fn write_comment(&self, request: u64, text: &str) -> Result<u64, ForgeError> {
-        drop(self.ask()?);
-        Ok(self.says(request, US, text))
+        let rival = self.ask()?.rival.take();
+        if let Some(rival) = rival {
+            self.says(request, &self.us(), &rival);
+        }
+        Ok(self.says(request, &self.us(), text))
     }
 
     async fn edit_comment(&self, request: u64, id: u64, text: &str) -> Found<()> {
+        let us = self.us();
         let mut sheet = self.ask()?;
         let mut comments = sheet.comments.iter_mut();
         let found = comments.find(|(of, comment)| *of == request && comment.id == id);
-        Ok(found.map(|(_, comment)| text.clone_into(&mut comment.body)))
+        let Some((_, comment)) = found else {
+            return Ok(None);
+        };
+        if comment.author.login != us {
+            return Err(ForgeError::Denied("it is somebody else's".to_owned()));
+        }
+        text.clone_into(&mut comment.body);
+        comment.edited = Some(Timestamp::now());
+        Ok(Some(()))
+    }
+
+    async fn delete_comment(&self, request: u64, id: u64) -> Found<()> {
+        let mut sheet = self.ask()?;
+        let before = sheet.comments.len();
+        let is_it = |(of, comment): &(u64, Comment)| *of == request && comment.id == id;
+        sheet.comments.retain(|entry| !is_it(entry));
+        Ok((sheet.comments.len() < before).then_some(()))
     }
 
     async fn set_status(

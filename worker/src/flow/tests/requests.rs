@@ -1,5 +1,6 @@
 //! What people type in a request, and what they are told after the merge.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use windlass_core::finding::{Finding, Findings};
 use windlass_core::ids::Digest;
 use windlass_core::outcome::{Failure, Outcome};
 use windlass_core::preview::{Flavour, Limits, Preview, Request, Verdict};
+use windlass_core::report::diff::Shared;
 
 use super::paper::Paper;
 use super::world::World;
@@ -16,20 +18,29 @@ use crate::flow::request::{Policy, Previewer, Requests, Who};
 use crate::flow::trouble::Trouble;
 use crate::ports::forge::ForgeRequest;
 use crate::queue::{Event, EventKind};
+use crate::store::Store;
 use crate::store::reports::Report;
 
-const REQUEST: u64 = 12;
+pub(super) const REQUEST: u64 = 12;
 
 /// Finds the same each time.
-struct Same(Digest);
+pub(super) struct Same {
+    store: Store,
+    base: String,
+    pub(super) diffs: Vec<Shared>,
+    pub(super) looks: AtomicUsize,
+}
 
 impl Previewer for Same {
     async fn look(&self, request: &ForgeRequest, _: &CancellationToken) -> Option<Preview> {
-        Some(preview(&request.head, "base", self.0))
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        let mut preview = preview(&request.head, &self.base, Digest::of(b"reviewed"));
+        preview.diffs.clone_from(&self.diffs);
+        Some(self.store.add_preview(preview, None).await.unwrap())
     }
 }
 
-fn preview(head: &str, base: &str, bundle: Digest) -> Preview {
+pub(super) fn preview(head: &str, base: &str, bundle: Digest) -> Preview {
     let request = Request {
         number: REQUEST,
         head: head.to_owned(),
@@ -46,15 +57,15 @@ fn preview(head: &str, base: &str, bundle: Digest) -> Preview {
     preview
 }
 
-struct Place {
-    world: World,
-    paper: Paper,
-    requests: Requests<Paper, Same>,
+pub(super) struct Place {
+    pub(super) world: World,
+    pub(super) paper: Paper,
+    pub(super) requests: Requests<Paper, Same>,
 }
 
 impl Place {
     /// With an open request that was previewed.
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let (world, paper) = (World::new(), Paper::default());
         let requests = requests(&world, &paper);
         let place = Self {
@@ -68,7 +79,11 @@ impl Place {
         place
     }
 
-    async fn wake(&self, comment: Option<u64>) -> Option<Event> {
+    pub(super) fn looks(&self) -> usize {
+        self.requests.previews.looks.load(Ordering::Relaxed)
+    }
+
+    pub(super) async fn wake(&self, comment: Option<u64>) -> Option<Event> {
         let cluster = &self.requests.cluster;
         let event = Event::new(EventKind::Request, "/test", cluster, "id");
         let data = serde_json::json!({ "request": REQUEST, "comment": comment });
@@ -76,22 +91,26 @@ impl Place {
         ran.unwrap_or_else(|trouble| panic!("{trouble}"))
     }
 
-    async fn types(&self, login: &str, words: &str) -> Option<Event> {
+    pub(super) async fn types(&self, login: &str, words: &str) -> Option<Event> {
         let comment = self.paper.says(REQUEST, login, words);
         self.wake(Some(comment)).await
     }
 
     /// What the comment says, its first line and the rest.
-    fn comment(&self) -> String {
+    pub(super) fn comment(&self) -> String {
         self.paper.own(REQUEST).remove(0)
     }
 
     async fn ended(&self, reviewed: Digest, outcome: Outcome) {
+        self.reported("merge", reviewed, outcome).await;
+    }
+
+    pub(super) async fn reported(&self, commit: &str, reviewed: Digest, outcome: Outcome) {
         let report = Report {
             id: 0,
             roll: None,
             cluster: self.requests.cluster.clone(),
-            commit: "merge".to_owned(),
+            commit: commit.to_owned(),
             subject: "Merge".to_owned(),
             bundle: None,
             reviewed: Some(reviewed),
@@ -110,7 +129,12 @@ fn requests(world: &World, paper: &Paper) -> Requests<Paper, Same> {
         cluster: deploy.cluster.clone(),
         branch: "main".to_owned(),
         forge: paper.clone(),
-        previews: Same(Digest::of(b"reviewed")),
+        previews: Same {
+            store: deploy.store.clone(),
+            base: world.git(&["rev-parse", "main"]),
+            diffs: Vec::new(),
+            looks: AtomicUsize::new(0),
+        },
         source: deploy.source.clone(),
         store: deploy.store.clone(),
         limits: Limits::of(Flavour::GitHub),
@@ -123,9 +147,24 @@ fn requests(world: &World, paper: &Paper) -> Requests<Paper, Same> {
     }
 }
 
-fn refused(finding: Finding) -> Outcome {
+pub(super) fn refused(finding: Finding) -> Outcome {
     Outcome::Refused {
         findings: Findings::from_iter([finding]),
+    }
+}
+
+pub(super) fn back() -> Outcome {
+    let failure = Failure {
+        node: "one".parse().unwrap(),
+        step: "gates".to_owned(),
+        what: "a gate".to_owned(),
+        message: "it does not hold".to_owned(),
+        log: vec![],
+    };
+    Outcome::RolledBack {
+        failure,
+        nodes: vec!["one".parse().unwrap()],
+        kept: vec![],
     }
 }
 
@@ -235,19 +274,7 @@ async fn that_nothing_is_tried_again_does_not_hide_how_it_went_back() {
     let place = Place::new().await;
     place.paper.merged(REQUEST, Some("merge"));
     let reviewed = Digest::of(b"reviewed");
-    let failure = Failure {
-        node: "one".parse().unwrap(),
-        step: "gates".to_owned(),
-        what: "a gate".to_owned(),
-        message: "it does not hold".to_owned(),
-        log: vec![],
-    };
-    let back = Outcome::RolledBack {
-        failure,
-        nodes: vec!["one".parse().unwrap()],
-        kept: vec![],
-    };
-    place.ended(reviewed, back).await;
+    place.ended(reviewed, back()).await;
     let finding = Finding::error(QUARANTINED, "rolled back before");
     place.ended(reviewed, refused(finding)).await;
     place.wake(None).await;

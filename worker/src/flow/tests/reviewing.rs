@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use windlass_core::ids::Digest;
-use windlass_core::preview::{Preview, Request, Verdict};
+use windlass_core::preview::{Flavour, Limits, Preview, Request, Verdict, comment};
 
 use super::paper::Paper;
 use super::world::{CLUSTER, World};
@@ -17,6 +17,7 @@ use crate::git::remote::{Access, Remote};
 use crate::git::source::Source;
 use crate::materials::Directories;
 use crate::queue::EventKind::{Moved, Sweep};
+use crate::store::Store;
 use crate::store::reports::Report;
 use crate::store::requests::KnownRequest;
 
@@ -43,16 +44,8 @@ impl Place {
         world.write("cluster.yaml", &cluster);
         let base = world.commit("Policy");
         let paper = Paper::default();
-        world.deploy.review = Some(Review {
-            merges: Arc::new(OfForge {
-                cluster: world.deploy.cluster.clone(),
-                branch: "main".to_owned(),
-                forge: paper.clone(),
-                store: world.deploy.store.clone(),
-                source: world.deploy.source.clone(),
-            }),
-            address: Some("https://windlass.example.org".to_owned()),
-        });
+        let store = world.deploy.store.clone();
+        world.deploy.review = Some(review(&world, &paper, store));
         let place = Self { world, paper };
         assert_eq!(place.roll().await.outcome.word(), "rolled out");
         place
@@ -82,6 +75,16 @@ impl Place {
         (known.head, known.base, known.preview) = (head, base, Some(preview));
         place.know(&known).await;
         place
+    }
+
+    /// From now on a worker rolls that was told nothing: it has what the comment says.
+    async fn by_another(&mut self, author: &str) {
+        let preview = self.known().await.preview.unwrap();
+        let text = comment(&preview, &Limits::of(Flavour::GitHub));
+        self.paper.says(REQUEST, author, &text);
+        let path = self.world.dir.path().join("another.db");
+        let store = Store::open(&path).unwrap();
+        self.world.deploy.review = Some(review(&self.world, &self.paper, store));
     }
 
     async fn know(&self, known: &KnownRequest) {
@@ -144,6 +147,59 @@ impl Place {
         self.world.write("components/other/component.yaml", text);
         self.world.commit("Other");
     }
+}
+
+fn review(world: &World, paper: &Paper, store: Store) -> Review {
+    Review {
+        merges: Arc::new(OfForge {
+            cluster: world.deploy.cluster.clone(),
+            branch: "main".to_owned(),
+            forge: paper.clone(),
+            store,
+            source: world.deploy.source.clone(),
+        }),
+        address: Some("https://windlass.example.org".to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn what_another_worker_told_on_the_request_counts_though_nothing_came_from_it() {
+    for how in [How::Merge, How::Squash, How::Rebase] {
+        let mut place = Place::with("on_divergence: wait").await;
+        place.by_another("windlass-bot").await;
+        place.move_on();
+        place.merge(how);
+        assert_eq!(World::refusal(&place.roll().await), ["WL420"].into());
+    }
+    let mut place = Place::with("on_divergence: wait").await;
+    place.by_another("windlass-bot").await;
+    place.merge(How::Merge);
+    let report = place.roll().await;
+    assert_eq!(report.outcome.word(), "rolled out", "{report:?}");
+    // A word that was typed counts without a comment of ours.
+    let mut place = Place::with("on_divergence: wait").await;
+    place.by_another("mallory").await;
+    place.paper.says(REQUEST, "alice", "windlass hold");
+    place.merge(How::Merge);
+    let codes = World::refusal(&place.roll().await);
+    assert!(codes.contains("WL419"), "{codes:?}");
+}
+
+#[tokio::test]
+async fn a_marker_of_somebody_elses_is_not_what_was_reviewed() {
+    let mut place = Place::with("on_divergence: wait").await;
+    let mut known = place.known().await;
+    place.move_on();
+    let base = place.world.git(&["rev-parse", "HEAD"]);
+    known.preview.as_mut().unwrap().bundle = Some(place.bundle(&base, &known.head).await);
+    place.know(&known).await;
+    place.by_another("mallory").await;
+    let mut reviewed = known.preview.unwrap();
+    reviewed.bundle = Some(Digest::of(b"what was reviewed"));
+    let text = comment(&reviewed, &Limits::of(Flavour::GitHub));
+    place.paper.says(REQUEST, "windlass-bot", &text);
+    place.merge(How::Merge);
+    assert_eq!(World::refusal(&place.roll().await), ["WL420"].into());
 }
 
 #[tokio::test]

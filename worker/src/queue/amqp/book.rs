@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use tokio::sync::oneshot;
 
-use crate::queue::{Event, Published, QueueError, QueueState, Queued};
+use crate::queue::{Content, Event, Published, QueueError, QueueState, Queued};
 use crate::store::{Store, StoreError};
 
 /// How long events are remembered.
@@ -35,7 +35,16 @@ struct Entering {
 #[derive(Debug, Clone)]
 pub(super) struct Waiting {
     pub(super) seq: i64,
+    pub(super) id: String,
+    pub(super) place: Place,
     pub(super) body: String,
+}
+
+/// What waits for the same queue, told from outside: the body may be unreadable.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) cluster: String,
+    pub(super) kind: String,
 }
 
 impl Book {
@@ -46,7 +55,7 @@ impl Book {
         }
     }
 
-    async fn call<T, F>(&self, work: F) -> Result<T, QueueError>
+    pub(super) async fn call<T, F>(&self, work: F) -> Result<T, QueueError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -76,20 +85,38 @@ impl Book {
         entered.await.map_err(lost)
     }
 
-    /// The outbox, oldest first.
-    pub(super) async fn waiting(&self, limit: u32) -> Result<Vec<Waiting>, QueueError> {
+    /// The outbox, oldest first, but for what is for these places.
+    pub(super) async fn waiting(
+        &self,
+        limit: u32,
+        except: Vec<Place>,
+    ) -> Result<Vec<Waiting>, QueueError> {
+        let except = except.iter().map(|place| (&place.cluster, &place.kind));
+        let except = serde_json::to_string(&except.collect::<Vec<_>>());
+        let except = except.map_err(|error| QueueError::Backend(error.to_string()))?;
         self.call(move |connection| {
             connection
-                .prepare_cached(
-                    "SELECT seq, body FROM broker_event WHERE state = 'waiting' ORDER BY seq LIMIT ?1",
-                )?
-                .query_map([limit], |row| {
-                    Ok(Waiting {
-                        seq: row.get(0)?,
-                        body: row.get(1)?,
-                    })
-                })?
+                .prepare_cached(&format!(
+                    "{WAITING} WHERE NOT EXISTS (
+                         SELECT 1 FROM json_each(?2) WHERE value ->> 0 = cluster AND value ->> 1 = kind)
+                     ORDER BY seq LIMIT ?1"
+                ))?
+                .query_map(params![limit, except], waiting)?
                 .collect()
+        })
+        .await
+    }
+
+    /// The oldest of the outbox that is for this place.
+    pub(super) async fn oldest_of(&self, place: &Place) -> Result<Option<Waiting>, QueueError> {
+        let Place { cluster, kind } = place.clone();
+        self.call(move |connection| {
+            connection
+                .prepare_cached(&format!(
+                    "{WAITING} WHERE cluster = ?1 AND kind = ?2 ORDER BY seq LIMIT 1"
+                ))?
+                .query_row([cluster, kind], waiting)
+                .optional()
         })
         .await
     }
@@ -101,7 +128,8 @@ impl Book {
             for seq in seqs {
                 transaction
                     .prepare_cached(
-                        "UPDATE broker_event SET state = 'sent', at = ?2, body = json_remove(body, '$.data')
+                        "UPDATE broker_event SET state = 'sent', at = ?2,
+                             body = CASE WHEN json_valid(body) THEN json_remove(body, '$.data') ELSE body END
                          WHERE seq = ?1 AND state = 'waiting'",
                     )?
                     .execute(params![seq, now()])?;
@@ -174,14 +202,15 @@ impl Book {
         .await
     }
 
-    /// Those that are not done first, newest first.
+    /// Those that wait first, then those that the broker has, then those that are done; newest first.
     pub(super) async fn list(&self, limit: u32) -> Result<Vec<Queued>, QueueError> {
         self.call(move |connection| {
             connection
                 .prepare_cached(&format!(
-                    "{LISTED} ORDER BY state = 'done', seq DESC LIMIT ?1"
+                    "{LISTED} ORDER BY CASE WHEN state = 'waiting' THEN 0 WHEN state = 'delayed' AND due > ?2 THEN 1
+                                            WHEN state = 'done' THEN 3 ELSE 2 END, seq DESC LIMIT ?1"
                 ))?
-                .query_map([limit], queued)?
+                .query_map(params![limit, now()], queued)?
                 .filter_map(Result::transpose)
                 .collect()
         })
@@ -190,6 +219,10 @@ impl Book {
 }
 
 const LISTED: &str = "SELECT body, state, attempts, due, why FROM broker_event";
+const WAITING: &str = "SELECT seq, id, cluster, kind, body FROM (
+    SELECT seq, id, cluster, body,
+           CASE WHEN json_valid(body) THEN coalesce(json_extract(body, '$.type'), '') ELSE '' END AS kind
+    FROM broker_event WHERE state = 'waiting')";
 
 fn lock(entering: &Mutex<Vec<Entering>>) -> MutexGuard<'_, Vec<Entering>> {
     // Whoever panicked while holding it left whole events behind.
@@ -266,6 +299,18 @@ fn note(
         .map(drop)
 }
 
+fn waiting(row: &Row<'_>) -> rusqlite::Result<Waiting> {
+    Ok(Waiting {
+        seq: row.get(0)?,
+        id: row.get(1)?,
+        place: Place {
+            cluster: row.get(2)?,
+            kind: row.get(3)?,
+        },
+        body: row.get(4)?,
+    })
+}
+
 fn queued(row: &Row<'_>) -> rusqlite::Result<Option<Queued>> {
     let body: String = row.get(0)?;
     let state: String = row.get(1)?;
@@ -277,11 +322,12 @@ fn queued(row: &Row<'_>) -> rusqlite::Result<Option<Queued>> {
         "done" => QueueState::Done,
         _ => QueueState::Sent,
     };
+    // What cannot be read is among the dead letters, and told there.
     let Ok(event) = serde_json::from_str(&body) else {
         return Ok(None);
     };
     Ok(Some(Queued {
-        event,
+        event: Content::Event(event),
         state,
         attempts: row.get(2)?,
         due,
@@ -290,41 +336,5 @@ fn queued(row: &Row<'_>) -> rusqlite::Result<Option<Queued>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use windlass_core::ids::ClusterName;
-
-    use super::*;
-    use crate::queue::EventKind;
-
-    fn event(id: &str) -> Event {
-        let cluster: ClusterName = "example".parse().unwrap();
-        Event::new(EventKind::Moved, "/test", &cluster, id)
-    }
-
-    #[tokio::test]
-    async fn many_at_once_are_entered_each_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let book = Book::new(Store::open(&dir.path().join("w.db")).unwrap());
-        let mut entering = tokio::task::JoinSet::new();
-        for n in 0..60 {
-            let book = book.clone();
-            // Every id three times.
-            entering.spawn(async move { book.enter(&event(&(n % 20).to_string())).await.unwrap() });
-        }
-        let answers = entering.join_all().await;
-        let new = answers.iter().filter(|each| **each == Published::New);
-        assert_eq!((new.count(), answers.len()), (20, 60));
-        assert_eq!(book.waiting(100).await.unwrap().len(), 20);
-    }
-
-    #[tokio::test]
-    async fn what_cannot_be_written_is_told_to_all_who_wait() {
-        let dir = tempfile::tempdir().unwrap();
-        let book = Book::new(Store::open(&dir.path().join("w.db")).unwrap());
-        let full = book.call(|connection| connection.execute_batch("PRAGMA query_only = on"));
-        full.await.unwrap();
-        let (one, two) = (event("1"), event("2"));
-        let (one, two) = tokio::join!(book.enter(&one), book.enter(&two));
-        assert!(one.is_err() && two.is_err(), "{one:?} {two:?}");
-    }
-}
+#[path = "book_tests.rs"]
+mod tests;

@@ -10,10 +10,11 @@ use tokio::sync::{Notify, watch};
 use windlass_core::ids::ClusterName;
 
 use super::book::Book;
+use super::figures::Looked;
 use super::session::Session;
 use super::settings::Settings;
 use super::shelf::Shelf;
-use crate::queue::{Event, Lane, Lease, QueueError, QueueState, Queued};
+use crate::queue::{Content, Event, Lane, Lease, QueueError, QueueState, Queued};
 use crate::store::Store;
 
 /// How long a call waits for a session before it says that the broker is away.
@@ -39,12 +40,15 @@ impl Place {
 pub(super) struct Inner {
     pub(super) settings: Settings,
     pub(super) book: Book,
+    pub(super) store: Store,
     pub(super) patience: Duration,
     shelves: Mutex<BTreeMap<Place, Shelf<Arc<Delivery>>>>,
     pub(super) delivered: Notify,
     wanted: Mutex<BTreeSet<(ClusterName, Lane)>>,
     pub(super) wanted_more: Notify,
     pub(super) entered: Notify,
+    /// For metrics: the queues of dead letters, as they were seen last.
+    pub(super) looked: Mutex<BTreeMap<String, Looked>>,
     session: watch::Sender<Option<Arc<Session>>>,
     trouble: Mutex<String>,
 }
@@ -53,13 +57,15 @@ impl Inner {
     pub(super) fn new(settings: Settings, store: Store, patience: Duration) -> Self {
         Self {
             settings,
-            book: Book::new(store),
+            book: Book::new(store.clone()),
+            store,
             patience,
             shelves: Mutex::default(),
             delivered: Notify::new(),
             wanted: Mutex::default(),
             wanted_more: Notify::new(),
             entered: Notify::new(),
+            looked: Mutex::default(),
             session: watch::Sender::new(None),
             trouble: Mutex::new("not connected yet".to_owned()),
         }
@@ -197,7 +203,7 @@ impl Inner {
         let events = shelves.values().flat_map(Shelf::events);
         events
             .map(|(event, attempts, held)| Queued {
-                event: event.clone(),
+                event: Content::Event(event.clone()),
                 state: if held {
                     QueueState::Leased
                 } else {

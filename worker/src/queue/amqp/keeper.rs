@@ -17,7 +17,9 @@ use windlass_core::ids::ClusterName;
 
 use super::inner::Inner;
 use super::message;
+use super::outbox;
 use super::session::{SendError, Session, acknowledge, put_back};
+use super::telling;
 use super::topology;
 use crate::queue::{Event, EventKind, Lane};
 
@@ -28,11 +30,6 @@ const GOOD: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_secs(1);
 /// The broker takes a delivery back after 30 minutes without an answer; long before that it is renewed.
 const RENEW: Duration = Duration::from_secs(600);
-/// Another process (the CLI) may put something into the outbox; nobody tells us then.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
-/// The pause after the broker did not take a message.
-const PAUSE: Duration = Duration::from_secs(2);
-const BATCH: u32 = 200;
 
 pub(super) async fn keep(inner: Arc<Inner>, stop: CancellationToken) {
     let mut backoff = backoff();
@@ -61,6 +58,8 @@ pub(super) async fn keep(inner: Arc<Inner>, stop: CancellationToken) {
             Err(why) => why,
         };
         inner.trouble(&why);
+        // Another node of the broker may be better off.
+        inner.settings.move_on();
         let wait = backoff.next().unwrap_or(LONGEST_WAIT);
         tokio::select! {
             () = stop.cancelled() => return,
@@ -93,9 +92,10 @@ fn backoff() -> ExponentialBackoff {
 /// Works until something breaks, and says what.
 async fn work(inner: &Arc<Inner>, session: &Arc<Session>) -> String {
     let mut tasks = JoinSet::new();
-    tasks.spawn(send_outbox(Arc::clone(inner), Arc::clone(session)));
+    tasks.spawn(outbox::send(Arc::clone(inner), Arc::clone(session)));
     tasks.spawn(renew(Arc::clone(inner), Arc::clone(session)));
     tasks.spawn(look_after(Arc::clone(session)));
+    tasks.spawn(telling::share(Arc::clone(inner), Arc::clone(session)));
     let mut consumed = BTreeSet::new();
     loop {
         // Registered before looking, so that a cluster wanted in between is not missed.
@@ -176,7 +176,7 @@ async fn receive(
     queue: &Queue,
     delivery: Delivery,
 ) -> Result<(), String> {
-    let event = match message::parse(&delivery) {
+    let event = match message::parse::<Event>(&delivery) {
         Ok(event) if event.subject == queue.cluster && queue.kinds.contains(&event.kind) => event,
         Ok(event) if event.subject == queue.cluster => {
             let why = format!("events of its kind do not belong into {}", queue.name);
@@ -202,8 +202,12 @@ async fn receive(
 }
 
 /// Among the dead letters with it, as it came.
-async fn give_up(session: &Session, delivery: &Delivery, why: &str) -> Result<(), String> {
-    let id = message::id(delivery).unwrap_or_default();
+pub(super) async fn give_up(
+    session: &Session,
+    delivery: &Delivery,
+    why: &str,
+) -> Result<(), String> {
+    let id = message::id(delivery);
     tracing::error!(id, why, "a message is given up");
     let copy = message::again(delivery, message::tried(delivery), why);
     let published = session
@@ -212,75 +216,6 @@ async fn give_up(session: &Session, delivery: &Delivery, why: &str) -> Result<()
     published.map_err(|error| error.to_string())?;
     acknowledge(delivery).await;
     Ok(())
-}
-
-/// Sends the outbox, oldest first; many at once, each deleted when the broker has confirmed it.
-async fn send_outbox(inner: Arc<Inner>, session: Arc<Session>) -> String {
-    let mut told = false;
-    loop {
-        // Registered before looking, so that an event entered in between is not missed.
-        let entered = inner.entered.notified();
-        tokio::pin!(entered);
-        entered.as_mut().enable();
-        match send_batch(&inner, &session).await {
-            Ok(0) => {
-                told = false;
-                // Whichever comes first: we look again.
-                let _ = tokio::time::timeout(LOOK_AGAIN, entered).await;
-            }
-            Ok(_) => {}
-            Err(SendError::Refused(why)) => {
-                if !told {
-                    tracing::warn!(why, "events wait until the broker takes them");
-                    told = true;
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
-            Err(SendError::Broken(why)) => return why,
-        }
-    }
-}
-
-/// How many were sent.
-async fn send_batch(inner: &Inner, session: &Session) -> Result<usize, SendError> {
-    let waiting = inner.book.waiting(BATCH).await.map_err(broken)?;
-    let mut sending = Vec::with_capacity(waiting.len());
-    let mut confirmed = Vec::new();
-    for row in &waiting {
-        let event: Event = match serde_json::from_str(&row.body) {
-            Ok(event) => event,
-            Err(error) => {
-                // Of another version of Windlass; it must not stand in the way of all others.
-                tracing::error!(%error, body = row.body, "an event cannot be read, and is dropped");
-                confirmed.push(row.seq);
-                continue;
-            }
-        };
-        session.ensure(&event.subject).await?;
-        let outgoing = message::outgoing(&event, 0, "").map_err(SendError::Broken)?;
-        let key = topology::key(&event);
-        let confirm = session.send(topology::EVENTS, &key, outgoing).await?;
-        sending.push((row.seq, confirm));
-    }
-    let mut failed = None;
-    for (seq, confirm) in sending {
-        match session.confirmed(confirm).await {
-            Ok(()) => confirmed.push(seq),
-            Err(error) => {
-                failed = Some(error);
-                break;
-            }
-        }
-    }
-    let count = confirmed.len();
-    if count > 0 {
-        inner.book.sent(confirmed).await.map_err(broken)?;
-    }
-    failed.map_or(Ok(count), Err)
-}
-
-fn broken(error: impl std::fmt::Display) -> SendError {
-    SendError::Broken(error.to_string())
 }
 
 /// Publishes what was delivered long ago once more: its copy comes back to us, takes its place, and the older

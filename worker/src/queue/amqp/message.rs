@@ -3,11 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::queue::Event;
+use crate::queue::queued::{is_plain, made_up_id, named};
+use crate::queue::{Event, ToldEvent};
 
 const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
 /// How many attempts came before, by whichever worker.
@@ -26,6 +30,14 @@ pub(super) struct Outgoing {
 }
 
 pub(super) fn outgoing(event: &Event, tried: u32, why: &str) -> Result<Outgoing, String> {
+    made(event, &event.id, tried, why)
+}
+
+pub(super) fn told(event: &ToldEvent) -> Result<Outgoing, String> {
+    made(event, &event.id, 0, "")
+}
+
+fn made(event: &impl Serialize, id: &str, tried: u32, why: &str) -> Result<Outgoing, String> {
     let body = serde_json::to_vec(event).map_err(|error| error.to_string())?;
     let whole = serde_json::to_value(event).map_err(|error| error.to_string())?;
     let mut headers = FieldTable::default();
@@ -39,11 +51,25 @@ pub(super) fn outgoing(event: &Event, tried: u32, why: &str) -> Result<Outgoing,
         .with_delivery_mode(PERSISTENT)
         .with_app_id("windlass".into());
     // A longer id than the property can hold stands in the body and the headers.
-    let properties = match ShortString::try_new(event.id.as_str()) {
+    let properties = match ShortString::try_new(id) {
         Ok(id) => properties.with_message_id(id),
         Err(_) => properties,
     };
     Ok(Outgoing { body, properties })
+}
+
+/// What stood in the outbox and is no event of this version, as it is.
+pub(super) fn unreadable(id: &str, body: &str, why: &str) -> Outgoing {
+    let mut headers = FieldTable::default();
+    insert(&mut headers, "cloudEvents:id", id);
+    let properties = marked(BasicProperties::default(), headers, 0, why);
+    Outgoing {
+        body: body.as_bytes().to_vec(),
+        properties: properties
+            .with_content_type(CONTENT_TYPE.into())
+            .with_delivery_mode(PERSISTENT)
+            .with_app_id("windlass".into()),
+    }
 }
 
 /// The same message once more, with another count or reason.
@@ -80,7 +106,7 @@ fn insert(headers: &mut FieldTable, name: &str, value: &str) {
     headers.insert(name.into(), AMQPValue::LongString(value.into()));
 }
 
-pub(super) fn parse(delivery: &Delivery) -> Result<Event, String> {
+pub(super) fn parse<E: DeserializeOwned>(delivery: &Delivery) -> Result<E, String> {
     serde_json::from_slice(&delivery.data)
         .map_err(|error| format!("not an event of this version: {error}"))
 }
@@ -120,8 +146,14 @@ fn moved_for(delivery: &Delivery) -> Option<String> {
     string(latest.inner().get("reason")?)
 }
 
-/// The event's id, readable or not.
-pub(super) fn id(delivery: &Delivery) -> Option<String> {
+/// When its event was published, readable or not.
+pub(super) fn published(delivery: &Delivery) -> Option<Timestamp> {
+    let body: serde_json::Value = serde_json::from_slice(&delivery.data).ok()?;
+    body.get("time")?.as_str()?.parse().ok()
+}
+
+/// The event's id, readable or not; one made from its body where it has none that can be told.
+pub(super) fn id(delivery: &Delivery) -> String {
     let of_header = || header(delivery, "cloudEvents:id").and_then(string);
     let of_property = || {
         delivery
@@ -133,9 +165,12 @@ pub(super) fn id(delivery: &Delivery) -> Option<String> {
     // Not as an event: one of another version has an id all the same.
     let of_body = || {
         let body: serde_json::Value = serde_json::from_slice(&delivery.data).ok()?;
-        Some(body.get("id")?.as_str()?.to_owned())
+        named(&body, "id")
     };
-    of_body().or_else(of_header).or_else(of_property)
+    let given = of_body().or_else(of_header).or_else(of_property);
+    given
+        .filter(|id| is_plain(id))
+        .unwrap_or_else(|| made_up_id(&delivery.data))
 }
 
 fn header<'a>(delivery: &'a Delivery, name: &str) -> Option<&'a AMQPValue> {

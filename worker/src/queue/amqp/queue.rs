@@ -10,7 +10,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use windlass_core::ids::ClusterName;
 
 use super::book::Book;
-use super::dead::{self, Letters};
+use super::dead;
 use super::figures;
 use super::inner::{Inner, Place, lock};
 use super::keeper;
@@ -20,7 +20,8 @@ use super::settings::Settings;
 use super::shelf::Taken;
 use super::topology;
 use crate::queue::{
-    BrokerFigures, Event, EventQueue, Lane, Lease, Published, QueueError, QueueState, Queued,
+    Answered, Chosen, Event, EventQueue, Lane, Lease, Published, QueueError, QueueFigures,
+    QueueState, Queued,
 };
 use crate::store::Store;
 
@@ -212,21 +213,17 @@ impl EventQueue for AmqpQueue {
         self.inner.book.list(1).await.map(drop)
     }
 
-    async fn broker(&self) -> Option<BrokerFigures> {
-        Some(figures::of(&self.inner).await)
+    async fn figures(&self) -> QueueFigures {
+        figures::of(&self.inner).await
     }
 
     async fn list(&self, limit: u32) -> Result<Vec<Queued>, QueueError> {
-        let session = self.inner.session().await?;
-        let letters = Letters::take(&session).await?;
-        let mut all: Vec<Queued> = letters.all.iter().filter_map(dead::shown).collect();
-        letters.let_go().await;
-        let mut known: BTreeSet<String> =
-            all.iter().map(|queued| queued.event.id.clone()).collect();
+        let mut all = self.dead_letters(limit).await?;
+        let mut known: BTreeSet<String> = all.iter().map(|queued| queued.id().to_owned()).collect();
         let here = self.inner.here();
         let others = self.inner.book.list(limit).await?;
         for queued in here.into_iter().chain(others) {
-            if known.insert(queued.event.id.clone()) {
+            if known.insert(queued.id().to_owned()) {
                 all.push(queued);
             }
         }
@@ -239,7 +236,7 @@ impl EventQueue for AmqpQueue {
             .inner
             .here()
             .into_iter()
-            .find(|queued| queued.event.id == id)
+            .find(|queued| queued.id() == id)
         {
             return Ok(Some(here));
         }
@@ -250,18 +247,20 @@ impl EventQueue for AmqpQueue {
             return Ok(found);
         }
         let session = self.inner.session().await?;
-        let letters = Letters::take(&session).await?;
-        let dead = letters.find(id).and_then(dead::shown);
-        letters.let_go().await;
+        let dead = dead::find(&session, id).await?;
         Ok(dead.or(found))
     }
 
-    async fn replay(&self, id: &str) -> Result<(), QueueError> {
-        dead::replay(&*self.inner.session().await?, id).await
+    async fn dead_letters(&self, limit: u32) -> Result<Vec<Queued>, QueueError> {
+        dead::list(&*self.inner.session().await?, limit).await
     }
 
-    async fn discard(&self, id: &str) -> Result<(), QueueError> {
-        dead::discard(&*self.inner.session().await?, id).await
+    async fn replay(&self, which: &Chosen) -> Result<Answered, QueueError> {
+        dead::replay(&*self.inner.session().await?, which).await
+    }
+
+    async fn discard(&self, which: &Chosen) -> Result<Answered, QueueError> {
+        dead::discard(&*self.inner.session().await?, which).await
     }
 }
 

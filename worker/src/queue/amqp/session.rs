@@ -106,12 +106,18 @@ impl Session {
 
     /// Waits until the broker has taken the message for good.
     pub(super) async fn confirmed(&self, confirm: PublisherConfirm) -> Result<(), SendError> {
+        match self.settled(confirm).await? {
+            None => Ok(()),
+            // A queue that we declared is gone: it must be declared anew.
+            Some(why) => Err(self.breaks(format!("no queue takes it: {why}"))),
+        }
+    }
+
+    /// What the broker said of a message that no queue takes.
+    async fn settled(&self, confirm: PublisherConfirm) -> Result<Option<String>, SendError> {
         match tokio::time::timeout(CONFIRM, confirm).await {
-            Ok(Ok(Confirmation::Ack(None))) => Ok(()),
-            Ok(Ok(Confirmation::Ack(Some(returned)))) => {
-                // A queue that we declared is gone: it must be declared anew.
-                Err(self.breaks(format!("no queue takes it: {}", returned.reply_text)))
-            }
+            Ok(Ok(Confirmation::Ack(None))) => Ok(None),
+            Ok(Ok(Confirmation::Ack(Some(returned)))) => Ok(Some(returned.reply_text.to_string())),
             Ok(Ok(Confirmation::Nack(_))) => {
                 Err(SendError::Refused("the queue is full or fails".to_owned()))
             }
@@ -131,6 +137,22 @@ impl Session {
     ) -> Result<(), SendError> {
         let confirm = self.send(exchange, key, message).await?;
         self.confirmed(confirm).await
+    }
+
+    /// The same for a queue that may not be there.
+    pub(super) async fn offer(
+        &self,
+        exchange: &str,
+        key: &str,
+        message: Outgoing,
+    ) -> Result<(), SendError> {
+        let confirm = self.send(exchange, key, message).await?;
+        match self.settled(confirm).await? {
+            None => Ok(()),
+            Some(_) => Err(SendError::Refused(format!(
+                "there is no queue for {key}: no worker watches that cluster"
+            ))),
+        }
     }
 
     /// The cluster's queues exist from now on.

@@ -3,6 +3,8 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
@@ -21,6 +23,10 @@ pub struct BadUrl(String);
 #[derive(Clone)]
 pub struct Settings {
     uri: AMQPUri,
+    /// Further nodes of the same broker.
+    others: Vec<(String, u16)>,
+    /// The node that is tried first, counted from the one in the URL.
+    turn: Arc<AtomicUsize>,
     pub password_file: Option<PathBuf>,
     /// Further authorities for `amqps://`, besides the machine's own.
     pub ca_file: Option<PathBuf>,
@@ -40,10 +46,39 @@ impl Settings {
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         Ok(Self {
             uri,
+            others: Vec::new(),
+            turn: Arc::default(),
             password_file: None,
             ca_file: None,
             certificate_file: None,
         })
+    }
+
+    /// Another node of the same broker: `host` or `host:port`.
+    pub fn also_at(&mut self, host: &str) -> Result<(), BadUrl> {
+        let plain = !host.is_empty() && !host.contains(['/', '@', '?', '#', '[']);
+        let parsed = format!("{}://{host}", self.uri.scheme).parse::<AMQPUri>();
+        let Some(other) = parsed.ok().filter(|_| plain) else {
+            return Err(BadUrl(format!("`{host}` is no host")));
+        };
+        self.others
+            .push((other.authority.host, other.authority.port));
+        Ok(())
+    }
+
+    /// The next attempt begins with another node.
+    pub(super) fn move_on(&self) {
+        self.turn.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// All of its nodes, beginning with the one whose turn it is.
+    fn nodes(&self) -> Vec<(String, u16)> {
+        let authority = &self.uri.authority;
+        let mut nodes = vec![(authority.host.clone(), authority.port)];
+        nodes.extend(self.others.iter().cloned());
+        let first = self.turn.load(Ordering::Relaxed) % nodes.len();
+        nodes.rotate_left(first);
+        nodes
     }
 
     pub fn is_encrypted(&self) -> bool {
@@ -62,15 +97,33 @@ impl Settings {
     pub fn address(&self) -> String {
         let authority = &self.uri.authority;
         let (host, port) = (&authority.host, authority.port);
+        let others = self.others.iter();
+        let others: String = others
+            .map(|(host, port)| format!(", {host}:{port}"))
+            .collect();
         format!(
-            "{}://{host}:{port} (vhost {})",
+            "{}://{host}:{port}{others} (vhost {})",
             self.uri.scheme, self.uri.vhost
         )
     }
 
-    /// `purpose` is what the broker's own lists show.
+    /// To the first of its nodes that takes it. `purpose` is what the broker's own lists show.
     pub(super) async fn connect(&self, purpose: &str) -> Result<Connection, String> {
-        let mut uri = self.uri.clone();
+        let mut troubles = Vec::new();
+        for (host, port) in self.nodes() {
+            let mut uri = self.uri.clone();
+            (uri.authority.host, uri.authority.port) = (host, port);
+            let node = format!("{}:{}", uri.authority.host, uri.authority.port);
+            match self.connect_to(uri, purpose).await {
+                Ok(connection) => return Ok(connection),
+                Err(why) if self.others.is_empty() => return Err(why),
+                Err(why) => troubles.push(format!("{node}: {why}")),
+            }
+        }
+        Err(troubles.join("; "))
+    }
+
+    async fn connect_to(&self, mut uri: AMQPUri, purpose: &str) -> Result<Connection, String> {
         if let Some(file) = &self.password_file {
             uri.authority.userinfo.password = read(file)?.trim_end().to_owned();
         }
@@ -138,6 +191,32 @@ mod tests {
         assert!(settings.is_encrypted() && settings.user() == "me");
         for shown in [settings.address(), format!("{settings:?}")] {
             assert_eq!(shown, "amqps://broker.example.org:5671 (vhost prod)");
+        }
+    }
+
+    #[test]
+    fn a_broker_of_several_nodes_is_tried_at_each_in_turn() {
+        let mut settings = Settings::new("amqps://me@one/prod").unwrap();
+        settings.also_at("two").unwrap();
+        settings.also_at("three:5").unwrap();
+        let first = |settings: &Settings| settings.nodes().remove(0);
+        let mut tried = Vec::new();
+        for _ in 0..4 {
+            tried.push(first(&settings));
+            settings.move_on();
+        }
+        let at = |host: &str, port: u16| (host.to_owned(), port);
+        assert_eq!(
+            tried,
+            [
+                at("one", 5671),
+                at("two", 5671),
+                at("three", 5),
+                at("one", 5671)
+            ]
+        );
+        for wrong in ["", "me:secret@two", "two/vhost", "amqp://two", "two:port"] {
+            assert!(settings.also_at(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -7,6 +7,8 @@
 //!     ▲                                        │ given up, delivered too often
 //!     │ time is over                           ▼
 //! windlass.v1.delay.5 … .300           windlass.v1.dead (topic) ──► windlass.v1.dead.moved …
+//!
+//! windlass.v1.told (fanout) ──► windlass.v1.told.WORKER …, one for each worker
 //! ```
 
 use std::collections::BTreeMap;
@@ -23,6 +25,8 @@ pub(super) const EVENTS: &str = "windlass.v1";
 pub(super) const DEAD: &str = "windlass.v1.dead";
 /// For dead letters of a kind that this version does not know.
 const DEAD_UNKNOWN: &str = "windlass.v1.dead.unknown";
+/// Stands for the kind in the routing key of what cannot be read.
+pub(super) const UNKNOWN: &str = ".unknown";
 
 /// The waits between attempts, in seconds: one queue each, because a queue lets go of its oldest message only.
 const DELAYS: [u64; 7] = [5, 10, 20, 40, 80, 160, 300];
@@ -35,6 +39,19 @@ const NO_DELIVERY_LIMIT: i32 = 1_000_000;
 /// Beyond this the broker refuses events, and they wait in the worker's database.
 const MAX_LENGTH: i32 = 50_000;
 
+/// What workers tell each other.
+pub(super) const TOLD: &str = "windlass.v1.told";
+/// A worker that was away for longer is forgotten, and asks when it is back.
+const TOLD_EXPIRES_MS: i32 = 7 * 24 * 3600 * 1000;
+/// Beyond this the oldest word for a worker that is away is dropped.
+const TOLD_LENGTH: i32 = 10_000;
+const TOLD_BYTES: i32 = 256 * 1024 * 1024;
+
+/// The queue in which a worker finds what the others tell.
+pub(super) fn told_queue(worker: &str) -> String {
+    format!("{TOLD}.{worker}")
+}
+
 /// Where an event goes.
 pub(super) fn key(event: &Event) -> String {
     key_of(event.subject.as_str(), event.kind)
@@ -46,6 +63,11 @@ fn key_of(cluster: &str, kind: EventKind) -> String {
         Lane::Shared => "shared",
     };
     format!("{lane}.{cluster}.{}", kind.key())
+}
+
+/// Where something of this cluster goes that cannot be read.
+pub(super) fn unknown_key(cluster: &str) -> String {
+    format!("cluster.{cluster}{UNKNOWN}")
 }
 
 /// The queue that an event of this kind waits in.
@@ -154,6 +176,19 @@ pub(super) async fn declare_cluster(
         bind(channel, &name, EVENTS, &key).await?;
     }
     Ok(())
+}
+
+/// Declares a worker's own queue of what the others tell.
+pub(super) async fn declare_told(channel: &Channel, name: &str) -> Result<(), String> {
+    exchange(channel, TOLD, ExchangeKind::Fanout, FieldTable::default()).await?;
+    let more = [
+        ("x-expires", AMQPValue::LongInt(TOLD_EXPIRES_MS)),
+        ("x-max-length", AMQPValue::LongInt(TOLD_LENGTH)),
+        ("x-max-length-bytes", AMQPValue::LongInt(TOLD_BYTES)),
+        ("x-overflow", text("drop-head")),
+    ];
+    queue(channel, name, more).await?;
+    bind(channel, name, TOLD, "").await
 }
 
 async fn exchange(

@@ -39,15 +39,9 @@ pub(super) async fn dead_letters<Q: EventQueue>(queue: &Q) -> anyhow::Result<()>
         shown.state == QueueState::Dead && shown.why == "poison",
         "{shown:?}"
     );
-    ensure!(
-        queue
-            .list(10)
-            .await?
-            .iter()
-            .any(|entry| entry.event.id == "1")
-    );
+    ensure!(queue.list(10).await?.iter().any(|entry| entry.id() == "1"));
 
-    queue.replay("1").await?;
+    queue.replay(&Chosen::one("1")).await?;
     let again = take(queue, &cluster).await?;
     ensure!(
         again.attempt == 1,
@@ -55,8 +49,11 @@ pub(super) async fn dead_letters<Q: EventQueue>(queue: &Q) -> anyhow::Result<()>
         again.attempt
     );
     queue.dead(again, "poison still").await?;
-    queue.discard("1").await?;
-    for gone in [queue.replay("1").await, queue.discard("1").await] {
+    queue.discard(&Chosen::one("1")).await?;
+    for gone in [
+        queue.replay(&Chosen::one("1")).await,
+        queue.discard(&Chosen::one("1")).await,
+    ] {
         ensure!(matches!(gone, Err(QueueError::Unknown(_))), "{gone:?}");
     }
     nothing(queue, &cluster).await

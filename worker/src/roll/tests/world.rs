@@ -178,6 +178,7 @@ impl World {
                 previous: None,
                 attempt: None,
                 drift: BTreeMap::new(),
+                standing: None,
                 rolled_back: Vec::new(),
             };
             (node(name), state)

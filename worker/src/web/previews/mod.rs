@@ -3,6 +3,7 @@
 //! the policy below lets the browser load our style sheet and nothing else.
 
 mod drawing;
+mod lines;
 mod view;
 
 use axum::Router;

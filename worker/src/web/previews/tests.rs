@@ -106,9 +106,11 @@ async fn a_preview_is_shown_under_an_address_that_cannot_be_guessed() {
     assert!(policy.starts_with("default-src 'none'; style-src 'self';"));
     for words in [
         "merging would change 2 of 4 nodes (2 files)",
-        "maxconn 1000",
-        "maxconn 2000",
-        "on vps1, vps2: changed, +1 −1",
+        "-  maxconn <em>1000</em>",
+        "+  maxconn <em>2000</em>",
+        "on <a href=\"#node-vps1\">vps1</a>, <a href=\"#node-vps2\">vps2</a>: changed, +1 −1",
+        "<section id=\"node-vps2\"><h3>vps2: 1 file</h3>\n<ul><li><a href=\"#file-0\"><code>/etc/haproxy/haproxy.cfg</code></a>: changed, +1 −1</li>",
+        "<details open id=\"file-0\">",
         "reload haproxy",
         "<strong>vps1</strong>: 1 file\n",
         "the roll takes vps1, then vps2",
@@ -119,7 +121,7 @@ async fn a_preview_is_shown_under_an_address_that_cannot_be_guessed() {
     }
     // The finding stands right below the line that it is about.
     let (line, note) = (
-        page.find("+  maxconn 2000"),
+        page.find("+  maxconn <em>2000"),
         page.find("WL301:   maxconn 2000"),
     );
     assert!(line < note && note < page.rfind("end"), "{page}");

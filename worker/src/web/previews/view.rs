@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use windlass_core::finding::Severity;
+use windlass_core::ids::NodeName;
 use windlass_core::plan::{ChangeKind, Skipped};
 use windlass_core::preview::{
     Against, Preview, Roll, Shown, State, TurnWords, Verdict, counted, status,
@@ -12,8 +13,7 @@ use windlass_core::preview::{
 use windlass_core::report::diff::Shared;
 use windlass_core::report::visible::clean;
 
-/// Lines of one file; a browser must stay usable.
-const MOST_LINES: usize = 5000;
+use super::lines::{Line, beside, lines};
 
 #[derive(Debug, Serialize)]
 pub(super) struct View {
@@ -33,6 +33,7 @@ pub(super) struct View {
     skipped: Vec<Skipped>,
     radius: String,
     against: &'static str,
+    nodes: Vec<OfNode>,
     files: Vec<File>,
     left_out: usize,
 }
@@ -50,21 +51,28 @@ struct Turn {
     parts: Vec<(&'static str, Vec<String>)>,
 }
 
+/// What changes on one node, each difference by its place among all of them.
 #[derive(Debug, Serialize)]
-struct File {
-    path: String,
-    nodes: String,
+struct OfNode {
+    name: String,
     words: String,
-    note: Option<String>,
-    lines: Vec<Line>,
+    files: Vec<Link>,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Line {
-    pub(super) class: &'static str,
-    pub(super) old: String,
-    pub(super) new: String,
-    pub(super) text: String,
+struct Link {
+    index: usize,
+    path: String,
+    words: String,
+}
+
+#[derive(Debug, Serialize)]
+struct File {
+    path: String,
+    nodes: Vec<String>,
+    words: String,
+    note: Option<String>,
+    lines: Vec<Line>,
 }
 
 impl View {
@@ -96,6 +104,7 @@ impl View {
                 Against::Nodes => "Against what the nodes hold",
                 Against::Base => "Against the base, because not every node could be asked",
             },
+            nodes: of_nodes(&preview.diffs),
             files: preview
                 .diffs
                 .iter()
@@ -157,7 +166,28 @@ fn turn(turn: &TurnWords) -> Turn {
     }
 }
 
-fn shown(shared: &Shared, preview: &Preview) -> File {
+fn of_nodes(diffs: &[Shared]) -> Vec<OfNode> {
+    let mut nodes: BTreeMap<&NodeName, Vec<Link>> = BTreeMap::new();
+    for (index, shared) in diffs.iter().enumerate() {
+        for node in &shared.nodes {
+            nodes.entry(node).or_default().push(Link {
+                index,
+                path: shared.file.path.as_str().to_owned(),
+                words: words(shared),
+            });
+        }
+    }
+    let nodes = nodes.into_iter();
+    nodes
+        .map(|(node, files)| OfNode {
+            name: node.to_string(),
+            words: counted(files.len(), "file"),
+            files,
+        })
+        .collect()
+}
+
+fn words(shared: &Shared) -> String {
     let file = &shared.file;
     let verb = match file.kind {
         ChangeKind::Create => "new",
@@ -165,103 +195,18 @@ fn shown(shared: &Shared, preview: &Preview) -> File {
         ChangeKind::Attributes => "other mode or owner",
         ChangeKind::Remove => "removed",
     };
-    let nodes: Vec<&str> = shared.nodes.iter().map(|node| node.as_str()).collect();
+    format!("{verb}, +{} −{}", file.added, file.removed)
+}
+
+fn shown(shared: &Shared, preview: &Preview) -> File {
+    let file = &shared.file;
     let path = file.path.as_str();
     let beside = beside(path, &preview.findings);
     File {
         path: path.to_owned(),
-        nodes: nodes.join(", "),
-        words: format!("{verb}, +{} −{}", file.added, file.removed),
+        nodes: shared.nodes.iter().map(ToString::to_string).collect(),
+        words: words(shared),
         note: file.note.as_deref().map(clean),
         lines: lines(file.diff.as_deref().unwrap_or_default(), beside),
-    }
-}
-
-/// What was found in this rendered file, by line.
-fn beside<'a>(path: &str, findings: &'a [Shown]) -> BTreeMap<u32, Vec<&'a Shown>> {
-    let mut beside: BTreeMap<u32, Vec<&Shown>> = BTreeMap::new();
-    for shown in findings {
-        if let Some(excerpt) = shown.finding.excerpt.as_ref().filter(|e| e.path == path) {
-            beside.entry(excerpt.line).or_default().push(shown);
-        }
-    }
-    beside
-}
-
-fn lines(diff: &str, mut beside: BTreeMap<u32, Vec<&Shown>>) -> Vec<Line> {
-    let mut lines = Vec::new();
-    let (mut old, mut new) = (0_u32, 0_u32);
-    for text in diff.lines().take(MOST_LINES) {
-        let (class, numbers) = match text.as_bytes().first() {
-            Some(b'@') => {
-                (old, new) = begins(text);
-                ("hunk", (None, None))
-            }
-            Some(b'+') => ("new", (None, Some(&mut new))),
-            Some(b'-') => ("old", (Some(&mut old), None)),
-            Some(b' ') => ("same", (Some(&mut old), Some(&mut new))),
-            _ => ("hunk", (None, None)),
-        };
-        let number = |count: Option<&mut u32>| {
-            let count = count?;
-            let now = *count;
-            *count += 1;
-            Some(now)
-        };
-        let (before, after) = (number(numbers.0), number(numbers.1));
-        let word = |number: Option<u32>| number.map(|n| n.to_string()).unwrap_or_default();
-        lines.push(Line {
-            class,
-            old: word(before),
-            new: word(after),
-            text: clean(&text.replace('\t', "    ")),
-        });
-        let found = after.and_then(|after| beside.remove(&after));
-        lines.extend(found.into_iter().flatten().map(note));
-    }
-    // What was found in lines that do not change.
-    lines.extend(beside.into_values().flatten().map(note));
-    lines
-}
-
-fn note(shown: &Shown) -> Line {
-    let finding = &shown.finding;
-    Line {
-        class: match finding.severity {
-            Severity::Error => "note",
-            Severity::Warning => "note warning",
-        },
-        old: String::new(),
-        new: String::new(),
-        text: format!("{}: {}", finding.code, clean(&finding.message)),
-    }
-}
-
-/// The first line numbers of `@@ -3,4 +5,6 @@`.
-fn begins(hunk: &str) -> (u32, u32) {
-    let mut numbers = hunk.split([' ', ',']).filter_map(|part| {
-        let number = part.strip_prefix(['-', '+'])?;
-        number.parse().ok()
-    });
-    (numbers.next().unwrap_or(1), numbers.next().unwrap_or(1))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_have_their_numbers() {
-        let diff =
-            "@@ -3,3 +3,3 @@\n same\n-gone\n+come\n same\n@@ -20 +21 @@\n-x\n\\ No newline\n";
-        let lines = lines(diff, BTreeMap::new());
-        let shown: Vec<String> = lines
-            .iter()
-            .map(|line| format!("{}:{}:{}", line.class, line.old, line.new))
-            .collect();
-        let expected = [
-            "hunk::", "same:3:3", "old:4:", "new::4", "same:5:5", "hunk::", "old:20:", "hunk::",
-        ];
-        assert_eq!(shown, expected);
     }
 }

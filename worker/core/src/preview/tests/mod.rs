@@ -13,7 +13,7 @@ use crate::outcome::Outcome;
 use crate::plan::fixtures::{World, bundle, cluster, component, gate, node, release, state};
 use crate::plan::{Inventory, Plan, Skipped};
 use crate::release::Release;
-use crate::report::diff;
+use crate::report::diff::{self, Fingerprints};
 use crate::snapshot::Snapshot;
 
 const CFG: &str = "/etc/haproxy/haproxy.cfg";
@@ -57,7 +57,12 @@ fn changing(old: &str, new: &str) -> (Preview, Plan) {
         let files = [(CFG.parse().unwrap(), old.as_bytes().to_vec())];
         (node, BTreeMap::from(files))
     });
-    let diffs = diff::of_plan(&plan, &BTreeMap::from(held), &world.bundle);
+    let diffs = diff::of_plan(
+        &plan,
+        &BTreeMap::from(held),
+        &world.bundle,
+        &Fingerprints(b"key"),
+    );
     let (base, target) = (inventory(&["a", "b"]), inventory(&["b", "c"]));
     let mut preview = Preview::new(
         cluster(),

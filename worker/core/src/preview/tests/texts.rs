@@ -3,7 +3,9 @@
 use super::*;
 use crate::codes::plan::{DIVERGED, HELD};
 use crate::outcome::{Failure, Outcome, StuckNode};
-use crate::preview::{Flavour, Limits, State, after, comment, status, status_after};
+use crate::preview::{
+    Flavour, Left, Limits, Mark, State, after, comment, left, marker, status, status_after,
+};
 
 const OLD: &str = "global\n  maxconn 1000\n\nfrontend web\n  bind :80\n";
 const NEW: &str = "global\n  maxconn 2000\n\nfrontend web\n  bind :80\n";
@@ -12,21 +14,57 @@ fn limits() -> Limits {
     Limits::of(Flavour::GitHub)
 }
 
+const FORGES: [(Flavour, &str); 4] = [
+    (Flavour::GitHub, "github"),
+    (Flavour::GitLab, "gitlab"),
+    (Flavour::Gitea, "gitea"),
+    (Flavour::Forgejo, "forgejo"),
+];
+
 #[test]
-fn a_change_is_told_with_roll_and_differences() {
-    let (preview, _) = changing(OLD, NEW);
-    insta::assert_snapshot!(comment(&preview, &limits()));
+fn each_forge_gets_a_change_a_long_one_a_refusal_and_what_came_of_it() {
+    let (change, _) = changing(OLD, NEW);
+    let (long, _) = changing(&lines(2, "old"), &lines(40, "new"));
+    let outcome = Outcome::RolledBack {
+        failure: failure(),
+        nodes: vec![node("vps1"), node("vps2")],
+        kept: vec![],
+    };
+    for (flavour, name) in FORGES {
+        let limits = Limits::of(flavour);
+        for (what, text) in [
+            ("change", comment(&change, &limits)),
+            ("long", comment(&long, &limits)),
+            ("refusal", comment(&refused(), &limits)),
+            ("after", after(told(&change, &outcome), &limits)),
+        ] {
+            insta::assert_snapshot!(format!("{what}_at_{name}"), text);
+        }
+    }
 }
 
 #[test]
-fn long_differences_are_folded() {
-    let (preview, _) = changing(&lines(2, "old"), &lines(40, "new"));
-    insta::assert_snapshot!(comment(&preview, &Limits::of(Flavour::GitLab)));
+fn what_was_not_kept_is_counted() {
+    let (mut preview, _) = changing(OLD, NEW);
+    preview.left_out = 3;
+    let text = comment(&preview, &limits());
+    assert!(text.contains("\n3 files more left out here.\n"), "{text}");
+    preview.diffs.clear();
+    let text = comment(&preview, &limits());
+    assert!(text.contains("\n3 files more left out here.\n"), "{text}");
 }
 
 #[test]
-fn a_refusal_is_told_with_what_was_found() {
-    insta::assert_snapshot!(comment(&refused(), &Limits::of(Flavour::Gitea)));
+fn what_is_not_looked_at_any_more_says_why() {
+    for (why, words) in [
+        (Left::Closed, "closed without being merged"),
+        (Left::Elsewhere, "against another branch now"),
+    ] {
+        let (text, status) = left(&cluster(), why);
+        assert!(text.starts_with(&format!("**Windlass on example: {words}")));
+        assert!(text.contains(&marker(&cluster())), "{text}");
+        assert!(status.description.starts_with(words) && status.state == State::Success);
+    }
 }
 
 #[test]
@@ -51,6 +89,16 @@ fn other_verdicts_are_short() {
     insta::assert_snapshot!(verdicts.map(tell).concat());
 }
 
+fn failure() -> Failure {
+    Failure {
+        node: node("vps2"),
+        step: "gates".to_owned(),
+        what: "haproxy: https://blog.example.org/".to_owned(),
+        message: "503 Service Unavailable".to_owned(),
+        log: vec!["/close".to_owned(), "```".to_owned()],
+    }
+}
+
 #[test]
 fn what_could_not_be_asked_is_said() {
     let (preview, _) = changing(OLD, NEW);
@@ -60,13 +108,6 @@ fn what_could_not_be_asked_is_said() {
 #[test]
 fn the_comment_tells_how_the_roll_went() {
     let (preview, _) = changing(OLD, NEW);
-    let failure = Failure {
-        node: node("vps2"),
-        step: "gates".to_owned(),
-        what: "haproxy: https://blog.example.org/".to_owned(),
-        message: "503 Service Unavailable".to_owned(),
-        log: vec!["/close".to_owned(), "```".to_owned()],
-    };
     let outcomes = [
         Outcome::Unchanged { skipped: vec![] },
         Outcome::RolledOut {
@@ -74,7 +115,7 @@ fn the_comment_tells_how_the_roll_went() {
             skipped: vec![skipped("home", "connection timed out")],
         },
         Outcome::RolledBack {
-            failure: failure.clone(),
+            failure: failure(),
             nodes: vec![node("vps1"), node("vps2")],
             kept: vec![],
         },
@@ -92,7 +133,7 @@ fn the_comment_tells_how_the_roll_went() {
                 why: "no answer".to_owned(),
                 mend: "look at vps2".to_owned(),
             }],
-            failure: Some(failure),
+            failure: Some(failure()),
         },
     ];
     let told = outcomes.map(|outcome| {
@@ -155,7 +196,7 @@ fn five_megabytes_are_cut_at_whole_files_and_the_verdict_survives() {
     );
     preview.diffs.extend(long.0.diffs);
     preview.diffs.extend(changing(OLD, NEW).0.diffs);
-    for flavour in [Flavour::GitHub, Flavour::GitLab, Flavour::Gitea] {
+    for flavour in FORGES.map(|(flavour, _)| flavour) {
         let limits = Limits::of(flavour);
         let text = comment(&preview, &limits);
         assert!(text.len() < 3000, "{}", text.len());
@@ -193,4 +234,43 @@ fn a_preview_is_stored_and_read_again() {
         let stored = serde_json::to_string(&preview).unwrap();
         assert_eq!(serde_json::from_str::<Preview>(&stored).unwrap(), preview);
     }
+}
+
+#[test]
+fn the_comment_says_for_other_workers_what_was_reviewed_and_what_may_be_released() {
+    let (mut reviewed, _) = changing(OLD, NEW);
+    (reviewed.request.head, reviewed.request.base) = ("a1".repeat(20), "b2".repeat(20));
+    let before = comment(&reviewed, &limits());
+    let mark = Mark::read(&before, &cluster()).unwrap();
+    assert_eq!((mark.bundle, mark.waits), (reviewed.bundle, None));
+    assert_eq!(
+        (&mark.head, &mark.base),
+        (&reviewed.request.head, &reviewed.request.base)
+    );
+    assert_eq!(Mark::read(&before, &"other".parse().unwrap()), None);
+    // Forges may write line ends their own way.
+    assert_eq!(
+        Mark::read(&before.replace('\n', "\r\n"), &cluster()),
+        Some(mark.clone())
+    );
+
+    let (mut planned, _) = changing(OLD, &NEW.replace("2000", "3000"));
+    planned.request.base = "89abcdef".repeat(5);
+    let outcome = Outcome::Refused {
+        findings: Findings::from_iter([Finding::error(DIVERGED, "something else")]),
+    };
+    let told = After {
+        reviewed: &reviewed,
+        planned: Some(&planned),
+        outcome: &outcome,
+    };
+    let waits = Mark {
+        waits: planned.bundle,
+        ..mark
+    };
+    assert_eq!(Mark::read(&after(told, &limits()), &cluster()), Some(waits));
+
+    reviewed.request.head = "a --> <b>".to_owned();
+    let mark = Mark::read(&comment(&reviewed, &limits()), &cluster()).unwrap();
+    assert_eq!(mark.head, "");
 }
