@@ -39,7 +39,10 @@ fn a_worker_that_wakes_in_mid_turn_is_refused_by_the_node() -> Result<()> {
     stopped.signal("CONT")?;
     let refused = || stopped.log().contains("is behind");
     wait_until(SOON, refused).with_context(|| stopped.log())?;
-    ensure!(!told(stopped, &commit), "one of them tells how it ended");
+    ensure!(!ended(stopped, &commit), "one of them ends it");
+    ensure!(ended(other, &commit), "{}", other.log());
+    // What the other one ended this one hears of, as the same.
+    wait_until(SOON, || told(stopped, &commit)).context("it hears how it ended")?;
     place.check_turns()?;
     ensure!(place.holds("two"));
     for worker in &workers {
@@ -48,6 +51,14 @@ fn a_worker_that_wakes_in_mid_turn_is_refused_by_the_node() -> Result<()> {
     Ok(())
 }
 
+/// Whether it said itself how this commit's roll ended.
+fn ended(worker: &Worker, commit: &str) -> bool {
+    let log = worker.log();
+    let mut lines = log.lines();
+    lines.any(|line| line.contains(&commit[..12]) && line.contains("outcome="))
+}
+
+/// Whether it knows.
 fn told(worker: &Worker, commit: &str) -> bool {
     let reports = worker.reports().unwrap_or_default();
     reports.iter().any(|report| report["commit"] == commit)

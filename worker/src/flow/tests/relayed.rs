@@ -53,8 +53,7 @@ async fn a_turn_that_is_delivered_after_the_end_is_forgotten_by_every_worker() {
     pair.step().await.unwrap();
     let lease = pair.take().await.unwrap();
     let first = lease.event.clone();
-    pair
-        .queue
+    pair.queue
         .retry(lease, Duration::ZERO, "again")
         .await
         .unwrap();
@@ -85,8 +84,7 @@ async fn nothing_else_begins_between_two_turns() {
         let early = worker.run(&moved).await;
         assert!(matches!(early, Err(Trouble::Later(_))), "{early:?}");
     }
-    pair
-        .queue
+    pair.queue
         .retry(lease, Duration::ZERO, "again")
         .await
         .unwrap();
