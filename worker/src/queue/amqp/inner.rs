@@ -136,6 +136,10 @@ impl Inner {
         lock(&self.wanted).clone()
     }
 
+    pub(super) fn expect(&self, event: &Event) {
+        self.with_shelf(&Place::of(event), |shelf| shelf.expect(event));
+    }
+
     pub(super) fn put(
         &self,
         event: Event,

@@ -175,6 +175,7 @@ impl EventQueue for AmqpQueue {
                 session.ensure(&event.subject).await.map_err(backend)?;
                 let outgoing = message::outgoing(event, 0, "").map_err(QueueError::Backend)?;
                 let key = topology::key(event);
+                self.inner.expect(event);
                 let published = session.publish(topology::EVENTS, &key, outgoing);
                 published.await.map_err(backend)?;
             }

@@ -9,10 +9,15 @@ use uuid::Uuid;
 
 use crate::queue::{Event, EventKind, Lane, Lease};
 
+/// The broker has confirmed a turn of ours and gives it to us next; where it has gone another way, we wait no longer.
+const EXPECTED: Duration = Duration::from_secs(5);
+
 #[derive(Debug)]
 pub(super) struct Shelf<D> {
     waiting: Vec<Entry<D>>,
     held: Vec<Held<D>>,
+    /// A roll's next turn, by its id, that is on its way to the broker and back; nothing else is taken before it.
+    expected: Option<(String, Instant)>,
 }
 
 #[derive(Debug)]
@@ -49,6 +54,7 @@ impl<D> Default for Shelf<D> {
         Self {
             waiting: Vec::new(),
             held: Vec::new(),
+            expected: None,
         }
     }
 }
@@ -56,6 +62,7 @@ impl<D> Default for Shelf<D> {
 impl<D: Clone> Shelf<D> {
     /// Takes a delivery in; gives one that must be acknowledged, because it is the same event as another.
     pub(super) fn put(&mut self, event: Event, attempt: u32, delivery: D) -> Option<D> {
+        self.expected.take_if(|(id, _)| *id == event.id);
         let held = self.held.iter_mut().map(|held| &mut held.entry);
         let mut all = held.chain(&mut self.waiting);
         if let Some(known) = all.find(|known| known.event.id == event.id) {
@@ -83,6 +90,10 @@ impl<D: Clone> Shelf<D> {
         if let Some(expired) = self.held.iter().position(|held| held.until <= now) {
             return Taken::Expired(self.held.remove(expired).entry.delivery);
         }
+        self.expected.take_if(|(_, until)| *until <= now);
+        if let Some((_, until)) = self.expected {
+            return Taken::Nothing { until: Some(until) };
+        }
         let free = |entry: &Entry<D>| wanted(&entry.event) && !self.is_blocked(&entry.event);
         let is_turn = |entry: &Entry<D>| entry.event.kind == EventKind::Turn;
         let mut waiting = self.waiting.iter();
@@ -103,6 +114,13 @@ impl<D: Clone> Shelf<D> {
             until: now + patience,
         });
         Taken::Event(lease)
+    }
+
+    /// To be said before the event is published: its delivery may come before the broker's confirm.
+    pub(super) fn expect(&mut self, event: &Event) {
+        if event.kind == EventKind::Turn {
+            self.expected = Some((event.id.clone(), Instant::now() + EXPECTED));
+        }
     }
 
     /// Whether another event must be answered first.
@@ -168,6 +186,7 @@ impl<D: Clone> Shelf<D> {
     /// before it is answered.
     pub(super) fn disconnect(&mut self) {
         self.waiting.clear();
+        self.expected = None;
         for entry in entries(&mut self.held) {
             entry.delivery = None;
         }
@@ -232,6 +251,30 @@ mod tests {
             shelf.take(LONG, |_| true),
             Taken::Nothing { until: None }
         ));
+    }
+
+    #[test]
+    fn nothing_overtakes_a_turn_that_is_on_its_way() {
+        let mut shelf = Shelf::default();
+        let waits = |shelf: &mut Shelf<u32>| {
+            let taken = shelf.take(LONG, |_| true);
+            matches!(taken, Taken::Nothing { until: Some(_) })
+        };
+        shelf.put(event(EventKind::Moved, "a"), 1, 1);
+        shelf.expect(&event(EventKind::Turn, "t"));
+        assert!(waits(&mut shelf));
+        shelf.put(event(EventKind::Turn, "t"), 1, 2);
+        let turn = taken(&mut shelf);
+        assert_eq!(turn.event.id, "t");
+        shelf.release(&turn.token);
+        shelf.expect(&event(EventKind::Turn, "u"));
+        shelf.disconnect();
+        shelf.put(event(EventKind::Moved, "a"), 1, 3);
+        assert_eq!(
+            taken(&mut shelf).event.id,
+            "a",
+            "it may come to another worker"
+        );
     }
 
     #[test]
