@@ -18,6 +18,8 @@ use super::worker::Worker;
 const PUSHES: u64 = 200;
 /// The last ones come when all workers run, so that no worker's start brings the newest commit.
 const CALM: u64 = 5;
+/// So many pushes may come before a leader that is due to be killed or started: a slow broker must not be spared.
+const SLACK: u64 = 15;
 const QUEUE: &str = "windlass.v1.cluster.example";
 
 /// Choices that follow from a seed; each thread has its own row of them.
@@ -41,14 +43,31 @@ impl Choices {
     }
 }
 
-/// How many pushes were accepted so far: what everything else is paced by.
+/// How many pushes were accepted so far, and how many may be before more has been killed.
 #[derive(Default)]
-struct Progress(AtomicU64);
+struct Progress {
+    accepted: AtomicU64,
+    allowed: AtomicU64,
+}
 
 impl Progress {
+    fn allow(&self, count: u64) {
+        self.allowed.store(count, Ordering::SeqCst);
+    }
+
+    /// Until this push may be made.
+    fn may_push(&self, push: u64) -> Result<()> {
+        wait_until(5 * SOON, || push <= self.allowed.load(Ordering::SeqCst))
+    }
+
+    fn accept(&self, push: u64) {
+        self.accepted.store(push, Ordering::SeqCst);
+    }
+
     /// Until so many were accepted; whether there are more to come.
     fn reach(&self, count: u64) -> Result<bool> {
-        let accepted = || self.0.load(Ordering::SeqCst);
+        self.allow(count + SLACK);
+        let accepted = || self.accepted.load(Ordering::SeqCst);
         wait_until(5 * SOON, || accepted() >= count.min(PUSHES))?;
         Ok(accepted() < PUSHES)
     }
@@ -68,7 +87,7 @@ fn kill_leaders(broker: &Broker, progress: &Progress, mut choices: Choices) -> R
         at += choices.between(3, 10);
         progress.reach(at)?;
         leader.start()?;
-        at = at.max(progress.0.load(Ordering::SeqCst));
+        at = at.max(progress.accepted.load(Ordering::SeqCst));
     }
 }
 
@@ -91,6 +110,7 @@ fn push_and_kill(
     let (mut kills, mut dead) = (0, None);
     let mut next = choices.between(10, 20);
     for push in 1..=PUSHES {
+        progress.may_push(push)?;
         place.push(&format!("version {push}"))?;
         let mut told = usize::try_from(choices.between(0, 2))?;
         if dead == Some(told) {
@@ -98,7 +118,7 @@ fn push_and_kill(
         }
         let status = workers[told].hook(&format!("push-{push}"))?;
         ensure!(status == 202, "push {push}: {status}");
-        progress.0.store(push, Ordering::SeqCst);
+        progress.accept(push);
         if push == next || push == PUSHES - CALM {
             next = push + choices.between(5, 20);
             match dead.take() {
@@ -140,8 +160,12 @@ fn the_newest_commit_arrives_once_whatever_dies() -> Result<()> {
 
     let progress = Progress::default();
     let (leaders, killed) = scope(|scope| {
-        let killing =
-            scope.spawn(|| kill_leaders(&broker, &progress, Choices::new(seed, "leaders")));
+        let killing = scope.spawn(|| {
+            let killed = kill_leaders(&broker, &progress, Choices::new(seed, "leaders"));
+            // Where the killer failed, the pushes must not wait for it.
+            progress.allow(PUSHES);
+            killed
+        });
         let pushing = push_and_kill(
             &place,
             &mut workers,
@@ -149,7 +173,7 @@ fn the_newest_commit_arrives_once_whatever_dies() -> Result<()> {
             Choices::new(seed, "workers"),
         );
         // Where the pushes failed, the killer must not wait for more of them.
-        progress.0.store(PUSHES, Ordering::SeqCst);
+        progress.accept(PUSHES);
         let leaders = killing.join().expect("the killer of leaders");
         anyhow::Ok((leaders?, pushing?))
     })?;
@@ -163,7 +187,7 @@ fn the_newest_commit_arrives_once_whatever_dies() -> Result<()> {
     check_events(&workers).with_context(everything)?;
     wait_until(SOON, || quiet(&workers)).with_context(everything)?;
     place.check_turns()?;
-    check_outcomes(&workers)?;
+    check_outcomes(&workers).with_context(everything)?;
     for worker in &workers {
         ensure!(!worker.log().contains("panicked"), "{}", worker.log());
     }

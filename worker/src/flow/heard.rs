@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use windlass_core::fence::Claim;
 use windlass_core::ids::NodeName;
 use windlass_core::plan::Plan;
 use windlass_core::report::step;
@@ -27,6 +28,12 @@ impl Observer for Heard {
             _ => match &entry.event {
                 RollEvent::Newer { commit } => {
                     tracing::info!(cluster = %plan.cluster, commit, "a newer commit is there");
+                }
+                // The nodes are claimed for it: whoever has the same message besides begins nothing any more.
+                RollEvent::TakenOver { holder, .. } => {
+                    let turn = Claim::parse(holder).map(|claim| claim.turn);
+                    let (roll, turn) = turn.map(|turn| (turn.roll, turn.number)).unzip();
+                    tracing::info!(cluster = %plan.cluster, roll, turn, "a turn begins");
                 }
                 event => tracing::debug!(cluster = %plan.cluster, ?event, "roll"),
             },

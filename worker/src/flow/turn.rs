@@ -101,7 +101,7 @@ impl Forsaken {
         for (node, seen) in &observed.nodes {
             let Seen::State(state) = seen else { continue };
             let held = Claim::parse(&state.holder);
-            if !held.is_some_and(|held| held.turn.roll == forsaken.claim.turn.roll) {
+            if held.is_none_or(|held| held.turn.roll != forsaken.claim.turn.roll) {
                 continue;
             }
             forsaken.nodes.insert(node.clone());
@@ -189,7 +189,6 @@ impl<F: Fleet> Deploy<F> {
             tracing::info!(cluster = %self.cluster, roll = message.roll, turn = message.turn, "the roll is over; this turn came once more");
             return Ok(Answered::default());
         }
-        tracing::info!(cluster = %self.cluster, roll = message.roll, turn = message.turn, "a turn begins");
         for entry in &message.entries {
             self.live.note(&message.plan, entry);
         }
