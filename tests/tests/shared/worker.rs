@@ -59,8 +59,10 @@ impl Worker {
         fs::write(dir.join("hook"), SECRET)?;
         fs::write(dir.join("password"), PASSWORD)?;
         let queue = broker.map_or_else(
-            || "embedded".to_owned(),
-            |address| format!("amqp://{USER}@{address}/v0"),
+            || "queue: embedded".to_owned(),
+            |address| {
+                format!("queue: amqp://{USER}@{address}/v0\nbroker: {{ password_file: password }}")
+            },
         );
         let config = format!(
             "state: state
@@ -69,8 +71,7 @@ public_url: http://127.0.0.1:{port}
 hook: {{ secret_files: [hook] }}
 ssh: {{ identity_file: {} }}
 sweep: {sweep}
-queue: {queue}
-broker: {{ password_file: password }}
+{queue}
 clusters: [{cluster}]
 ",
             ssh_key.display(),
