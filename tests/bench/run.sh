@@ -8,8 +8,10 @@ target=${CARGO_TARGET_DIR:-target}
 cache=${WINDLASS_LAB_CACHE:-/var/cache/windlass-lab}
 recipe=tests/bench/requirements.txt
 
-# With both of them 0 no machine is booted.
-if [ "${BENCH_ROUNDS:-1}" != 0 ] || [ "${BENCH_PUSH_ROUNDS:-1}" != 0 ]; then tests/lab/preflight.sh "make bench"; fi
+# With all of them 0 no machine is booted.
+if [ "${BENCH_ROUNDS:-1}${BENCH_PUSH_ROUNDS:-1}${BENCH_PREVIEW_ROUNDS:-1}" != 000 ]; then
+    tests/lab/preflight.sh "make bench"
+fi
 scripts/setup.sh bench
 venv=$cache/bench-venv-$(sha256sum "$recipe" | cut -c1-12)
 if [ ! -e "$venv/complete" ]; then

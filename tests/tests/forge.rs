@@ -9,6 +9,7 @@ mod forge {
     mod place;
     mod reviewed;
     mod setting_up;
+    mod side_by_side;
     mod story;
     mod trouble;
 }

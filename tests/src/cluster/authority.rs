@@ -34,8 +34,17 @@ impl Authority {
         Self::asking(lab, SocketAddr::from((lab.node(dns).ip(), 53)))
     }
 
+    /// The same, and what it issues is in force for so many seconds.
+    pub fn short_lived(lab: &Lab, dns: &str, seconds: u32) -> anyhow::Result<Self> {
+        Self::issuing(lab, SocketAddr::from((lab.node(dns).ip(), 53)), seconds)
+    }
+
     /// Names lead where this name server says.
     pub fn asking(lab: &Lab, dns: SocketAddr) -> anyhow::Result<Self> {
+        Self::issuing(lab, dns, LIFETIME)
+    }
+
+    fn issuing(lab: &Lab, dns: SocketAddr, seconds: u32) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("windlass-authority-")
             .tempdir()?;
@@ -49,7 +58,7 @@ impl Authority {
             "httpPort": 80,
             "tlsPort": 443,
             "ocspResponderURL": "",
-            "certificateValidityPeriod": LIFETIME,
+            "certificateValidityPeriod": seconds,
             "externalAccountBindingRequired": false,
         }});
         fs::write(dir.path().join("pebble.json"), config.to_string())?;

@@ -1,4 +1,4 @@
-//! `windlass rollback` where a node is down, and where it is killed between two nodes.
+//! `windlass rollback` where a node is down, where it is killed between two nodes, and where a node is lost meanwhile.
 
 use std::time::Duration;
 
@@ -69,10 +69,25 @@ fn killed(lab: &Lab, cluster: &Cluster) -> anyhow::Result<()> {
     homelab.sh("until ! flock -n /var/lib/windlass/lock true; do sleep 0.1; done")?;
     let half = cluster.until(&["rollback", "--yes"], "vps1: holds its old release again")?;
     half.kill()?;
-    homelab.sh("systemctl stop holds-the-lock")?;
+    lost(lab, cluster)?;
     let rest = cluster.says(&ROLLBACK)?.ended(0).json()?;
     fits("outcome", &rest);
     let expected = serde_json::json!({ "outcome": "taken-back", "nodes": ["vps1", "homelab"] });
     assert_eq!(rest, expected);
     Ok(())
+}
+
+/// The home lab is gone when its turn is taken back; the lock goes with it.
+fn lost(lab: &Lab, cluster: &Cluster) -> anyhow::Result<()> {
+    let homelab = lab.node("homelab");
+    let rest = cluster.until(&["rollback", "--yes"], "goes back to what it held before")?;
+    homelab.kill()?;
+    rest.finish()?
+        .ended(3)
+        .names(&["homelab", "`windlass rollback homelab`"]);
+    let status = cluster.says(&["status", "--format", "json"])?.json()?;
+    assert_eq!(status["latest"]["outcome"], "stuck");
+    assert_eq!(status["latest"]["nodes"][0]["node"], "homelab");
+    homelab.start()?;
+    homelab.wait_ssh(Duration::from_secs(60))
 }

@@ -12,7 +12,7 @@ use windlass_tests::forge::{Fake, Flavour, SECRET, State, Word};
 use windlass_tests::lab::{Lab, LabSpec, wait_until};
 
 /// For what takes seconds, on a busy machine.
-const SOON: Duration = Duration::from_secs(150);
+pub(crate) const SOON: Duration = Duration::from_secs(150);
 
 pub(crate) struct Place {
     pub(crate) fake: Fake,
@@ -41,6 +41,16 @@ impl Place {
 
     pub(crate) fn with_policy(flavour: Flavour, policy: &str) -> Result<Self> {
         Self::with_poll(flavour, policy, "5s")
+    }
+
+    /// Kills the worker and starts it again, with something in its configuration changed.
+    pub(crate) fn reconfigure(&mut self, from: &str, to: &str) -> Result<()> {
+        self.stop()?;
+        let path = self.dir.path().join("worker.yaml");
+        let text = fs::read_to_string(&path)?;
+        anyhow::ensure!(text.contains(from), "no {from:?} in {text}");
+        fs::write(&path, text.replacen(from, to, 1))?;
+        self.start()
     }
 
     /// The forge is asked so often for what no webhook told.

@@ -34,6 +34,13 @@ impl Place {
         Self::with(lab, authority, None)
     }
 
+    /// The same, and what the authority issues is in force for so many seconds.
+    pub fn short_lived(seconds: u32) -> Result<Self> {
+        let lab = Lab::boot(&LabSpec::default())?;
+        let authority = Authority::short_lived(&lab, "vps1", seconds)?;
+        Self::with(lab, authority, None)
+    }
+
     /// The same, and names are proven through DNS.
     pub fn through_dns() -> Result<Self> {
         let lab = Lab::boot(&LabSpec::default())?;

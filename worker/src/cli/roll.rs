@@ -132,14 +132,16 @@ async fn show(
     } else {
         None
     };
-    session.output.result(plan, || {
-        let mut text = report::plan::text(plan);
-        if let Some(diffs) = diffs {
-            text.push('\n');
-            text.push_str(&report::diff::text(&diffs, session.output.colours()));
-        }
-        text
-    })
+    session
+        .output
+        .result(&plan.clone().without_secret_digests(), || {
+            let mut text = report::plan::text(plan);
+            if let Some(diffs) = diffs {
+                text.push('\n');
+                text.push_str(&report::diff::text(&diffs, session.output.colours()));
+            }
+            text
+        })
 }
 
 pub(super) async fn roll(

@@ -15,8 +15,9 @@ use super::consumer::{Answer, Handler, work};
 use crate::queue::port::delay_after;
 use crate::queue::{Event, EventKind, EventQueue};
 
-/// So many at once. What they do waits for others most of the time; what works hard has limits of its own.
-const AT_ONCE: usize = 4;
+/// So many at once. What they do waits for others most of the time; what works hard has limits of its own. More than
+/// these limits, because a newer event is what ends a look that goes on for too long.
+const AT_ONCE: usize = 16;
 /// Longer than anything of this lane should take, and well below the time after which a broker takes an event back.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 /// What is under work when the worker is to stop may end within this; then another worker is given it.

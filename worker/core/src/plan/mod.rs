@@ -64,6 +64,20 @@ pub struct Plan {
     pub fence: u64,
 }
 
+impl Plan {
+    /// As others than the worker may read it: a short secret could be guessed from the digest of its file.
+    #[must_use]
+    pub fn without_secret_digests(mut self) -> Self {
+        let turns = self.turns.values_mut();
+        for change in turns.flat_map(|turn| &mut turn.changes) {
+            if change.secret {
+                (change.before, change.after) = (None, None);
+            }
+        }
+        self
+    }
+}
+
 /// One node's part: complete, so that the agent needs to decide nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Turn {
@@ -91,6 +105,7 @@ pub struct FileChange {
     pub path: NodePath,
     pub kind: ChangeKind,
     pub component: ComponentName,
+    /// Absent where there was no file, and in what others read of a secret one.
     pub before: Option<Digest>,
     pub after: Option<Digest>,
     pub secret: bool,

@@ -64,6 +64,39 @@ fn what_was_a_secret_is_still_not_shown() {
 }
 
 #[test]
+fn nobody_else_reads_the_digests_of_secret_files() {
+    let files = [(CFG, "haproxy", "new"), (ZONE, "bind", "y")];
+    let mut new = release("a", "c", &files, two(), Vec::new());
+    new.meta.files.get_mut(&path(CFG)).unwrap().secret = true;
+    let world = World::new(
+        bundle("new", vec![new]),
+        vec![("a", state(Some(&both("old", two()))))],
+    );
+    let plan = world.plan();
+    let of = |plan: &Plan| -> Vec<_> {
+        let changes = plan.turns[&node("a")].changes.iter();
+        changes
+            .map(|change| {
+                (
+                    change.path.clone(),
+                    change.before.is_some(),
+                    change.after.is_some(),
+                )
+            })
+            .collect()
+    };
+    let all = of(&plan);
+    assert!(
+        all.len() > 1 && all.iter().all(|(_, before, after)| *before && *after),
+        "{all:?}"
+    );
+    for (path, before, after) in of(&plan.without_secret_digests()) {
+        let shown = path.as_str() != CFG;
+        assert_eq!((before, after), (shown, shown), "{path}");
+    }
+}
+
+#[test]
 fn another_mode_alone_is_put_right_without_a_new_text() {
     let same = both("same", two());
     let mut held = state(Some(&same));

@@ -4,6 +4,7 @@ mod authority;
 mod killed;
 mod limits;
 mod name_servers;
+mod next_authority;
 mod orders;
 mod pebble;
 mod renewal_info;

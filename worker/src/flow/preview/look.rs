@@ -34,6 +34,8 @@ use crate::store::Store;
 
 /// All checks of one request together.
 const LONGEST_CHECKS: Duration = Duration::from_secs(300);
+/// At least so many requests, also on a small machine: one whose checks only wait holds up no other.
+const SIDE_BY_SIDE: usize = 4;
 
 /// What the forge says of a request: where to look, and at what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +93,7 @@ impl<R: Readers> Previews<R> {
         (stranger, checker): (Stranger, Checker),
         readers: R,
     ) -> Self {
-        let side_by_side = std::thread::available_parallelism().map_or(2, usize::from);
+        let side_by_side = std::thread::available_parallelism().map_or(SIDE_BY_SIDE, usize::from);
         Self {
             cluster,
             source,
@@ -102,7 +104,7 @@ impl<R: Readers> Previews<R> {
             said: Remembered::default(),
             base: Mutex::default(),
             key: uuid::Uuid::new_v4().into_bytes(),
-            running: Running::new(side_by_side),
+            running: Running::new(side_by_side.max(SIDE_BY_SIDE)),
             pages: None,
         }
     }

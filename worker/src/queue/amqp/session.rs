@@ -24,8 +24,9 @@ use crate::queue::Lane;
 
 /// How many events of a cluster's own lane are taken from the broker at once.
 const PREFETCH: u16 = 1000;
-/// Of each queue of the shared lane: enough to begin the next at once, and what waits here is kept from other workers.
-const PREFETCH_SHARED: u16 = 2;
+/// Of each queue of the shared lane. What waits here is kept from other workers; but a newer look at a request, which ends
+/// the older one, must not wait for it.
+const PREFETCH_SHARED: u16 = 8;
 /// The longest wait for a confirm; a broker that is blocked gives none.
 const CONFIRM: Duration = Duration::from_secs(20);
 /// The longest wait for anything else.
