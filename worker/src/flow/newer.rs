@@ -117,6 +117,8 @@ impl Drop for Rolling<'_> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -156,6 +158,18 @@ mod tests {
         assert!(signals.newer.get().is_none());
         newer.stalls(true);
         assert!(signals.call_off.is_cancelled());
+    }
+
+    #[test]
+    fn whoever_announces_commits_is_told_of_the_first_that_a_roll_saw() {
+        let (newer, signals) = (Newer::default(), Signals::default());
+        let told = || newer.seen().now_or_never().is_some();
+        let _rolling = newer.begin("a", &signals);
+        newer.saw("a", false);
+        assert!(!told());
+        newer.saw("b", true);
+        newer.saw("c", true);
+        assert!(told() && !told());
     }
 
     #[test]
