@@ -2,10 +2,14 @@
 
 #[path = "shared/chaos.rs"]
 mod chaos;
+#[path = "shared/compared.rs"]
+mod compared;
 #[path = "shared/forge.rs"]
 mod forge;
 #[path = "shared/gate.rs"]
 mod gate;
+#[path = "shared/newer.rs"]
+mod newer;
 #[path = "shared/ordering.rs"]
 mod ordering;
 #[path = "shared/orders.rs"]

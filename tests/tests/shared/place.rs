@@ -21,7 +21,7 @@ on: all
 files:
   - { path: /etc/app.conf, content: \"VERSION\\n\" }
 gates:
-  - { command: \"test ! -e /run/hold\", hold: 0s, deadline: 3m }
+  - { command: \"test ! -e /run/hold && ! grep -q broken /etc/app.conf\", hold: 0s, deadline: 3m }
 ";
 
 pub struct Place {
@@ -30,7 +30,8 @@ pub struct Place {
 }
 
 impl Place {
-    pub fn make(nodes: &[&str]) -> Result<Self> {
+    /// `policy`: what it has besides.
+    pub fn make(nodes: &[&str], policy: &str) -> Result<Self> {
         let lab = Lab::boot(&LabSpec::only(nodes))?;
         let dir = tempfile::tempdir()?;
         let place = Self { lab, dir };
@@ -52,7 +53,7 @@ impl Place {
         let cluster = format!(
             "name: example\ndomain: example.org\nnetworks: {{ public: {network}.0/24 }}\norder: [{order}]\n\
              edge: {{ role: web, network: public }}\n\
-             policy: {{ min_healthy_time: 0s, healthy_deadline: 3m, progress_deadline: 10m, reconnect_deadline: 30s }}\n"
+             policy: {{ min_healthy_time: 0s, healthy_deadline: 3m, progress_deadline: 10m, reconnect_deadline: 30s{policy} }}\n"
         );
         place.write("cluster.yaml", &cluster)?;
         Ok(place)

@@ -1,5 +1,6 @@
 //! A worker as a process of its own, with a state of its own, on one node of the broker.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -21,31 +22,56 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn start(place: &Place, broker: SocketAddr, name: &str) -> Result<Self> {
+    /// Without a broker it has a queue of its own. It looks at the branch by itself when it starts, and then not for hours.
+    pub fn start(place: &Place, broker: Option<SocketAddr>, name: &str) -> Result<Self> {
+        Self::start_with(place, broker, name, "1h")
+    }
+
+    /// `sweep`: how often it compares the nodes.
+    pub fn start_with(
+        place: &Place,
+        broker: Option<SocketAddr>,
+        name: &str,
+        sweep: &str,
+    ) -> Result<Self> {
         let cluster = format!(
-            "{{ name: example, poll: 5s, repository: {{ url: {} }} }}",
+            "{{ name: example, poll: 1h, repository: {{ url: {} }} }}",
             place.repository().display()
         );
-        let dir = place.dir.path().join(name);
-        Self::watching(&cluster, &dir, &place.lab.ssh_key(), broker)
+        let (dir, key) = (place.dir.path().join(name), place.lab.ssh_key());
+        Self::begin(&dir, &key, broker, (&cluster, sweep))
     }
 
     /// With a directory of its own, and this in its configuration's `clusters`.
     pub fn watching(cluster: &str, dir: &Path, ssh_key: &Path, broker: SocketAddr) -> Result<Self> {
+        Self::begin(dir, ssh_key, Some(broker), (cluster, "20s"))
+    }
+
+    fn begin(
+        dir: &Path,
+        ssh_key: &Path,
+        broker: Option<SocketAddr>,
+        (cluster, sweep): (&str, &str),
+    ) -> Result<Self> {
         let dir = dir.to_path_buf();
         fs::create_dir(&dir)?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         fs::write(dir.join("hook"), SECRET)?;
         fs::write(dir.join("password"), PASSWORD)?;
+        let queue = broker.map_or_else(
+            || "queue: embedded".to_owned(),
+            |address| {
+                format!("queue: amqp://{USER}@{address}/v0\nbroker: {{ password_file: password }}")
+            },
+        );
         let config = format!(
             "state: state
 listen: 127.0.0.1:{port}
 public_url: http://127.0.0.1:{port}
 hook: {{ secret_files: [hook] }}
 ssh: {{ identity_file: {} }}
-sweep: 20s
-queue: amqp://{USER}@{broker}/v0
-broker: {{ password_file: password }}
+sweep: {sweep}
+{queue}
 clusters: [{cluster}]
 ",
             ssh_key.display(),
@@ -105,19 +131,19 @@ clusters: [{cluster}]
         Ok(said(curl.args(["-d", body, &url]))?.parse()?)
     }
 
-    pub fn json(&self, path: &str) -> Result<Value> {
-        let mut curl = Command::new("curl");
-        curl.args(["-sf", "--max-time", "30"]);
-        let text = said(curl.arg(format!("http://127.0.0.1:{}{path}", self.port)))?;
-        Ok(serde_json::from_str(&text)?)
-    }
-
     /// The status of the answer to a question.
     pub fn get(&self, path: &str) -> Result<u16> {
         let mut curl = Command::new("curl");
         curl.args(["-s", "-o", "/dev/null", "-w", "%{http_code}"]);
         let url = format!("http://127.0.0.1:{}{path}", self.port);
         Ok(said(curl.args(["--max-time", "30", &url]))?.parse()?)
+    }
+
+    pub fn json(&self, path: &str) -> Result<Value> {
+        let mut curl = Command::new("curl");
+        curl.args(["-sf", "--max-time", "30"]);
+        let text = said(curl.arg(format!("http://127.0.0.1:{}{path}", self.port)))?;
+        Ok(serde_json::from_str(&text)?)
     }
 
     /// Whether it carries out a turn now.
@@ -130,6 +156,18 @@ clusters: [{cluster}]
     pub fn reports(&self) -> Result<Vec<Value>> {
         let all = self.json("/api/v1/rolls?cluster=example&limit=500")?;
         Ok(all.as_array().cloned().unwrap_or_default())
+    }
+
+    /// The rolls of which it has begun a turn.
+    pub fn begun(&self) -> BTreeSet<String> {
+        let log = self.log();
+        let lines = log.lines().filter(|line| line.contains("a turn begins"));
+        let roll = |line: &str| {
+            let (_, rest) = line.split_once("roll=")?;
+            let word = rest.split_whitespace().next()?;
+            Some(word.trim_matches('"').to_owned())
+        };
+        lines.filter_map(roll).collect()
     }
 
     pub fn log(&self) -> String {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::codes::plan::CANCELLED;
 use crate::finding::Findings;
 use crate::ids::NodeName;
 use crate::plan::Skipped;
@@ -23,6 +24,15 @@ pub enum Outcome {
         nodes: Vec<NodeName>,
         /** Nodes that were done before the failure and keep the new release (`on_failure: stop`). */
         kept: Vec<NodeName>,
+    },
+    /// It ended before all nodes had their turns, because another roll goes on from there.
+    Overtaken {
+        /** The commit that is rolled instead. */
+        by: String,
+        /** Nodes that had their turn and hold this roll's release. */
+        nodes: Vec<NodeName>,
+        /** Nodes whose turn had not come. */
+        left: Vec<NodeName>,
     },
     /// A person took turns back (`windlass rollback`).
     TakenBack {
@@ -61,11 +71,11 @@ pub struct StuckNode {
 }
 
 impl Outcome {
-    /// 0 done or nothing to do, 1 findings or rolled back, 3 stuck (2 is "used wrongly", which no outcome is).
+    /// 0 done or nothing to do, 1 findings, rolled back or overtaken, 3 stuck (2 is "used wrongly", which no outcome is).
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Unchanged { .. } | Self::RolledOut { .. } | Self::TakenBack { .. } => 0,
-            Self::RolledBack { .. } | Self::Refused { .. } => 1,
+            Self::RolledBack { .. } | Self::Overtaken { .. } | Self::Refused { .. } => 1,
             Self::Stuck { .. } => 3,
         }
     }
@@ -78,8 +88,22 @@ impl Outcome {
             Self::Stuck { failure, .. } => failure.as_ref().is_some_and(failed),
             Self::Unchanged { .. }
             | Self::RolledOut { .. }
+            | Self::Overtaken { .. }
             | Self::TakenBack { .. }
             | Self::Refused { .. } => false,
+        }
+    }
+
+    /// Nothing speaks against the release: the roll ended for the sake of something else.
+    pub fn was_called_off(&self) -> bool {
+        match self {
+            Self::Overtaken { .. } => true,
+            Self::RolledBack { failure, .. } => failure.step == "cancel",
+            Self::Refused { findings } => findings.iter().any(|found| found.code == CANCELLED),
+            Self::Unchanged { .. }
+            | Self::RolledOut { .. }
+            | Self::TakenBack { .. }
+            | Self::Stuck { .. } => false,
         }
     }
 
@@ -89,6 +113,7 @@ impl Outcome {
             Self::Unchanged { .. } => "unchanged",
             Self::RolledOut { .. } => "rolled out",
             Self::RolledBack { .. } => "rolled back",
+            Self::Overtaken { .. } => "overtaken",
             Self::TakenBack { .. } => "taken back",
             Self::Refused { .. } => "refused",
             Self::Stuck { .. } => "stuck",

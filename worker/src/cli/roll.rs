@@ -297,6 +297,7 @@ pub(super) fn driver(
         journal: StoreJournal::new(store.clone()),
         observer: Arc::new(Live::new(session.output)),
         cancel: session.cancel.clone(),
+        newer: Arc::default(),
         pause: CancellationToken::new(),
     })
 }

@@ -20,7 +20,7 @@ use windlass_core::release::Bundle;
 use super::fleet::Fleet;
 use super::heard::Heard;
 use super::looked::{Ended, Flowed, Looked, Planned};
-use super::newer::Newer;
+use super::newer::{Newer, Signals};
 use super::prepare::{self, Memory, Prepared, Rendered};
 use super::review::{Asked, Review};
 use super::trial::Trial;
@@ -53,6 +53,8 @@ pub struct Deploy<F> {
     pub holder: String,
     pub handover: Handover,
     pub under_way: UnderWay,
+    /// In bytes: what a broker takes as a roll's first message.
+    pub largest_message: usize,
     pub newer: Arc<Newer>,
     /// What was said of the requests that are rolled; absent where no forge is configured.
     pub review: Option<Review>,
@@ -83,24 +85,7 @@ impl<F: Fleet> Deploy<F> {
         }
         let started = Timestamp::now();
         let flowed = self.through(&permit, event).await?;
-        self.answer(flowed, event.kind.word(), started).await
-    }
-
-    pub(super) async fn answer(
-        &self,
-        flowed: Flowed,
-        trigger: &str,
-        started: Timestamp,
-    ) -> Result<Answered, Trouble> {
-        let mut answered = Answered::default();
-        match flowed {
-            Flowed::Nothing => {}
-            Flowed::Ended(ended) => {
-                answered.report = Some(self.remember(ended, trigger, started).await?);
-            }
-            Flowed::Next(turn) => answered.then = Some(turn),
-        }
-        Ok(answered)
+        self.answer(flowed, event, event.kind.word(), started).await
     }
 
     async fn through(&self, permit: &RollPermit, event: &Event) -> Result<Flowed, Trouble> {
@@ -111,6 +96,9 @@ impl<F: Fleet> Deploy<F> {
         };
         let (nodes, plan) = (Arc::clone(&planned.nodes), planned.plan.clone());
         if self.handover == Handover::EachTurn {
+            if let Some(forsaken) = &planned.forsaken {
+                self.overtake(forsaken, &planned, event).await?;
+            }
             return self.open(permit, nodes, plan, &planned.bundle, event).await;
         }
         let bundle = Arc::clone(&planned.bundle);
@@ -142,7 +130,7 @@ impl<F: Fleet> Deploy<F> {
                 .context("ssh cannot be set up")?,
         );
         let observed = observe::all(&nodes, rendered.model.nodes.keys().cloned()).await;
-        self.holds_up(&observed, kind)?;
+        let forsaken = self.beside(&observed, kind)?;
         if self
             .takes_certificates(nodes.as_ref(), &observed, rendered)
             .await
@@ -174,6 +162,7 @@ impl<F: Fleet> Deploy<F> {
             bundle: Arc::clone(&rendered.bundle),
             plan,
             nodes,
+            forsaken,
         })))
     }
 
@@ -317,26 +306,32 @@ impl<F: Fleet> Deploy<F> {
         plan: Plan,
         bundle: Arc<Bundle>,
     ) -> Result<Outcome, Trouble> {
-        let cancel = self.stop.child_token();
-        self.newer.begin(&plan.commit, cancel.clone());
-        let driver = self.driver(nodes, cancel);
-        let outcome = driver.drive(permit, plan, bundle, &self.holder).await;
-        self.newer.end();
-        self.live.over(&self.cluster);
-        Ok(outcome?)
+        let signals = self.signals();
+        let driver = self.driver(nodes, &signals);
+        let rolling = driver.drive(permit, plan.clone(), bundle, &self.holder);
+        Ok(self.looking(&plan, &signals, rolling).await?)
+    }
+
+    /// A roll that nobody else can go on with ends when the worker is to stop.
+    pub(super) fn signals(&self) -> Signals {
+        Signals {
+            call_off: self.stop.child_token(),
+            ..Signals::default()
+        }
     }
 
     pub(super) fn driver(
         &self,
         nodes: Arc<F::Nodes>,
-        cancel: CancellationToken,
+        signals: &Signals,
     ) -> Driver<F::Nodes, F::Prober, StoreJournal> {
         Driver {
             nodes,
             prober: self.fleet.prober(),
             journal: StoreJournal::new(self.store.clone()),
             observer: self.observer(),
-            cancel,
+            cancel: signals.call_off.clone(),
+            newer: Arc::clone(&signals.newer),
             pause: CancellationToken::new(),
         }
     }

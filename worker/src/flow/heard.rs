@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use windlass_core::fence::Claim;
 use windlass_core::ids::NodeName;
 use windlass_core::plan::Plan;
 use windlass_core::report::step;
@@ -18,18 +19,32 @@ pub(super) struct Heard {
 
 impl Observer for Heard {
     fn happened(&self, plan: &Plan, _: &RollState, entry: &Entry) {
-        self.newer.waits(false);
+        self.newer.stalls(false);
         self.live.note(plan, entry);
         match step::words(&entry.event) {
             Some((node, words)) if !matches!(entry.event, RollEvent::Begun { .. }) => {
                 tracing::info!(cluster = %plan.cluster, %node, "{words}");
             }
-            _ => tracing::debug!(cluster = %plan.cluster, event = ?entry.event, "roll"),
+            _ => match &entry.event {
+                RollEvent::Newer { commit } => {
+                    tracing::info!(cluster = %plan.cluster, commit, "a newer commit is there");
+                }
+                // The nodes are claimed for it: whoever has the same message besides begins nothing any more.
+                RollEvent::TakenOver { holder, .. } => {
+                    let turn = Claim::parse(holder).map(|claim| claim.turn);
+                    let (roll, turn) = turn.map(|turn| (turn.roll, turn.number)).unzip();
+                    tracing::info!(cluster = %plan.cluster, roll, turn, "a turn begins");
+                }
+                event => tracing::debug!(cluster = %plan.cluster, ?event, "roll"),
+            },
         }
     }
 
     fn waiting(&self, node: &NodeName, _: &NodeName, gate: &str, seen: &str) {
-        self.newer.waits(true);
         tracing::debug!(%node, gate, seen, "a gate does not hold yet");
+    }
+
+    fn stalls(&self, stalls: bool) {
+        self.newer.stalls(stalls);
     }
 }

@@ -7,6 +7,7 @@ use windlass_core::outcome::Outcome;
 use windlass_core::plan::Plan;
 use windlass_core::release::Bundle;
 
+use super::turn::Forsaken;
 use crate::queue::Event;
 
 /// What looking came to, before anything is done.
@@ -21,6 +22,8 @@ pub(super) struct Planned<N> {
     pub(super) bundle: Arc<Bundle>,
     pub(super) plan: Plan,
     pub(super) nodes: Arc<N>,
+    /// Another roll that is to be ended first.
+    pub(super) forsaken: Option<Forsaken>,
 }
 
 impl<N> Planned<N> {

@@ -7,13 +7,39 @@ use windlass_core::outcome::{Failure, Outcome};
 use windlass_core::plan::Skipped;
 use windlass_core::preview::repeats;
 
-use super::deploy::Deploy;
+use super::deploy::{Answered, Deploy};
 use super::fleet::Fleet;
-use super::looked::Ended;
+use super::looked::{Ended, Flowed};
 use super::trouble::Trouble;
+use crate::queue::{Event, EventKind};
 use crate::store::reports::Report;
 
 impl<F: Fleet> Deploy<F> {
+    pub(super) async fn answer(
+        &self,
+        flowed: Flowed,
+        event: &Event,
+        trigger: &str,
+        started: Timestamp,
+    ) -> Result<Answered, Trouble> {
+        let mut answered = Answered::default();
+        match flowed {
+            Flowed::Nothing => {}
+            Flowed::Ended(ended) => {
+                let report = self.remember(ended, trigger, started).await?;
+                if report.outcome.was_called_off() && !self.stop.is_cancelled() {
+                    // What it was called off for may wait in the queue for another attempt.
+                    let id = format!("{}-newer", event.id);
+                    let moved = Event::new(EventKind::Moved, "/roll", &self.cluster, id);
+                    answered.then = Some(moved);
+                }
+                answered.report = Some(report);
+            }
+            Flowed::Next(turn) => answered.then = Some(turn),
+        }
+        Ok(answered)
+    }
+
     /// Stores and logs how it ended, unless the same was told before.
     pub(super) async fn remember(
         &self,
@@ -95,7 +121,10 @@ fn log(report: &Report) {
     let (cluster, roll, outcome) = (&report.cluster, report.id, report.outcome.word());
     let (trigger, subject) = (&report.trigger, &report.subject);
     match &report.outcome {
-        Outcome::Unchanged { .. } | Outcome::RolledOut { .. } | Outcome::TakenBack { .. } => {
+        Outcome::Unchanged { .. }
+        | Outcome::RolledOut { .. }
+        | Outcome::Overtaken { .. }
+        | Outcome::TakenBack { .. } => {
             tracing::info!(%cluster, roll, commit, subject, trigger, outcome, "{words}");
         }
         Outcome::Refused { .. } => {
@@ -132,6 +161,16 @@ fn in_words(outcome: &Outcome) -> String {
                 format!("; {} kept the new release", list(kept))
             };
             format!("rolled back: {}{kept}", failed(failure))
+        }
+        Outcome::Overtaken { by, nodes, left } => {
+            let by = by.get(..12).unwrap_or(by);
+            let nodes = if nodes.is_empty() {
+                "no node".to_owned()
+            } else {
+                list(nodes)
+            };
+            let left = list(left);
+            format!("overtaken: {by} is rolled instead; {nodes} had their turn, {left} had not")
         }
         Outcome::TakenBack { nodes } => format!("taken back on {}", list(nodes)),
         Outcome::Refused { findings } => format!("refused: {}", first(findings)),

@@ -27,15 +27,15 @@ impl<F: Fleet> Deploy<F> {
         let Some(open) = journal.unfinished(&self.cluster).await? else {
             return Ok(());
         };
-        let (commit, subject) = (open.plan.commit, open.plan.subject);
+        let (commit, subject) = (open.plan.commit.clone(), open.plan.subject.clone());
         tracing::warn!(cluster = %self.cluster, commit, "a roll was left unfinished; taking it up");
         let started = Timestamp::now();
         let model = self.model_of(&commit).await?;
         let nodes = Arc::new(self.fleet.nodes(&model).context("ssh cannot be set up")?);
-        let driver = self.driver(nodes, self.stop.child_token());
-        let outcome = driver.resume(permit, &self.cluster).await;
-        self.live.over(&self.cluster);
-        if let Some(outcome) = outcome? {
+        let signals = self.signals();
+        let driver = self.driver(nodes, &signals);
+        let resuming = driver.resume(permit, &self.cluster);
+        if let Some(outcome) = self.looking(&open.plan, &signals, resuming).await? {
             let ended = Ended {
                 roll: None,
                 commit,

@@ -1,18 +1,19 @@
 //! A roll that goes from worker to worker, one turn in each message. Each worker does one thing: it carries out the
 //! turn, gives what follows to the queue together with its answer, and forgets.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use windlass_core::codes::plan as plan_codes;
-use windlass_core::fence::{Claim, Standing};
+use windlass_core::fence::{Claim, Standing, generation};
 use windlass_core::finding::{Finding, Findings};
-use windlass_core::observed::Observed;
+use windlass_core::ids::NodeName;
+use windlass_core::observed::{AttemptPhase, Observed, Seen};
 use windlass_core::outcome::Outcome;
 use windlass_core::plan::Plan;
 use windlass_core::release::Bundle;
@@ -21,13 +22,15 @@ use windlass_core::roll::TurnMessage;
 use super::deploy::{Answered, Deploy};
 use super::fleet::Fleet;
 use super::looked::{Ended, Flowed};
+use super::newer::Signals;
 use super::trouble::Trouble;
 use crate::queue::{Event, EventKind};
 use crate::roll::turns::{Carried, Turned};
 use crate::roll::{Driver, RollPermit};
 
-/// RabbitMQ takes 16 MiB; what is added from turn to turn is small beside the plan.
-const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
+/// For a roll's first message. RabbitMQ takes 16 MiB; what is added from turn to turn is small beside the plan, and may
+/// take half as much again.
+pub const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
 /// Until the next turn of a roll comes, if it comes: another event that arrives before it must not begin a roll.
 const TURN_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -40,6 +43,19 @@ pub enum Handover {
     EachTurn,
 }
 
+/// A roll that nobody goes on with, as the nodes tell of it.
+#[derive(Debug, Clone)]
+pub(super) struct Forsaken {
+    pub(super) claim: Claim,
+    pub(super) fence: u64,
+    /// Those of its nodes that answer.
+    pub(super) nodes: BTreeSet<NodeName>,
+    /// Those that had their turn.
+    pub(super) done: BTreeSet<NodeName>,
+    /// Its commit, where a node was confirmed with it.
+    pub(super) commit: String,
+}
+
 /// The roll that the nodes say is under way, and since when they have said the same.
 #[derive(Debug, Default)]
 pub struct UnderWay {
@@ -47,14 +63,16 @@ pub struct UnderWay {
 }
 
 impl UnderWay {
-    /// Why nothing else may begin now. A roll of which nothing is heard for a while holds nobody up: the fence
-    /// keeps whoever carries it out after all.
-    fn holds_up(&self, observed: &Observed, asked: bool) -> Option<String> {
+    /// What else is under way. `Err`: nothing may begin now, and why. A roll of which nothing is heard for a while
+    /// holds nobody up: the fence keeps whoever carries it out after all.
+    fn beside(&self, observed: &Observed, asked: bool) -> Result<Option<Forsaken>, String> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let highest = observed.states().max_by_key(|state| state.fence)?;
+        let Some(highest) = observed.states().max_by_key(|state| state.fence) else {
+            return Ok(None);
+        };
         let Some(claim) = Claim::parse(&highest.holder).filter(Claim::is_under_way) else {
             *seen = None;
-            return None;
+            return Ok(None);
         };
         let now = Instant::now();
         let same = |(fence, holder, _): &&(u64, String, Instant)| {
@@ -63,18 +81,55 @@ impl UnderWay {
         let since = seen.as_ref().filter(same).map_or(now, |(.., since)| *since);
         *seen = Some((highest.fence, highest.holder.clone(), since));
         let waits = !asked && now.duration_since(since) < TURN_PATIENCE;
-        let (worker, number) = (claim.worker, claim.turn.number);
-        waits.then(|| format!("a roll is under way: {worker} has turn {number}"))
+        if waits {
+            let (worker, number) = (claim.worker, claim.turn.number);
+            return Err(format!("a roll is under way: {worker} has turn {number}"));
+        }
+        Ok(Some(Forsaken::of(claim, highest.fence, observed)))
+    }
+}
+
+impl Forsaken {
+    fn of(claim: Claim, fence: u64, observed: &Observed) -> Self {
+        let mut forsaken = Self {
+            fence,
+            nodes: BTreeSet::new(),
+            done: BTreeSet::new(),
+            commit: String::new(),
+            claim,
+        };
+        for (node, seen) in &observed.nodes {
+            let Seen::State(state) = seen else { continue };
+            let held = Claim::parse(&state.holder);
+            if held.is_none_or(|held| held.turn.roll != forsaken.claim.turn.roll) {
+                continue;
+            }
+            forsaken.nodes.insert(node.clone());
+            let attempt = state.attempt.as_ref().filter(|attempt| {
+                attempt.phase == AttemptPhase::Confirmed
+                    && generation(attempt.fence) == generation(fence)
+            });
+            if let (Some(_), Some(current)) = (attempt, &state.current) {
+                forsaken.done.insert(node.clone());
+                forsaken.commit.clone_from(&current.commit);
+            }
+        }
+        forsaken
     }
 }
 
 impl<F: Fleet> Deploy<F> {
     /// With an embedded queue nobody else has turns.
-    pub(super) fn holds_up(&self, observed: &Observed, kind: EventKind) -> Result<(), Trouble> {
-        match self.under_way.holds_up(observed, kind == EventKind::Asked) {
-            Some(why) if self.handover == Handover::EachTurn => Err(Trouble::Later(why)),
-            _ => Ok(()),
+    pub(super) fn beside(
+        &self,
+        observed: &Observed,
+        kind: EventKind,
+    ) -> Result<Option<Forsaken>, Trouble> {
+        if self.handover == Handover::Never {
+            return Ok(None);
         }
+        let beside = self.under_way.beside(observed, kind == EventKind::Asked);
+        beside.map_err(Trouble::Later)
     }
 
     /// Begins a roll whose turns are carried in messages.
@@ -95,21 +150,24 @@ impl<F: Fleet> Deploy<F> {
             plan: plan.clone(),
             entries: Vec::new(),
         };
-        let cancel = CancellationToken::new();
-        self.newer.begin(&plan.commit, cancel.clone());
-        let driver = self.turner(nodes, cancel);
-        let bundle = Arc::clone(bundle);
-        let turned = driver.open(permit, plan, bundle, &self.holder, &roll).await;
-        self.newer.end();
-        self.live.over(&self.cluster);
-        match turned? {
+        let signals = Signals::default();
+        let driver = self.turner(nodes, &signals, usize::MAX);
+        let opening = driver.open(
+            permit,
+            plan.clone(),
+            Arc::clone(bundle),
+            &self.holder,
+            &roll,
+        );
+        match self.looking(&plan, &signals, opening).await? {
             Turned::Over(outcome) => Ok(Self::over(&message, outcome)),
             Turned::Next(entries) => {
                 message.entries = entries;
                 let next = self.event(&message)?;
                 let size = serde_json::to_vec(&next)?.len();
-                if size > MAX_MESSAGE_BYTES {
-                    return Ok(Self::over(&message, too_large(size)));
+                if size > self.largest_message {
+                    let outcome = too_large(size, self.largest_message);
+                    return Ok(Self::over(&message, outcome));
                 }
                 Ok(Flowed::Next(next))
             }
@@ -136,13 +194,16 @@ impl<F: Fleet> Deploy<F> {
         }
         let model = self.model_of(&message.plan.commit).await?;
         let nodes = Arc::new(self.fleet.nodes(&model).context("ssh cannot be set up")?);
-        let cancel = CancellationToken::new();
-        self.newer.begin(&message.plan.commit, cancel.clone());
-        let driver = self.turner(nodes, cancel);
-        let turned = driver.turn(permit, &message, &self.holder).await;
-        self.newer.end();
-        self.live.over(&self.cluster);
-        let flowed = match turned? {
+        let signals = Signals::default();
+        let planned = serde_json::to_vec(&message.plan)?.len();
+        let room = (self.largest_message / 2 * 3).saturating_sub(planned);
+        let driver = self.turner(nodes, &signals, room);
+        let turning = async {
+            self.look_before_turn(&message.plan).await;
+            driver.turn(permit, &message, &self.holder).await
+        };
+        let turned = self.looking(&message.plan, &signals, turning).await?;
+        let flowed = match turned {
             Turned::Over(outcome) => Self::over(&message, outcome),
             Turned::Next(entries) => {
                 message.turn += 1;
@@ -150,8 +211,8 @@ impl<F: Fleet> Deploy<F> {
                 Flowed::Next(self.event(&message)?)
             }
             Turned::Stale(Standing::Overtaken) => {
-                // Whoever ended this roll, or began the one after it, has told how. Another outcome beside that one
-                // could only be wrong: this turn may have come once more long after the roll's end.
+                // Whoever ended this roll, or took its nodes before they began another, has told how. Another outcome
+                // beside that one could only be wrong: this turn may have come once more long after the roll's end.
                 tracing::warn!(cluster = %self.cluster, roll = message.roll, turn = message.turn, "another roll has taken the nodes; this turn is dropped");
                 Flowed::Nothing
             }
@@ -162,7 +223,7 @@ impl<F: Fleet> Deploy<F> {
             Turned::Contested(why) => return Err(Trouble::Later(why)),
         };
         let trigger = message.trigger.clone();
-        self.answer(flowed, &trigger, message.started).await
+        self.answer(flowed, event, &trigger, message.started).await
     }
 
     fn over(message: &TurnMessage, outcome: Outcome) -> Flowed {
@@ -185,23 +246,24 @@ impl<F: Fleet> Deploy<F> {
     fn turner(
         &self,
         nodes: Arc<F::Nodes>,
-        cancel: CancellationToken,
+        signals: &Signals,
+        room: usize,
     ) -> Driver<F::Nodes, F::Prober, Carried> {
         Driver {
             nodes,
             prober: self.fleet.prober(),
-            journal: Carried::default(),
+            journal: Carried::new(room),
             observer: self.observer(),
-            cancel,
+            cancel: signals.call_off.clone(),
+            newer: Arc::clone(&signals.newer),
             pause: self.stop.clone(),
         }
     }
 }
 
-fn too_large(size: usize) -> Outcome {
-    let message = format!(
-        "the roll's plan takes {size} bytes, and a turn message may have {MAX_MESSAGE_BYTES}"
-    );
+fn too_large(size: usize, most: usize) -> Outcome {
+    let message =
+        format!("the roll's plan takes {size} bytes, and a roll's first message may have {most}");
     let finding = Finding::error(plan_codes::TOO_LARGE, message)
         .hint("roll it once with `windlass roll`, or push it in smaller steps");
     Outcome::Refused {

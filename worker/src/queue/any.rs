@@ -53,6 +53,13 @@ impl EventQueue for AnyQueue {
         }
     }
 
+    async fn came(&self, cluster: &ClusterName) {
+        match self {
+            Self::Embedded(queue) => queue.came(cluster).await,
+            Self::Amqp(queue) => queue.came(cluster).await,
+        }
+    }
+
     fn patience(&self) -> Duration {
         match self {
             Self::Embedded(queue) => queue.patience(),

@@ -163,6 +163,10 @@ impl EventQueue for EmbeddedQueue {
         self.wait_for(clusters, Lane::Shared).await
     }
 
+    async fn came(&self, _: &ClusterName) {
+        self.published.notified().await;
+    }
+
     fn patience(&self) -> Duration {
         self.patience
     }

@@ -52,6 +52,9 @@ pub enum EventKind {
     /// Time to compare the nodes with the newest commit, moved or not: nodes that were away catch up.
     #[serde(rename = "windlass.sweep.v1")]
     Sweep,
+    /// A comparison is due: every worker says so, and whoever has the cluster's lane makes one `Probe` of it.
+    #[serde(rename = "windlass.timer.v1")]
+    Timer,
     /// A person wants another look: after a quarantine was lifted or a rewind accepted.
     #[serde(rename = "windlass.asked.v1")]
     Asked,
@@ -114,9 +117,10 @@ pub struct Rolled {
 }
 
 impl EventKind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Moved,
         Self::Sweep,
+        Self::Timer,
         Self::Asked,
         Self::Certificate,
         Self::Turn,
@@ -127,9 +131,12 @@ impl EventKind {
 
     pub fn lane(self) -> Lane {
         match self {
-            Self::Moved | Self::Sweep | Self::Asked | Self::Certificate | Self::Turn => {
-                Lane::Cluster
-            }
+            Self::Moved
+            | Self::Sweep
+            | Self::Timer
+            | Self::Asked
+            | Self::Certificate
+            | Self::Turn => Lane::Cluster,
             Self::Request | Self::Order | Self::Probe => Lane::Shared,
         }
     }
@@ -148,7 +155,7 @@ impl EventKind {
 
     /// Looking twice for the same reason shows nothing new.
     pub fn is_one_look(self) -> bool {
-        self == Self::Sweep || self.lane() == Lane::Shared
+        matches!(self, Self::Sweep | Self::Timer) || self.lane() == Lane::Shared
     }
 
     /// Its name in the broker's routing keys and queues.
@@ -156,6 +163,7 @@ impl EventKind {
         match self {
             Self::Moved => "moved",
             Self::Sweep => "sweep",
+            Self::Timer => "timer",
             Self::Asked => "asked",
             Self::Certificate => "certificate",
             Self::Turn => "turn",
@@ -170,6 +178,7 @@ impl EventKind {
         match self {
             Self::Moved => "push",
             Self::Sweep => "sweep",
+            Self::Timer => "timer",
             Self::Asked => "asked",
             Self::Certificate => "certificate",
             Self::Turn => "turn",

@@ -92,6 +92,10 @@ pub trait EventQueue: Send + Sync {
         clusters: &[ClusterName],
     ) -> impl Future<Output = Result<Lease, QueueError>> + Send;
 
+    /// Waits until an event may have come into this cluster's own lane, taken or not. It may come back too often, and may
+    /// miss what comes between two calls.
+    fn came(&self, cluster: &ClusterName) -> impl Future<Output = ()> + Send;
+
     /// How long an event may be held without `extend`.
     fn patience(&self) -> Duration;
 

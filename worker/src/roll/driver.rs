@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
 use windlass_core::codes::plan::CANCELLED;
 use windlass_core::finding::Finding;
@@ -40,6 +41,8 @@ pub trait Observer: Send + Sync {
     fn happened(&self, plan: &Plan, state: &RollState, entry: &Entry);
     /// A node's turn waits for a gate (its own or that of another node); what was seen last.
     fn waiting(&self, _node: &NodeName, _gate_of: &NodeName, _gate: &str, _seen: &str) {}
+    /// Gates were probed: whether one of them has not held for so long that a newer commit should not wait for it.
+    fn stalls(&self, _stalls: bool) {}
 }
 
 /// Hears nothing.
@@ -57,6 +60,8 @@ pub struct Driver<N, P, J> {
     pub observer: Arc<dyn Observer>,
     /// Puts the node whose turn it is back, and what the policy says of the others.
     pub cancel: CancellationToken,
+    /// The newer commit of the watched branch, once there is one that contains the plan's.
+    pub newer: Arc<SetOnce<String>>,
     /// Leaves what is merely waited for to another worker. Only a roll that is carried in messages can be left.
     pub pause: CancellationToken,
 }

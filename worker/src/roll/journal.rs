@@ -31,6 +31,11 @@ pub struct OpenRoll {
 
 pub trait Journal: Send + Sync {
     fn begin(&self, plan: &Plan) -> impl Future<Output = Result<RollId, JournalError>> + Send;
+    /// No more fits: the roll must come to its end here.
+    fn is_full(&self) -> bool {
+        false
+    }
+
     fn append(
         &self,
         roll: RollId,

@@ -77,6 +77,7 @@ where
 
     pub(super) async fn finish(&mut self) -> Result<Outcome, RollError> {
         loop {
+            self.hear().await?;
             let steps = next(
                 &self.performer.plan,
                 &self.state,
@@ -97,8 +98,9 @@ where
 
     /// Until every node is at rest and something has been reached, or the roll is over.
     pub(super) async fn until_rest(&mut self) -> Result<Until, RollError> {
-        let before = self.state.places();
+        let before = self.state.reached(&self.performer.plan);
         loop {
+            self.hear().await?;
             let plan = &self.performer.plan;
             let steps = next(plan, &self.state, self.performer.clock.now());
             if let Some(why) = self.state.fenced() {
@@ -107,10 +109,17 @@ where
                 return Ok(Until::Fenced(why));
             }
             let finishes = matches!(steps.as_slice(), [Step::Finish(_)]);
-            let reached = self.state.is_at_rest(plan) && self.state.places() != before;
-            if !finishes && (reached || self.may_be_left()) {
-                self.tasks.shutdown().await;
-                return Ok(Until::Rest);
+            let left = !finishes && self.may_be_left();
+            if left || self.state.ends_turn(plan, &before, &steps) {
+                if !self.driver.journal.is_full() {
+                    self.tasks.shutdown().await;
+                    return Ok(Until::Rest);
+                }
+                // Nobody else can go on, so it ends here. What goes back may be taken back once more after a crash.
+                if !finishes && !self.state.is_going_back() {
+                    self.note(RollEvent::Overgrown).await?;
+                    continue;
+                }
             }
             self.break_off(&steps);
             match self.start(steps).await? {
@@ -121,6 +130,17 @@ where
                 Started::Noted => {}
                 Started::UnderWay => self.wait().await?,
             }
+        }
+    }
+
+    /// A newer commit is written down when it is there, before anything follows from it.
+    async fn hear(&mut self) -> Result<(), RollError> {
+        match self.driver.newer.get() {
+            Some(commit) if self.state.newer.is_none() => {
+                let commit = commit.clone();
+                self.note(RollEvent::Newer { commit }).await
+            }
+            _ => Ok(()),
         }
     }
 
@@ -204,6 +224,7 @@ where
             () = self.driver.cancel.cancelled(), if !self.state.cancelled => {
                 self.note(RollEvent::Cancelled).await
             }
+            _ = self.driver.newer.wait(), if self.state.newer.is_none() => Ok(()),
             () = self.driver.pause.cancelled(), if !self.pausing => {
                 self.pausing = true;
                 Ok(())

@@ -38,15 +38,23 @@ pub enum Turned {
 
 /// Keeps a roll's entries for the next message. Nothing is written down here: a worker that dies leaves the message
 /// that it took, and the nodes tell what it did.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Carried {
     entries: Mutex<Vec<Entry>>,
+    room: usize,
 }
 
 impl Carried {
-    fn after(entries: Vec<Entry>) -> Self {
+    /// Entries that take more than `room` bytes go into no message.
+    pub fn new(room: usize) -> Self {
+        let entries = Mutex::default();
+        Self { entries, room }
+    }
+
+    fn after(&self, entries: Vec<Entry>) -> Self {
         Self {
             entries: Mutex::new(entries),
+            room: self.room,
         }
     }
 
@@ -56,6 +64,12 @@ impl Carried {
 }
 
 impl Journal for Carried {
+    fn is_full(&self) -> bool {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let size = serde_json::to_vec(&*entries).map_or(usize::MAX, |text| text.len());
+        size > self.room
+    }
+
     async fn begin(&self, _: &Plan) -> Result<RollId, JournalError> {
         Ok(RollId(0))
     }
@@ -171,9 +185,10 @@ where
         Self {
             nodes: Arc::clone(&self.nodes),
             prober: Arc::clone(&self.prober),
-            journal: Carried::after(message.entries.clone()),
+            journal: self.journal.after(message.entries.clone()),
             observer: Arc::clone(&self.observer),
             cancel: self.cancel.clone(),
+            newer: Arc::clone(&self.newer),
             pause: self.pause.clone(),
         }
     }

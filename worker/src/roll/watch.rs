@@ -68,6 +68,7 @@ impl<N: NodeWriter + 'static, P: Prober + 'static> Performer<N, P> {
     }
 
     fn tell(&self, vigil: &Vigil) {
+        self.observer.stalls(vigil.is_stalled(self.clock.now()));
         let hold = vigil.hold();
         if let Some((index, seen)) = vigil.waiting_for()
             && let Some(watched) = hold.gates.get(index)

@@ -149,7 +149,7 @@ impl Store {
         let name = cluster.to_string();
         self.call(move |connection| -> Result<Option<Timestamp>, StoreError> {
             let ended: Option<i64> = connection.query_row(
-                "SELECT max(ended) FROM report WHERE cluster = ?1 AND outcome IN ('rolled out', 'rolled back', 'stuck')",
+                "SELECT max(ended) FROM report WHERE cluster = ?1 AND outcome IN ('rolled out', 'rolled back', 'overtaken', 'stuck')",
                 [name],
                 |row| row.get(0),
             )?;

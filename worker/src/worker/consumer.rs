@@ -1,6 +1,7 @@
 //! Takes one cluster's events from the queue, one after the other, and answers each. The event is held by
 //! heartbeat for as long as it is worked on. A handler that panics takes only its own event with it.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,9 @@ pub(super) enum Answer {
 
 pub(super) trait Handler: Send + Sync + 'static {
     fn handle(&self, event: Event) -> impl Future<Output = Answer> + Send;
+
+    /// Something was published for the cluster, perhaps while another event is worked on, which it must wait for.
+    fn came(&self) {}
 }
 
 /// Works until `stop`; an event under work is finished first.
@@ -42,14 +46,41 @@ pub(super) async fn consume<Q, H>(
     Q: EventQueue,
     H: Handler,
 {
+    tokio::select! {
+        () = one_by_one(&queue, &handler, &cluster, &stop) => {}
+        never = hear(&queue, &handler, &cluster) => match never {},
+    }
+}
+
+/// An event that waits behind the one under work may be about that one.
+async fn hear<Q, H>(queue: &Q, handler: &Arc<H>, cluster: &ClusterName) -> Infallible
+where
+    Q: EventQueue,
+    H: Handler,
+{
+    loop {
+        queue.came(cluster).await;
+        handler.came();
+    }
+}
+
+async fn one_by_one<Q, H>(
+    queue: &Q,
+    handler: &Arc<H>,
+    cluster: &ClusterName,
+    stop: &CancellationToken,
+) where
+    Q: EventQueue,
+    H: Handler,
+{
     let mut failures = 0;
     loop {
         let taken = tokio::select! {
             () = stop.cancelled() => return,
-            taken = queue.next(&cluster) => taken,
+            taken = queue.next(cluster) => taken,
         };
         let worked = match taken {
-            Ok(lease) => work(&queue, &handler, lease).await,
+            Ok(lease) => work(queue, handler, lease).await,
             Err(error) => Err(error),
         };
         match worked {
@@ -101,7 +132,7 @@ pub(super) async fn work<Q: EventQueue, H: Handler>(
 }
 
 /// Keeps the event ours. Where that fails the work goes on: the fence on the nodes keeps a second worker out.
-async fn hold<Q: EventQueue>(queue: &Q, lease: &Lease) -> std::convert::Infallible {
+async fn hold<Q: EventQueue>(queue: &Q, lease: &Lease) -> Infallible {
     let every: Duration = queue.patience() / 3;
     loop {
         tokio::time::sleep(every).await;
@@ -240,5 +271,52 @@ mod tests {
             world.state("long").await,
             (QueueState::Done, 1, String::new())
         );
+    }
+
+    /// Ends its work when it has heard that something else came.
+    struct Hearing {
+        queue: EmbeddedQueue,
+        heard: tokio::sync::Notify,
+        stop: CancellationToken,
+    }
+
+    impl Handler for Hearing {
+        async fn handle(&self, event: Event) -> Answer {
+            let (pause, mut came) = (Duration::from_millis(50), 0);
+            while tokio::time::timeout(pause, self.heard.notified())
+                .await
+                .is_err()
+            {
+                came += 1;
+                let id = format!("{}-{came}", event.id);
+                let other = Event::new(EventKind::Moved, "/test", &event.subject, id);
+                self.queue.publish(&other).await.unwrap();
+            }
+            self.stop.cancel();
+            Answer::Done
+        }
+
+        fn came(&self) {
+            self.heard.notify_one();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_during_the_work_is_heard_of() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("q.db")).unwrap();
+        let queue = EmbeddedQueue::new(store, Duration::from_secs(60));
+        let cluster: ClusterName = "example".parse().unwrap();
+        let event = Event::new(EventKind::Moved, "/test", &cluster, "first");
+        queue.publish(&event).await.unwrap();
+        let stop = CancellationToken::new();
+        let handler = Arc::new(Hearing {
+            queue: queue.clone(),
+            heard: tokio::sync::Notify::new(),
+            stop: stop.clone(),
+        });
+        let consuming = consume(queue, handler, cluster, stop);
+        let deadline = Duration::from_secs(60);
+        tokio::time::timeout(deadline, consuming).await.unwrap();
     }
 }

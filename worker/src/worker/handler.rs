@@ -55,26 +55,24 @@ impl<F: Fleet> Handler for Deployer<F> {
         if let Err(error) = orders::accept(&self.deploy.materials, &event).await {
             return Answer::Broken(format!("{error:#}"));
         }
+        if event.kind == EventKind::Timer {
+            return Answer::Then(Box::new(probe(&event)));
+        }
         if event.kind == EventKind::Moved {
             self.moved.notify_one();
         }
         match self.deploy.run(&event).await {
-            Ok(Answered {
-                then: Some(turn), ..
-            }) => Answer::Then(Box::new(turn)),
-            Ok(Answered { report: None, .. }) => Answer::Done,
-            Ok(Answered {
-                report: Some(report),
-                ..
-            }) => {
-                self.rolled.notify_one();
-                self.changed.notify_one();
-                if leaves_behind(&report.outcome) {
-                    self.behind.notify_one();
+            Ok(Answered { report, then }) => {
+                if let Some(report) = report {
+                    self.rolled.notify_one();
+                    self.changed.notify_one();
+                    if leaves_behind(&report.outcome) {
+                        self.behind.notify_one();
+                    }
+                    let status = format!("{}: {}", report.cluster, report.outcome.word());
+                    tell(&[NotifyState::Status(&status)]);
                 }
-                let status = format!("{}: {}", report.cluster, report.outcome.word());
-                tell(&[NotifyState::Status(&status)]);
-                Answer::Done
+                then.map_or(Answer::Done, |event| Answer::Then(Box::new(event)))
             }
             // The next sweep comes anyway; events must not pile up while a remote is away.
             Err(Trouble::Later(why) | Trouble::Again(_, why)) if event.kind == EventKind::Sweep => {
@@ -85,6 +83,10 @@ impl<F: Fleet> Handler for Deployer<F> {
             Err(Trouble::Again(delay, why)) => Answer::Again(delay, why),
             Err(Trouble::Broken(error)) => Answer::Broken(format!("{error:#}")),
         }
+    }
+
+    fn came(&self) {
+        self.deploy.newer.wake();
     }
 }
 
@@ -118,10 +120,17 @@ impl<F: Fleet> Handler for Comparer<F> {
     }
 }
 
+/// The comparison that is due. However many workers said so, this one has seen it as one event.
+fn probe(timer: &Event) -> Event {
+    let id = format!("{}-probe", timer.id);
+    Event::new(EventKind::Probe, "/timer", &timer.subject, id)
+}
+
 fn leaves_behind(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Unchanged { skipped } | Outcome::RolledOut { skipped, .. } => !skipped.is_empty(),
         Outcome::RolledBack { .. }
+        | Outcome::Overtaken { .. }
         | Outcome::TakenBack { .. }
         | Outcome::Refused { .. }
         | Outcome::Stuck { .. } => false,

@@ -36,7 +36,7 @@ use crate::flow::deploy::Deploy;
 use crate::flow::fleet::SshFleet;
 use crate::flow::newer::Newer;
 use crate::flow::trial::Trial;
-use crate::flow::turn::{Handover, UnderWay};
+use crate::flow::turn::{Handover, MAX_MESSAGE_BYTES, UnderWay};
 use crate::inbound::challenge;
 use crate::inbound::{connections, server};
 use crate::live::Live;
@@ -270,6 +270,7 @@ fn deployer(
             Handover::Never
         },
         under_way: UnderWay::default(),
+        largest_message: MAX_MESSAGE_BYTES,
         newer: Arc::new(Newer::default()),
         review,
         stop: stop.clone(),

@@ -1,9 +1,10 @@
 //! Looks for reasons to act on one cluster: the branch has moved, or it is time to compare the nodes. It only publishes
-//! events; that one was published too many does no harm.
+//! events; that one was published too many does no harm. During a roll the flow looks for itself, and more often.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -14,8 +15,6 @@ use crate::flow::newer::Newer;
 use crate::git::source::Source;
 use crate::queue::{Event, EventKind, EventQueue, QueueState};
 
-/// While a roll is under way a newer commit should be noticed soon: it may mend what the roll waits for.
-const POLL_IN_ROLL: Duration = Duration::from_secs(5);
 /// A node that was skipped is looked for this often.
 const BEHIND: Duration = Duration::from_secs(30);
 
@@ -41,33 +40,28 @@ impl<Q: EventQueue> Watcher<Q> {
         let mut announced = None;
         let mut trouble = None;
         // What happened while no worker ran is looked at in full.
-        self.publish(EventKind::Sweep).await;
-        let mut last_probe = None;
-        let mut next_probe = Instant::now() + self.pace.sweep;
-        let mut next_poll = Instant::now() + self.poll();
+        let id = Uuid::new_v4().to_string();
+        self.publish(EventKind::Sweep, id).await;
+        let mut reminded = None;
+        let mut next_probe = after(self.pace.sweep);
+        let mut next_poll = Instant::now() + self.pace.poll;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.behind.notified() => {
-                    next_probe = next_probe.min(Instant::now() + BEHIND);
+                    next_probe = next_probe.min(after(BEHIND));
                 }
-                () = tokio::time::sleep_until(next_probe) => {
-                    last_probe = self.probe(last_probe).await;
-                    next_probe = Instant::now() + self.pace.sweep;
+                () = tokio::time::sleep_until(next_probe.0) => {
+                    self.remind(next_probe.1, &mut reminded).await;
+                    next_probe = after(self.pace.sweep);
                 }
-                () = tokio::time::sleep_until(next_poll.min(Instant::now() + self.poll())) => {
+                // What a roll saw waits behind it in the queue, and follows it at once.
+                () = self.newer.seen() => self.look(&mut announced, &mut trouble).await,
+                () = tokio::time::sleep_until(next_poll) => {
                     self.look(&mut announced, &mut trouble).await;
-                    next_poll = Instant::now() + self.poll();
+                    next_poll = Instant::now() + self.pace.poll;
                 }
             }
-        }
-    }
-
-    fn poll(&self) -> Duration {
-        if self.newer.rolling() {
-            self.pace.poll.min(POLL_IN_ROLL)
-        } else {
-            self.pace.poll
         }
     }
 
@@ -78,10 +72,9 @@ impl<Q: EventQueue> Watcher<Q> {
                 if trouble.take().is_some() {
                     tracing::info!(cluster = %self.cluster, "the repository can be read again");
                 }
-                self.newer.saw(&head);
-                if announced.as_ref() != Some(&head)
-                    && self.publish(EventKind::Moved).await.is_some()
-                {
+                // What several workers see within one span is one event.
+                let id = format!("moved:{}:{head}:{}", self.cluster, span(self.pace.poll));
+                if announced.as_ref() != Some(&head) && self.publish(EventKind::Moved, id).await {
                     *announced = Some(head);
                 }
             }
@@ -95,26 +88,37 @@ impl<Q: EventQueue> Watcher<Q> {
         }
     }
 
-    /// A comparison that still waits is enough.
-    async fn probe(&self, last: Option<String>) -> Option<String> {
-        if let Some(id) = &last
+    /// That nodes are to be compared every worker says, and in each span of time once. One that still waits is enough.
+    async fn remind(&self, every: Duration, last: &mut Option<String>) {
+        if let Some(id) = last.as_ref()
             && let Ok(Some(queued)) = self.queue.show(id).await
             && matches!(queued.state, QueueState::Ready | QueueState::Leased)
         {
-            return last;
+            return;
         }
-        self.publish(EventKind::Probe).await
+        let id = format!("timer:{}:{}", self.cluster, span(every));
+        if self.publish(EventKind::Timer, id.clone()).await {
+            *last = Some(id);
+        }
     }
 
-    async fn publish(&self, kind: EventKind) -> Option<String> {
-        let id = Uuid::new_v4().to_string();
-        let event = Event::new(kind, "/timer", &self.cluster, id.clone());
-        match self.queue.publish(&event).await {
-            Ok(_) => Some(id),
-            Err(error) => {
-                tracing::error!(cluster = %self.cluster, %error, "an event could not be queued");
-                None
-            }
+    async fn publish(&self, kind: EventKind, id: String) -> bool {
+        let event = Event::new(kind, "/timer", &self.cluster, id);
+        let published = self.queue.publish(&event).await;
+        if let Err(error) = &published {
+            tracing::error!(cluster = %self.cluster, %error, "an event could not be queued");
         }
+        published.is_ok()
     }
+}
+
+/// When, and how long before that it was decided on.
+fn after(time: Duration) -> (Instant, Duration) {
+    (Instant::now() + time, time)
+}
+
+/// Names the span of time that it is now; all workers whose clocks agree say the same.
+fn span(length: Duration) -> String {
+    let seconds = i64::try_from(length.as_secs()).unwrap_or(i64::MAX).max(1);
+    format!("{}x{seconds}s", Timestamp::now().as_second() / seconds)
 }

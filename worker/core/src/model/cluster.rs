@@ -88,6 +88,7 @@ pub struct Policy {
     /// How long a node waits for a new connection after its change before it goes back by itself.
     pub reconnect_deadline: At<Seconds>,
     pub on_failure: OnFailure,
+    pub on_newer_commit: OnNewerCommit,
     pub unreachable: Unreachable,
     pub drift: Drift,
     pub on_divergence: OnDivergence,
@@ -111,6 +112,7 @@ impl Default for Policy {
             progress_deadline: seconds(600),
             reconnect_deadline: seconds(30),
             on_failure: OnFailure::default(),
+            on_newer_commit: OnNewerCommit::default(),
             unreachable: Unreachable::default(),
             drift: Drift::default(),
             on_divergence: OnDivergence::default(),
@@ -130,6 +132,18 @@ pub enum OnFailure {
     #[default]
     RollbackAll,
     /// The failed node goes back, the nodes done stay.
+    Stop,
+}
+
+/// A newer commit while a roll is under way and healthy. One that waits for a gate which does not hold goes back for it
+/// in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnNewerCommit {
+    /// It waits until the roll has ended.
+    #[default]
+    Wait,
+    /// The nodes in the middle of their turns end them, and the newer commit is rolled from there; nothing goes back.
     Stop,
 }
 

@@ -32,7 +32,9 @@ pub mod zone;
 pub use acme::{Acme, Authority, Eab, KeyType};
 pub use cache::Cache;
 pub use challenge::Challenge;
-pub use cluster::{Cluster, Drift, OnDivergence, OnFailure, Policy, Unreachable, Wave};
+pub use cluster::{
+    Cluster, Drift, OnDivergence, OnFailure, OnNewerCommit, Policy, Unreachable, Wave,
+};
 pub use definitions::{Backend, Certificate, Forward, Maintenance, Node, Placement, Site, Target};
 pub use load::{Loaded, cluster_name, load, load_cached};
 pub use recipient::Recipient;

@@ -108,6 +108,7 @@ pub fn make(input: &Input<'_>) -> Plan {
         findings: findings.sorted(),
         timing: timing(&outline.policy),
         on_failure: outline.policy.on_failure,
+        on_newer_commit: outline.policy.on_newer_commit,
         fence: next_generation(input.observed.highest_fence()),
     }
 }

@@ -31,7 +31,7 @@ use crate::gate::Gate;
 use crate::ids::{ClusterName, ComponentName, Digest, NodeName, NodePath};
 use crate::release::Command;
 
-pub use crate::model::OnFailure;
+pub use crate::model::{OnFailure, OnNewerCommit};
 pub use again::Tried;
 pub use back::{TakingBack, taken_back};
 pub(crate) use guards::CANCELLED;
@@ -58,6 +58,8 @@ pub struct Plan {
     pub findings: Findings,
     pub timing: Timing,
     pub on_failure: OnFailure,
+    #[serde(default)]
+    pub on_newer_commit: OnNewerCommit,
     /// The first number of the generation after the highest that any node knows.
     pub fence: u64,
 }

@@ -160,6 +160,10 @@ pub(super) fn headline(outcome: &Outcome) -> String {
         Outcome::RolledBack { failure, .. } => {
             format!("{word} ({}, {})", failure.node, step(failure))
         }
+        Outcome::Overtaken { by, .. } => {
+            let by = by.get(..12).unwrap_or(by);
+            format!("{word}, {by} is rolled instead")
+        }
         Outcome::TakenBack { nodes } => format!("{word} on {}", names(nodes)),
         Outcome::Refused { .. } if held(outcome).is_some() => {
             "merged, and held until someone releases it".to_owned()
@@ -200,6 +204,14 @@ fn rest(outcome: &Outcome) -> String {
             if outcome.quarantines() {
                 text.push_str("This bundle is not tried again until the repository changes, or someone types `windlass retry`.\n");
             }
+        }
+        Outcome::Overtaken { nodes, left, .. } => {
+            _ = writeln!(
+                text,
+                "A newer commit came while it was rolled, and the policy goes on with that one from here: this one reached {}, and not {}.",
+                names(nodes),
+                names(left)
+            );
         }
         Outcome::TakenBack { .. } | Outcome::Refused { .. } => {}
         Outcome::Stuck { nodes, failure } => {

@@ -80,6 +80,8 @@ pub fn status_merged(cluster: &ClusterName, held: Option<&str>) -> Status {
 pub fn status_after(preview: &Preview, outcome: &Outcome) -> Status {
     let state = match outcome {
         _ if after::waits(outcome) => State::Pending,
+        // The roll of the newer commit brings it, and tells.
+        Outcome::Overtaken { .. } => State::Pending,
         Outcome::Unchanged { .. } | Outcome::RolledOut { .. } => State::Success,
         Outcome::RolledBack { .. } | Outcome::TakenBack { .. } | Outcome::Refused { .. } => {
             State::Failure

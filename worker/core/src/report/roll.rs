@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::finding::{Findings, Severity};
 use crate::ids::NodeName;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{Failure, Outcome, StuckNode};
 use crate::plan::Skipped;
 
 /// `of`: the commit and its subject.
@@ -44,6 +44,7 @@ pub fn text(outcome: &Outcome, of: Option<(&str, &str)>) -> String {
                 text.push_str("  this bundle is not tried again until the repository changes (or `windlass roll --retry`)\n");
             }
         }
+        Outcome::Overtaken { by, nodes, left } => overtaken(&mut text, by, nodes, left),
         Outcome::TakenBack { nodes } if nodes.is_empty() => {
             text.push_str("  no node has a turn that could be taken back\n");
         }
@@ -55,15 +56,7 @@ pub fn text(outcome: &Outcome, of: Option<(&str, &str)>) -> String {
             if let Some(failure) = failure {
                 failed(&mut text, failure);
             }
-            for stuck in nodes {
-                _ = writeln!(
-                    text,
-                    "  {} is stuck: {}\n    {}",
-                    stuck.node,
-                    clean(&stuck.why),
-                    stuck.mend
-                );
-            }
+            stuck(&mut text, nodes);
         }
     }
     text
@@ -75,6 +68,21 @@ fn names(nodes: &[NodeName]) -> String {
         .map(NodeName::as_str)
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+fn overtaken(text: &mut String, by: &str, nodes: &[NodeName], left: &[NodeName]) {
+    let by: String = by.chars().take(12).collect();
+    _ = writeln!(text, "  ended for {by}, which is rolled instead");
+    if !nodes.is_empty() {
+        _ = writeln!(text, "  {} hold this release", names(nodes));
+    }
+    _ = writeln!(text, "  {} had not had their turn", names(left));
+}
+
+fn stuck(text: &mut String, nodes: &[StuckNode]) {
+    for StuckNode { node, why, mend } in nodes {
+        _ = writeln!(text, "  {node} is stuck: {}\n    {mend}", clean(why));
+    }
 }
 
 fn behind(text: &mut String, skipped: &[Skipped]) {

@@ -119,15 +119,15 @@ fn failure(step: &str) -> Failure {
     }
 }
 
-#[test]
-fn outcomes_say_what_happened_and_what_to_do_next() {
+/// One of each, and of some two.
+fn outcomes() -> Vec<Outcome> {
     let (vps1, vps2) = (node("vps1"), node("vps2"));
     let skipped = vec![Skipped {
         node: vps2.clone(),
         why: "it cannot be reached: timed \u{7}out".into(),
     }];
     let locked = Finding::error(LOCKED, "the cluster is locked: audit").hint("remove the lock");
-    let outcomes = [
+    vec![
         Outcome::Unchanged {
             skipped: skipped.clone(),
         },
@@ -145,6 +145,11 @@ fn outcomes_say_what_happened_and_what_to_do_next() {
             nodes: vec![vps2.clone()],
             kept: vec![vps1],
         },
+        Outcome::Overtaken {
+            by: "0123456789abcdef".repeat(2),
+            nodes: vec![node("vps1")],
+            left: vec![node("vps2")],
+        },
         Outcome::TakenBack {
             nodes: vec![vps2.clone()],
         },
@@ -160,9 +165,13 @@ fn outcomes_say_what_happened_and_what_to_do_next() {
             }],
             failure: Some(failure("gates")),
         },
-    ];
+    ]
+}
+
+#[test]
+fn outcomes_say_what_happened_and_what_to_do_next() {
     let plan = planned(|_| {});
-    let texts: Vec<String> = outcomes
+    let texts: Vec<String> = outcomes()
         .iter()
         .map(|outcome| {
             format!(

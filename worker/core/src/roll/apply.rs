@@ -29,9 +29,14 @@ impl RollState {
                 self.cancelled = true;
                 self.fail_current(plan, "cancel", "cancelled", "someone stopped the roll");
             }
+            RollEvent::Newer { commit } => self.newer(plan, commit),
             RollEvent::Overdue => {
                 let message = "no node became healthy in time";
                 self.fail_current(plan, "progress", "progress deadline", message);
+            }
+            RollEvent::Overgrown => {
+                let message = "what happened in this roll does not fit into one message any more; roll it with `windlass roll`, or push it in smaller steps";
+                self.fail_current(plan, "hand-over", "the message's size", message);
             }
             RollEvent::Resumed => self.resume(entry.at),
             RollEvent::TakenOver {
@@ -92,7 +97,7 @@ impl RollState {
                 .map(|()| self.doubt(&name, message, entry.at)),
             RollEvent::Learned { fate, .. } => self
                 .in_doubt(&name)
-                .map(|()| self.learned(&name, fate, entry.at)),
+                .map(|()| self.learned(plan, &name, fate, entry.at)),
             RollEvent::NoAnswer { .. } => {
                 self.in_doubt(&name).map(|()| self.asked(&name, entry.at))
             }
@@ -121,8 +126,10 @@ impl RollState {
             .is_none_or(|before| before == act || before.only_looks());
         let due = if self.is_going_back() {
             (act == Act::Rollback && must_go_back(plan, self, name)) || node.begun == Some(act)
+        } else if self.gives_way(plan) && node.is_perhaps_drained() {
+            act == Act::Rollback
         } else {
-            forward(turn, node) == Some(act)
+            forward(turn, node) == Some(act) && (node.touched || !self.gives_way(plan))
         };
         if !free {
             return Err("something else was begun on the node");
@@ -212,7 +219,7 @@ impl RollState {
         });
     }
 
-    fn learned(&mut self, name: &NodeName, fate: &Fate, at: Timestamp) {
+    fn learned(&mut self, plan: &Plan, name: &NodeName, fate: &Fate, at: Timestamp) {
         if *fate == Fate::Busy {
             return self.asked(name, at);
         }
@@ -233,8 +240,12 @@ impl RollState {
             }
             Fate::WentBack { reason } => {
                 self.change(name, |node| node.place = Place::Back);
+                let cancelled = reason.starts_with(CANCELLED);
+                if cancelled && self.gives_way(plan) {
+                    return;
+                }
                 // Its worker was gone, and nothing speaks against the release.
-                let failure = if reason.starts_with(CANCELLED) {
+                let failure = if cancelled {
                     failure(name, "cancel", CANCELLED, reason)
                 } else {
                     failure(name, "confirm", "went back by itself", reason)
@@ -300,6 +311,19 @@ impl RollState {
                 node.touched = true;
                 node.doubt = Some(Doubt::new(at, "another worker takes over"));
             }
+        }
+    }
+
+    /// Where the roll gives way, a node that was only looked at before its turn has none any more.
+    fn newer(&mut self, plan: &Plan, commit: &str) {
+        self.newer.get_or_insert_with(|| commit.to_owned());
+        if !self.gives_way(plan) {
+            return;
+        }
+        for node in self.nodes.values_mut().filter(|node| !node.touched) {
+            // What is being staged ends, or is broken off with the roll.
+            node.begun = node.begun.filter(|act| !act.only_looks());
+            node.place = node.place.min(Place::Ready);
         }
     }
 

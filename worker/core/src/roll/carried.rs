@@ -10,6 +10,7 @@ use super::sim::Sim;
 use super::*;
 use crate::fence::{Claim, Standing, TurnId};
 use crate::ids::NodeName;
+use crate::model::OnNewerCommit;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::plan::fixtures::{World, bundle, component, gate, now, policy, release, state};
@@ -24,11 +25,15 @@ pub(super) struct Case {
     pub(super) losses: u8,
     /// How often a node goes back by itself.
     pub(super) deadmen: u8,
+    /// How often a worker notices that there is a newer commit, where the policy is to stop for it.
+    pub(super) newer: u8,
     /// The gate of the second node does not hold.
     pub(super) broken: bool,
     pub(super) nodes_refuse: bool,
     pub(super) publish_first: bool,
     pub(super) drop_only_what_is_behind: bool,
+    /// That the roll gives way stands in a message before the roll ends.
+    pub(super) decide_first: bool,
 }
 
 /// A roll's entries and what they come to. Two are the same where their entries are.
@@ -60,7 +65,7 @@ pub(super) enum Doing {
     Act {
         message: Message,
         log: Rc<Log>,
-        places: Vec<Place>,
+        before: Reached,
     },
     Publish(Message),
     Tell(Outcome),
@@ -75,7 +80,7 @@ pub(super) struct Node {
     pub(super) activations: u8,
 }
 
-pub(super) fn plan() -> Plan {
+pub(super) fn plan(case: Case) -> Plan {
     let part = |name: &str, content: &str| {
         let files = [("/etc/x", "x", content)];
         let gates = vec![gate("up", "x")];
@@ -87,6 +92,9 @@ pub(super) fn plan() -> Plan {
     let mut world = World::new(new, states.into());
     world.policy = policy();
     world.policy.serial = vec![At::nowhere(crate::model::Wave::Count(1)); 2];
+    if case.newer > 0 {
+        world.policy.on_newer_commit = OnNewerCommit::Stop;
+    }
     let mut plan = world.plan();
     for turn in plan.turns.values_mut() {
         turn.drain.clear();

@@ -108,8 +108,14 @@ pub enum RollEvent {
         message: String,
     },
     Cancelled,
+    /// The watched branch has a newer commit, which contains this roll's.
+    Newer {
+        commit: String,
+    },
     /// No node became healthy for too long.
     Overdue,
+    /// What has happened does not fit into a message any more, so no other worker can go on.
+    Overgrown,
     /// Another worker process goes on with this roll.
     Resumed,
     /// Someone carries out the next turn, and has claimed the nodes with a higher fence. Of the `unsure` ones it is
@@ -147,7 +153,9 @@ impl RollEvent {
         match self {
             Self::Opened { .. }
             | Self::Cancelled
+            | Self::Newer { .. }
             | Self::Overdue
+            | Self::Overgrown
             | Self::Resumed
             | Self::TakenOver { .. } => None,
             Self::Begun { node, .. }

@@ -33,4 +33,4 @@ pub use fate::fate;
 pub use next::next;
 pub use state::{IllegalEvent, NodeRoll, Place, RollState};
 pub use step::{Hold, HoldPurpose, Step, Watched, extend_seconds};
-pub use turns::TurnMessage;
+pub use turns::{Reached, TurnMessage};

@@ -26,13 +26,14 @@ struct Queued {
 
 #[derive(Debug, Clone)]
 pub(super) struct Net {
-    nodes: BTreeMap<NodeName, Node>,
+    pub(super) nodes: BTreeMap<NodeName, Node>,
     queue: VecDeque<Queued>,
     workers: Vec<Doing>,
-    told: Vec<Outcome>,
+    pub(super) told: Vec<Outcome>,
     crashes: u8,
     losses: u8,
     deadmen: u8,
+    newer: u8,
 }
 
 #[derive(Debug)]
@@ -79,6 +80,7 @@ impl Net {
             crashes: case.crashes,
             losses: case.losses,
             deadmen: case.deadmen,
+            newer: case.newer,
         }
     }
 
@@ -108,6 +110,7 @@ impl Net {
                 }
                 continue;
             }
+            all.extend(self.noticed(worker, plan));
             let mut then = self.clone();
             then.go_on(worker, plan, case)?;
             all.push(then);
@@ -137,6 +140,25 @@ impl Net {
         Ok(all)
     }
 
+    /// The worker notices that there is a newer commit.
+    fn noticed(&self, worker: usize, plan: &Plan) -> Option<Self> {
+        let Doing::Act { log, .. } = &self.workers[worker] else {
+            return None;
+        };
+        if self.newer == 0 || log.state.newer.is_some() {
+            return None;
+        }
+        let mut noted = (**log).clone();
+        let commit = "newer".to_owned();
+        noted.note(plan, RollEvent::Newer { commit });
+        let mut then = self.clone();
+        then.newer -= 1;
+        if let Doing::Act { log, .. } = &mut then.workers[worker] {
+            *log = Rc::new(noted);
+        }
+        Some(then)
+    }
+
     fn give_back(&mut self, worker: usize) {
         for queued in &mut self.queue {
             if queued.with == Some(worker) {
@@ -149,7 +171,7 @@ impl Net {
         self.queue.retain(|queued| queued.with != Some(worker));
     }
 
-    fn wrong(&self, why: &'static str) -> Wrong {
+    pub(super) fn wrong(&self, why: &'static str) -> Wrong {
         Wrong(why, Box::new(self.clone()))
     }
 
@@ -169,8 +191,8 @@ impl Net {
             Doing::Act {
                 message,
                 log,
-                places,
-            } => self.act(plan, case, message, &log, places)?,
+                before,
+            } => self.act(plan, case, message, &log, before)?,
             Doing::Publish(message) => {
                 if !case.publish_first {
                     self.acknowledge(worker);
@@ -256,7 +278,7 @@ impl Net {
         }
         let mut log = (*message.log).clone();
         let unsure = log.state.unsure(plan, &before);
-        let places = log.state.places();
+        let reached = log.state.reached(plan);
         let taken = RollEvent::TakenOver {
             holder,
             fence: number,
@@ -267,7 +289,7 @@ impl Net {
         Doing::Act {
             message,
             log,
-            places,
+            before: reached,
         }
     }
 
@@ -278,7 +300,7 @@ impl Net {
         case: Case,
         message: Message,
         log: &Log,
-        places: Vec<Place>,
+        before: Reached,
     ) -> Result<Doing, Wrong> {
         let mut log = log.clone();
         loop {
@@ -287,7 +309,8 @@ impl Net {
                 return Ok(Doing::Retry);
             }
             let finishes = matches!(steps.as_slice(), [Step::Finish(_)]);
-            if !finishes && log.state.is_at_rest(plan) && log.state.places() != places {
+            let hasty = finishes && !case.decide_first;
+            if !hasty && log.state.ends_turn(plan, &before, &steps) {
                 let (turn, log) = (message.turn + 1, Rc::new(log));
                 return Ok(Doing::Publish(Message { turn, log }));
             }
@@ -311,7 +334,7 @@ impl Net {
                 return Ok(Doing::Act {
                     message,
                     log,
-                    places,
+                    before,
                 });
             }
         }
@@ -360,27 +383,5 @@ impl Net {
             return Err(self.wrong("a turn ran twice on a node"));
         }
         Ok((event, true))
-    }
-
-    pub(super) fn check_end(&self) -> Result<(), Wrong> {
-        let Some(outcome) = self.told.first() else {
-            return Err(self.wrong("the roll was lost"));
-        };
-        if self.told.iter().any(|told| told.word() != outcome.word()) {
-            return Err(self.wrong("two outcomes"));
-        }
-        let wanted = match outcome {
-            Outcome::RolledOut { .. } => [AttemptPhase::Confirmed].as_slice(),
-            _ => &[AttemptPhase::RolledBack, AttemptPhase::Staged],
-        };
-        if self
-            .nodes
-            .values()
-            .all(|node| wanted.contains(&node.sim.phase()))
-        {
-            Ok(())
-        } else {
-            Err(self.wrong("the nodes are not as the outcome says"))
-        }
     }
 }

@@ -11,7 +11,7 @@ use super::state::{NodeRoll, Place, RollState};
 use super::step::{Hold, HoldPurpose, Step, Watched, extend_seconds, patience};
 use crate::gate::Gate;
 use crate::ids::NodeName;
-use crate::plan::{OnFailure, Plan, Turn};
+use crate::plan::{CANCELLED, OnFailure, Plan, Turn};
 
 /// How long a gate of a node that is done may be broken during the others' turns. A service of its own that
 /// restarts now and then must not undo the roll; one that stays away must.
@@ -25,6 +25,9 @@ pub fn next(plan: &Plan, state: &RollState, now: Timestamp) -> Vec<Step> {
     }
     if state.is_going_back() {
         return going_back(plan, state, now);
+    }
+    if state.gives_way(plan) {
+        return giving_way(plan, state, now);
     }
     let staging: Vec<Step> = state
         .nodes
@@ -43,6 +46,29 @@ pub fn next(plan: &Plan, state: &RollState, now: Timestamp) -> Vec<Step> {
     }
     let steps = wave.iter().filter_map(|name| turn(plan, state, name, now));
     steps.collect()
+}
+
+/// What is in the middle of its turn ends it, so that the next roll finds every node at rest; nothing else is begun, not
+/// even for a worker that has this turn once more after the end was told. So a node that is perhaps drained goes back.
+fn giving_way(plan: &Plan, state: &RollState, now: Timestamp) -> Vec<Step> {
+    let nodes = state.nodes.iter();
+    let middle: Vec<Step> = nodes
+        .filter(|(_, node)| node.is_under_way())
+        .filter_map(|(name, node)| {
+            if node.is_perhaps_drained() {
+                let turn = plan.turns.get(name)?;
+                return Some(step(plan, state, turn, Act::Rollback, now));
+            }
+            turn(plan, state, name, now)
+        })
+        .collect();
+    if middle.is_empty() {
+        return finish(plan, state);
+    }
+    if seconds_left(plan, state, now) == 0 {
+        return vec![Step::Record(RollEvent::Overdue)];
+    }
+    middle
 }
 
 fn finish(plan: &Plan, state: &RollState) -> Vec<Step> {
@@ -121,7 +147,7 @@ fn step(plan: &Plan, state: &RollState, turn: &Turn, act: Act, now: Timestamp) -
 fn reason(state: &RollState) -> String {
     match &state.failure {
         Some(failure) => format!("{}: {}: {}", failure.what, failure.node, failure.message),
-        None => "asked to".to_owned(),
+        None => format!("{CANCELLED}: a newer commit is rolled instead"),
     }
 }
 

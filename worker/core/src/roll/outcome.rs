@@ -23,17 +23,32 @@ pub(super) fn outcome(plan: &Plan, state: &RollState) -> Outcome {
             failure: state.failure.clone(),
         };
     }
-    match &state.failure {
-        Some(failure) => Outcome::RolledBack {
+    let left = waiting(state);
+    match (&state.failure, &state.newer) {
+        (Some(failure), _) => Outcome::RolledBack {
             failure: failure.clone(),
             nodes: touched(state, |node| node.place == Place::Back),
             kept: touched(state, |node| node.place == Place::Confirmed),
         },
-        None => Outcome::RolledOut {
+        (None, Some(newer)) if !left.is_empty() => Outcome::Overtaken {
+            by: newer.clone(),
+            nodes: state.confirmed.clone(),
+            left,
+        },
+        _ => Outcome::RolledOut {
             nodes: state.confirmed.clone(),
             skipped: plan.skipped.clone(),
         },
     }
+}
+
+/// Nodes whose turn has not come.
+fn waiting(state: &RollState) -> Vec<NodeName> {
+    let nodes = state.nodes.iter();
+    nodes
+        .filter(|(_, node)| node.place != Place::Confirmed)
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
 fn touched(state: &RollState, which: impl Fn(&NodeRoll) -> bool) -> Vec<NodeName> {

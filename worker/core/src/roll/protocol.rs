@@ -1,6 +1,7 @@
 //! The way of a roll through a queue, searched to its end: two or three workers, two nodes, and messages that are
 //! published, confirmed, acknowledged and delivered once more. At every step any worker may go on, die, or lose its
-//! message to another and not know (it was stopped, or its connection broke), and a node may go back by itself.
+//! message to another and not know (it was stopped, or its connection broke), may notice a newer commit for which the
+//! policy stops the roll, and a node may go back by itself.
 //! `next`, `apply`, `fate` and `standing` are the real ones.
 //!
 //! In every state that can be reached: no node is changed twice by one turn; a node takes no order from whoever was
@@ -9,23 +10,28 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::carried::{Case, plan};
+use super::carried::{Case, Node, plan};
 use super::network::{Net, Wrong};
+use crate::ids::NodeName;
+use crate::observed::AttemptPhase;
+use crate::outcome::Outcome;
 
 const GOOD: Case = Case {
     workers: 2,
     crashes: 1,
     losses: 1,
     deadmen: 0,
+    newer: 0,
     broken: false,
     nodes_refuse: true,
     publish_first: true,
     drop_only_what_is_behind: true,
+    decide_first: true,
 };
 
 /// Everything that can be reached; how many states that were.
 fn search(case: Case) -> Result<usize, Wrong> {
-    let plan = plan();
+    let plan = plan(case);
     let first = Net::new(&plan, case);
     let mut ids = BTreeMap::from([(first.key(), 0usize)]);
     let mut todo = VecDeque::from([(0, first)]);
@@ -33,7 +39,7 @@ fn search(case: Case) -> Result<usize, Wrong> {
     let mut ends = Vec::new();
     while let Some((id, net)) = todo.pop_front() {
         if net.is_over() {
-            net.check_end()?;
+            check_end(&net)?;
             ends.push(id);
         }
         for then in net.successors(&plan, case)? {
@@ -55,6 +61,28 @@ fn search(case: Case) -> Result<usize, Wrong> {
     }
     assert!(reaches.iter().all(|reaches| *reaches), "it may never end");
     Ok(ids.len())
+}
+
+fn check_end(net: &Net) -> Result<(), Wrong> {
+    let Some(outcome) = net.told.first() else {
+        return Err(net.wrong("the roll was lost"));
+    };
+    if net.told.iter().any(|told| told.word() != outcome.word()) {
+        return Err(net.wrong("two outcomes"));
+    }
+    let old = [AttemptPhase::RolledBack, AttemptPhase::Staged];
+    let as_told = |(name, node): (&NodeName, &Node)| match outcome {
+        Outcome::RolledOut { .. } => node.sim.phase() == AttemptPhase::Confirmed,
+        Outcome::Overtaken { nodes, .. } if nodes.contains(name) => {
+            node.sim.phase() == AttemptPhase::Confirmed
+        }
+        _ => old.contains(&node.sim.phase()),
+    };
+    if net.nodes.iter().all(as_told) {
+        Ok(())
+    } else {
+        Err(net.wrong("the nodes are not as the outcome says"))
+    }
 }
 
 fn holds(case: Case) {
@@ -99,6 +127,27 @@ fn a_roll_that_goes_back_while_a_worker_is_cut_off() {
     });
 }
 
+#[test]
+fn a_newer_commit_ends_the_roll_while_one_dies() {
+    let (losses, newer) = (0, 2);
+    holds(Case {
+        losses,
+        newer,
+        ..GOOD
+    });
+}
+
+/// The one may have noticed the newer commit, and the other not.
+#[test]
+fn a_newer_commit_ends_the_roll_while_one_is_cut_off() {
+    let (crashes, newer) = (0, 2);
+    holds(Case {
+        crashes,
+        newer,
+        ..GOOD
+    });
+}
+
 /// The search can find what it is there for.
 #[test]
 fn a_protocol_that_is_broken_is_found() {
@@ -119,4 +168,15 @@ fn a_protocol_that_is_broken_is_found() {
         ..GOOD
     };
     assert_eq!(wrong(dropped_when_begun), Some("the roll was lost"));
+    let ended_before_it_was_said = Case {
+        newer: 1,
+        decide_first: false,
+        ..GOOD
+    };
+    let found = wrong(ended_before_it_was_said);
+    let two = Some("two outcomes");
+    assert!(
+        found == two || found == Some("the nodes are not as the outcome says"),
+        "{found:?}"
+    );
 }

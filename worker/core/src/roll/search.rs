@@ -1,9 +1,9 @@
 //! Searches for a roll that ends badly. Random plans are carried out on simulated nodes; at every step an answer may
-//! be lost, a step may fail, be refused or be done twice, a node may vanish, someone may cancel, and the worker may
+//! be lost, a step may fail, be refused or be done twice, a node may vanish, someone may cancel or push, and the worker may
 //! die and be followed by another. Whatever happens the roll ends, and no touched node is left in between unless the
 //! outcome names it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -11,12 +11,14 @@ use proptest::prelude::*;
 use super::sim::{Sim, do_it, failed, refused, seconds};
 use super::*;
 use crate::ids::NodeName;
-use crate::model::{OnFailure, Wave};
+use crate::model::{OnFailure, OnNewerCommit, Wave};
 use crate::observed::AttemptPhase;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::plan::fixtures::{World, bundle, component, gate, now, policy, release, state};
 use crate::yaml::At;
+
+type Policies = (OnFailure, OnNewerCommit);
 
 struct Search {
     plan: Plan,
@@ -29,7 +31,7 @@ struct Search {
 }
 
 impl Search {
-    fn new(nodes: usize, serial: u32, stop: bool, choices: Vec<u8>) -> Self {
+    fn new(nodes: usize, serial: u32, policies: Policies, choices: Vec<u8>) -> Self {
         let names: Vec<String> = (0..nodes).map(|n| format!("n{n}")).collect();
         let part = |name: &str, content: &str| {
             let files = [("/etc/x", "x", content)];
@@ -45,9 +47,7 @@ impl Search {
         let mut world = World::new(new, states.collect());
         world.policy = policy();
         world.policy.serial = vec![At::nowhere(Wave::Count(serial)); nodes];
-        if stop {
-            world.policy.on_failure = OnFailure::Stop;
-        }
+        (world.policy.on_failure, world.policy.on_newer_commit) = policies;
         let plan = world.plan();
         let sims = plan
             .turns
@@ -109,7 +109,7 @@ impl Search {
         );
     }
 
-    /// The worker dies, or someone cancels.
+    /// The worker dies, someone cancels, or pushes.
     fn disturb(&mut self) {
         match self.choose() {
             250.. => {
@@ -119,6 +119,10 @@ impl Search {
                 self.note(RollEvent::Resumed);
             }
             245..=249 if !self.state.cancelled => self.note(RollEvent::Cancelled),
+            241..=244 if self.state.newer.is_none() => {
+                let commit = "newer".to_owned();
+                self.note(RollEvent::Newer { commit });
+            }
             _ => {}
         }
     }
@@ -139,7 +143,9 @@ impl Search {
             let busy = self.running.iter().any(|run| run.node() == step.node());
             if let (false, Some(node)) = (busy, step.node()) {
                 if let Some(act) = step.act() {
-                    let node = node.clone();
+                    let (node, touched) = (node.clone(), self.state.nodes[node].touched);
+                    let gives_way = self.state.gives_way(&self.plan);
+                    assert!(touched || !gives_way, "{node} was begun after all");
                     self.note(RollEvent::Begun { node, act });
                 }
                 self.running.push(step);
@@ -237,6 +243,14 @@ impl Search {
                 assert_eq!(kept.iter().collect::<Vec<_>>(), new);
                 assert!(kept.is_empty() || self.plan.on_failure == OnFailure::Stop);
             }
+            Outcome::Overtaken { by, nodes, left } => {
+                assert_eq!(by, "newer");
+                assert!(between.is_empty(), "{between:?} left in between");
+                let told: BTreeSet<&NodeName> = nodes.iter().collect();
+                assert_eq!(told, new.iter().copied().collect());
+                assert!(!left.is_empty() && left.len() + nodes.len() == self.sims.len());
+                assert_eq!(self.plan.on_newer_commit, OnNewerCommit::Stop);
+            }
             Outcome::Refused { .. } => assert!(between.is_empty() && new.is_empty()),
             Outcome::Stuck { nodes, .. } => {
                 let named = |name: &NodeName| nodes.iter().any(|stuck| stuck.node == *name);
@@ -255,6 +269,43 @@ impl Search {
     }
 }
 
+fn policies(stop: bool, give_way: bool) -> Policies {
+    let on_failure = if stop {
+        OnFailure::Stop
+    } else {
+        OnFailure::RollbackAll
+    };
+    let on_newer_commit = if give_way {
+        OnNewerCommit::Stop
+    } else {
+        OnNewerCommit::Wait
+    };
+    (on_failure, on_newer_commit)
+}
+
+/// A newer commit at every choice, and then another fault at every later one.
+#[test]
+fn a_fault_after_a_newer_commit_leaves_no_node_in_between() {
+    let mut words = BTreeMap::new();
+    for at in 0..45 {
+        for then in 0..45 {
+            for fault in [180, 190, 201, 202, 221, 245, 250] {
+                let mut choices = vec![0; at];
+                choices.push(241);
+                choices.extend(vec![0; then]);
+                choices.push(fault);
+                let mut search = Search::new(3, 2, policies(false, true), choices);
+                let outcome = search.run();
+                search.check_end(&outcome);
+                *words.entry(outcome.word()).or_insert(0) += 1;
+            }
+        }
+    }
+    for word in ["rolled out", "rolled back", "overtaken"] {
+        assert!(words.contains_key(word), "nothing led to {word}: {words:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -263,9 +314,10 @@ proptest! {
         nodes in 1usize..5,
         serial in 1u32..3,
         stop: bool,
+        give_way: bool,
         choices in proptest::collection::vec(prop_oneof![6 => Just(0u8), 1 => any::<u8>()], 0..120),
     ) {
-        let mut search = Search::new(nodes, serial, stop, choices);
+        let mut search = Search::new(nodes, serial, policies(stop, give_way), choices);
         let outcome = search.run();
         search.check_end(&outcome);
     }
@@ -275,19 +327,19 @@ proptest! {
 #[test]
 fn one_fault_anywhere_leaves_no_node_in_between() {
     let mut words = BTreeMap::new();
-    for stop in [false, true] {
+    for (stop, give_way) in [(false, false), (true, false), (false, true)] {
         for at in 0..90 {
-            for fault in [180, 181, 190, 201, 202, 210, 221, 239, 240, 245, 250] {
+            for fault in [180, 181, 190, 201, 202, 210, 221, 239, 240, 241, 245, 250] {
                 let mut choices = vec![0; at];
                 choices.push(fault);
-                let mut search = Search::new(2, 1, stop, choices);
+                let mut search = Search::new(2, 1, policies(stop, give_way), choices);
                 let outcome = search.run();
                 search.check_end(&outcome);
                 *words.entry(outcome.word()).or_insert(0) += 1;
             }
         }
     }
-    for word in ["rolled out", "rolled back", "refused"] {
+    for word in ["rolled out", "rolled back", "refused", "overtaken"] {
         assert!(
             words.contains_key(word),
             "no fault led to {word}: {words:?}"

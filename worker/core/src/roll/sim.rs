@@ -138,7 +138,12 @@ pub(super) fn do_it(
             let message = "reload failed".into();
             return RollEvent::Stuck { node, message };
         }
-        (Act::Rollback, _) => sim.go_back(),
+        (Act::Rollback, _) => {
+            sim.go_back();
+            if let (Step::Rollback { reason, .. }, Some(attempt)) = (step, &mut sim.state.attempt) {
+                attempt.reason.clone_from(reason);
+            }
+        }
         (Act::Activate | Act::Extend | Act::Confirm, RolledBack | Stuck) => return declined(node),
         _ => {}
     }

@@ -8,7 +8,7 @@ use super::event::{Act, Entry};
 use crate::finding::Findings;
 use crate::ids::NodeName;
 use crate::outcome::Failure;
-use crate::plan::Plan;
+use crate::plan::{OnNewerCommit, Plan};
 
 /// An event that cannot have happened in this state: the journal is damaged, or the driver is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,6 +83,8 @@ pub struct RollState {
     /// The first failure; from then on everything goes back.
     pub failure: Option<Failure>,
     pub cancelled: bool,
+    /// The newer commit that is there by now.
+    pub newer: Option<String>,
     pub(super) opened: bool,
     pub(super) refused: Findings,
     pub(super) fenced: Option<String>,
@@ -104,6 +106,7 @@ impl RollState {
             nodes: plan.turns.keys().map(fresh).collect(),
             failure: None,
             cancelled: false,
+            newer: None,
             opened: false,
             refused: Findings::default(),
             fenced: None,
@@ -131,6 +134,11 @@ impl RollState {
         self.failure.is_some()
     }
 
+    /// The policy ends this roll where it is, for a newer commit: no further node is begun.
+    pub fn gives_way(&self, plan: &Plan) -> bool {
+        plan.on_newer_commit == OnNewerCommit::Stop && self.newer.is_some() && !self.is_going_back()
+    }
+
     pub fn token(&self, node: &NodeName) -> &str {
         self.tokens.get(node).map_or("", String::as_str)
     }
@@ -149,6 +157,17 @@ impl RollState {
 impl NodeRoll {
     pub(super) fn is_in_doubt(&self) -> bool {
         self.doubt.as_ref().is_some_and(|doubt| doubt.open)
+    }
+
+    /// In the middle of its turn: it may be drained or changed, and is not done.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.touched && self.place != Place::Confirmed && !self.is_over()
+    }
+
+    /// Not changed, as far as anyone knows, but perhaps drained by someone who had this turn before.
+    pub(super) fn is_perhaps_drained(&self) -> bool {
+        let idle = matches!(self.begun, None | Some(Act::Rollback));
+        self.touched && self.place <= Place::Admitted && idle && !self.is_in_doubt()
     }
 
     /// Its turn is over, one way or another.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::event::Entry;
 use super::next::must_go_back;
 use super::state::{IllegalEvent, Place, RollState};
+use super::step::Step;
 use crate::fence::TurnId;
 use crate::ids::NodeName;
 use crate::plan::Plan;
@@ -28,6 +29,13 @@ pub struct TurnMessage {
     pub started: Timestamp,
     pub plan: Plan,
     pub entries: Vec<Entry>,
+}
+
+/// How far a roll has come, as far as that makes another message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reached {
+    places: Vec<Place>,
+    gives_way: bool,
 }
 
 impl TurnMessage {
@@ -52,6 +60,8 @@ impl RollState {
         self.nodes.iter().all(|(name, node)| {
             let at_rest = if self.is_going_back() {
                 node.place == Place::Confirmed || !must_go_back(plan, self, name)
+            } else if self.gives_way(plan) {
+                !node.is_under_way() && node.place >= Place::Ready
             } else {
                 matches!(node.place, Place::Ready | Place::Confirmed)
             };
@@ -65,18 +75,34 @@ impl RollState {
     }
 
     /// What has been reached; a turn that ends with the same was none.
-    pub fn places(&self) -> Vec<Place> {
-        self.nodes.values().map(|node| node.place).collect()
+    pub fn reached(&self, plan: &Plan) -> Reached {
+        Reached {
+            places: self.nodes.values().map(|node| node.place).collect(),
+            gives_way: self.gives_way(plan),
+        }
     }
 
-    /// The nodes that are changed next, where the roll goes forward. Whatever goes back may be taken back again.
+    /// Whether this turn ends before `steps`, and the next message carries the rest. That the roll gives way to a newer
+    /// commit must stand in a message before the roll ends for it: another worker that is given the same turn once
+    /// more, and has not heard of the commit, would come to another end.
+    pub fn ends_turn(&self, plan: &Plan, before: &Reached, steps: &[Step]) -> bool {
+        let finishes = matches!(steps, [Step::Finish(_)]);
+        let now = self.reached(plan);
+        let decides = now.gives_way && !before.gives_way;
+        self.is_at_rest(plan) && now != *before && (!finishes || decides)
+    }
+
+    /// The nodes that are changed next, where the roll goes forward. Whatever goes back may be taken back again. Where it
+    /// gives way, whoever has not heard of the newer commit may have gone on with any node.
     fn on_turn<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = &'a NodeName> {
         let wave = self.wave(plan).filter(|_| !self.is_going_back());
-        let nodes = wave.and_then(|wave| plan.waves.get(wave));
-        nodes
-            .into_iter()
-            .flatten()
-            .filter(|node| self.place(node) != Place::Confirmed)
+        let waves = match wave {
+            Some(_) if self.gives_way(plan) => plan.waves.as_slice(),
+            Some(wave) => plan.waves.get(wave..=wave).unwrap_or_default(),
+            None => &[],
+        };
+        let nodes = waves.iter().flatten();
+        nodes.filter(|node| self.place(node) != Place::Confirmed)
     }
 
     /// Of which nodes it is not known whether someone else has begun with this turn: all that say, when they are

@@ -6,6 +6,13 @@ use jiff::Timestamp;
 use super::step::{Hold, HoldPurpose};
 use crate::gate::ProbeResult;
 
+/// A gate counts as stalled after the fourth part of its deadline: most services that come up at all are up by then, so
+/// a healthy roll is not taken back for a slow start however often someone pushes, and whoever mends a broken one
+/// waits for a part of the deadline only.
+const STALLED_SHARE: i64 = 4;
+/// And after so long without a good probe: one that is unlucky says nothing.
+const STALLED_SECONDS: i64 = 5;
+
 #[derive(Debug, Clone)]
 pub struct Vigil {
     hold: Hold,
@@ -91,6 +98,19 @@ impl Vigil {
             .filter(|(_, (_, record))| record.good.is_none())
             .map(|(index, (_, record))| (index, record.seen.as_str()))
             .next()
+    }
+
+    /// Whether a gate that must begin to hold has not for so long that a newer commit should not wait for it.
+    pub fn is_stalled(&self, now: Timestamp) -> bool {
+        let gates = self.hold.gates.iter().zip(&self.gates);
+        let spent = seconds(self.started, now);
+        gates.into_iter().any(|(watched, record)| {
+            let HoldPurpose::Must { deadline, .. } = watched.purpose else {
+                return false;
+            };
+            let broken = record.bad.map_or(0, |since| seconds(since, now));
+            broken >= STALLED_SECONDS && spent.saturating_mul(STALLED_SHARE) >= i64::from(deadline)
+        })
     }
 
     fn is_late(&self, record: &Record, deadline: u32, now: Timestamp) -> bool {
@@ -194,5 +214,37 @@ mod tests {
             vigil.verdict(at(13)),
             Verdict::Failed { index: 0, .. }
         ));
+    }
+
+    #[test]
+    fn a_gate_stalls_when_it_fails_for_a_good_part_of_its_deadline() {
+        let at = |seconds: i64| {
+            now()
+                .saturating_add(SignedDuration::from_secs(seconds))
+                .unwrap()
+        };
+        let result = |ok: bool| ProbeResult {
+            ok,
+            seen: "x".into(),
+        };
+        let must = |deadline| HoldPurpose::Must { hold: 5, deadline };
+        let mut vigil = Vigil::new(hold(must(120)), at(0));
+        assert!(!vigil.is_stalled(at(60)), "nothing was seen yet");
+        vigil.note(0, &result(false), at(1));
+        assert!(!vigil.is_stalled(at(29)), "a slow start");
+        assert!(vigil.is_stalled(at(30)));
+        vigil.note(0, &result(true), at(31));
+        assert!(!vigil.is_stalled(at(31)), "it came up");
+        vigil.note(0, &result(false), at(33));
+        assert!(!vigil.is_stalled(at(37)), "an unlucky probe");
+        assert!(vigil.is_stalled(at(38)), "it went down again");
+
+        let mut short = Vigil::new(hold(must(4)), at(0));
+        short.note(0, &result(false), at(0));
+        assert!(!short.is_stalled(at(4)) && short.is_stalled(at(5)));
+        // Whatever held before fails by itself, and soon.
+        let mut kept = Vigil::new(hold(HoldPurpose::Keep { tolerance: 5 }), at(0));
+        kept.note(0, &result(false), at(0));
+        assert!(!kept.is_stalled(at(100)));
     }
 }

@@ -153,8 +153,8 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
             return true;
         }
         match &seen.first {
-            // What waited was rolled with a later commit.
-            Some(_) if waits(&report.outcome) => return false,
+            // What waited, or was overtaken, was rolled with a later commit.
+            Some(_) if waits(&report.outcome) || overtaken(&report.outcome) => return false,
             Some(newer) if newer.commit == report.commit => return true,
             _ => {}
         }
@@ -211,4 +211,8 @@ fn waiting(report: &Report) -> Option<Digest> {
     let mut findings = findings.iter();
     let diverged = findings.any(|found| found.code == DIVERGED);
     report.reviewed.filter(|_| diverged)
+}
+
+fn overtaken(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Overtaken { .. })
 }

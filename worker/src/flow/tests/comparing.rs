@@ -2,6 +2,7 @@ use windlass_core::outcome::Outcome;
 
 use super::world::World;
 use crate::flow::compare::Compared;
+use crate::flow::newer::Signals;
 use crate::flow::trouble::Trouble;
 use crate::queue::EventKind::{Moved, Sweep};
 
@@ -61,10 +62,9 @@ async fn a_node_that_is_away_is_told_once_and_looked_for_again() {
 #[tokio::test]
 async fn nothing_is_compared_while_a_roll_is_under_way() {
     let world = World::new();
-    let cancel = tokio_util::sync::CancellationToken::new();
-    world.deploy.newer.begin("a", cancel);
+    let rolling = world.deploy.newer.begin("a", &Signals::default());
     let compared = world.deploy.compare().await;
     assert!(matches!(compared, Err(Trouble::Later(_))), "{compared:?}");
-    world.deploy.newer.end();
+    drop(rolling);
     assert!(matches!(compare(&world).await, Compared::Differs(_)));
 }

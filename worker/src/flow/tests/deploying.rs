@@ -194,16 +194,13 @@ async fn trouble_outside_is_no_verdict() {
 async fn a_mending_commit_does_not_wait_for_the_broken_one() {
     let world = World::new();
     world.run(Moved).await.unwrap();
-    world.app("second", "bad", "1h");
+    world.app("second", "bad", "40s");
     world.commit("Break the site, with a long deadline");
     let mending = async {
         // Until the roll of the broken commit waits for its gate.
-        while world.fleet.activations().len() < 3 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        world.until_activated(3).await;
         world.app("third", "good", "1h");
-        let head = world.commit("Mend it");
-        world.deploy.newer.saw(&head);
+        world.commit("Mend it");
     };
     let deadline = Duration::from_secs(60);
     let both = async { tokio::join!(world.run(Moved), mending) };
@@ -230,9 +227,7 @@ async fn a_worker_that_stops_takes_the_turn_back() {
     world.app("second", "bad", "1h");
     world.commit("Wait for ever");
     let stopping = async {
-        while world.fleet.activations().len() < 3 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        world.until_activated(3).await;
         world.deploy.stop.cancel();
     };
     let deadline = Duration::from_secs(60);
@@ -240,4 +235,63 @@ async fn a_worker_that_stops_takes_the_turn_back() {
     let (report, ()) = tokio::time::timeout(deadline, both).await.unwrap();
     assert_eq!(word(report.as_ref()), "rolled back");
     assert_eq!(world.fleet.commits(), good);
+}
+
+#[tokio::test]
+async fn a_slow_start_is_not_taken_back_for_a_newer_commit() {
+    let world = World::new();
+    world.run(Moved).await.unwrap();
+    world.fleet.forget_when_asked();
+    world.app("second", "slow", "2m");
+    world.commit("Needs a few seconds");
+    let pushing = async {
+        world.until_activated(3).await;
+        world.app("third", "good", "1m");
+        world.commit("While the first node starts");
+    };
+    let deadline = Duration::from_secs(60);
+    let both = async { tokio::join!(world.run(Moved), pushing) };
+    let (report, ()) = tokio::time::timeout(deadline, both).await.unwrap();
+    assert_eq!(word(report.as_ref()), "rolled out", "{report:?}");
+    assert_eq!(word(world.run(Moved).await.as_ref()), "rolled out");
+}
+
+#[tokio::test]
+async fn where_the_policy_stops_the_nodes_done_stay_and_the_newer_commit_follows() {
+    let world = World::new();
+    world.stops_for_newer();
+    world.commit("Stop for what is newer");
+    world.run(Moved).await.unwrap();
+    world.fleet.forget_when_asked();
+    world.app("second", "slow", "2m");
+    let second = world.commit("Needs a few seconds");
+    let pushing = async {
+        world.until_activated(3).await;
+        world.app("third", "good", "1m");
+        world.commit("While the first node starts")
+    };
+    let moved = world.event(Moved);
+    let deadline = Duration::from_secs(60);
+    let both = async { tokio::join!(world.deploy.run(&moved), pushing) };
+    let (answered, third) = tokio::time::timeout(deadline, both).await.unwrap();
+    let answered = answered.unwrap();
+    let Outcome::Overtaken { by, nodes, left } = &answered.report.unwrap().outcome else {
+        panic!("not overtaken");
+    };
+    assert_eq!(
+        (by, nodes[0].as_str(), left[0].as_str()),
+        (&third, "one", "two")
+    );
+    let commits = world.fleet.commits();
+    assert_eq!((nodes.len(), &commits["one"]), (1, &second));
+    assert_ne!(commits["two"], second);
+    let quarantine = world.deploy.store.quarantined(&world.deploy.cluster).await;
+    assert!(quarantine.unwrap().is_empty());
+
+    let next = answered.then.unwrap();
+    assert_eq!(next.kind, Moved);
+    let answered = world.deploy.run(&next).await.unwrap();
+    assert_eq!(word(answered.report.as_ref()), "rolled out");
+    assert!(world.fleet.commits().values().all(|held| *held == third));
+    assert_eq!(world.fleet.activations().len(), 5);
 }

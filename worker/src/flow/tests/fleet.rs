@@ -1,8 +1,10 @@
-//! Two nodes that do what they are told. A command gate holds where its text says `good`.
+//! Nodes that do what they are told. A command gate holds where its text says `good`, or, where it says `slow`, once it
+//! has been asked for a while.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use windlass_core::gate::{Gate, ProbeResult};
 use windlass_core::ids::{ClusterName, Digest, NodeName, NodePath};
@@ -13,6 +15,9 @@ use windlass_core::release::{Release, ReleaseMeta};
 
 use crate::flow::fleet::Fleet;
 use crate::ports::{CheckOutput, Claimed, Fence, NodeError, NodeReader, NodeWriter, Prober};
+
+/// Longer than a worker needs to notice a newer commit.
+const SLOW: Duration = Duration::from_secs(8);
 
 #[derive(Default)]
 struct Node {
@@ -31,6 +36,8 @@ struct Inside {
     nodes: BTreeMap<NodeName, Node>,
     away: BTreeSet<NodeName>,
     activations: Vec<String>,
+    /// Since when a slow gate is asked.
+    asked: Option<Instant>,
 }
 
 /// Cheap to clone: all clones are the same nodes.
@@ -62,6 +69,11 @@ impl Memory {
             Some((name.to_string(), current.commit.clone()))
         });
         held.collect()
+    }
+
+    /// From now on slow gates are slow.
+    pub(super) fn forget_when_asked(&self) {
+        self.inside().asked = None;
     }
 
     pub(super) fn activations(&self) -> Vec<String> {
@@ -247,8 +259,10 @@ impl NodeWriter for Memory {
         script: &str,
         _: u32,
     ) -> Result<(Option<i32>, String), NodeError> {
+        let since = *self.inside().asked.get_or_insert_with(Instant::now);
         self.on(name, |_| {
-            let good = script.contains("good");
+            let up = script.contains("slow") && since.elapsed() > SLOW;
+            let good = script.contains("good") || up;
             (Some(i32::from(!good)), script.to_owned())
         })
     }

@@ -4,6 +4,8 @@ mod comparing;
 mod deploying;
 mod fleet;
 mod following;
+mod overtaken;
+mod pair;
 pub(crate) mod paper;
 mod relayed;
 mod requests;

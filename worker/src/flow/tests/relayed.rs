@@ -2,90 +2,16 @@
 
 use std::time::Duration;
 
-use super::world::World;
-use crate::flow::deploy::{Answered, Deploy};
-use crate::flow::tests::fleet::Memory;
+use super::pair::Pair;
 use crate::flow::trouble::Trouble;
-use crate::queue::embedded::EmbeddedQueue;
-use crate::queue::{Event, EventKind, EventQueue, Lease};
-use crate::store::Store;
-use crate::store::reports::Report;
-
-struct Shared {
-    world: World,
-    queue: EmbeddedQueue,
-    workers: Vec<Deploy<Memory>>,
-    published: usize,
-    /// Who takes what comes next.
-    turn: usize,
-}
-
-impl Shared {
-    fn new() -> Self {
-        let world = World::new();
-        let store = Store::open(&world.dir.path().join("queue.db")).unwrap();
-        let workers = ["worker-a", "worker-b"].map(|name| world.another(name));
-        Self {
-            queue: EmbeddedQueue::new(store, Duration::from_secs(60)),
-            workers: workers.into(),
-            world,
-            published: 0,
-            turn: 0,
-        }
-    }
-
-    async fn publish(&mut self, kind: EventKind) {
-        self.published += 1;
-        let cluster = &self.world.deploy.cluster;
-        let event = Event::new(kind, "/test", cluster, self.published.to_string());
-        self.queue.publish(&event).await.unwrap();
-    }
-
-    async fn take(&self) -> Option<Lease> {
-        let next = self.queue.next(&self.world.deploy.cluster);
-        let taken = tokio::time::timeout(Duration::from_millis(300), next).await;
-        taken.ok().map(Result::unwrap)
-    }
-
-    /// The next worker takes the next event. Gives the event's kind.
-    async fn step(&mut self) -> Option<(EventKind, Option<Report>)> {
-        let lease = self.take().await?;
-        let worker = &self.workers[self.turn % self.workers.len()];
-        self.turn += 1;
-        let kind = lease.event.kind;
-        match worker.run(&lease.event).await {
-            Ok(Answered { report, then }) => {
-                let then: Vec<Event> = then.into_iter().collect();
-                self.queue.ack(lease, &then).await.unwrap();
-                Some((kind, report))
-            }
-            Err(trouble) => panic!("{trouble}"),
-        }
-    }
-
-    async fn drain(&mut self) -> Vec<Report> {
-        let mut reports = Vec::new();
-        while let Some((_, report)) = self.step().await {
-            reports.extend(report);
-        }
-        reports
-    }
-
-    async fn stored(&self) -> usize {
-        let mut count = 0;
-        for worker in &self.workers {
-            count += worker.store.reports(None, 10).await.unwrap().len();
-        }
-        count
-    }
-}
+use crate::queue::{Event, EventKind, EventQueue as _};
 
 #[tokio::test]
 async fn two_workers_take_turns_and_one_tells() {
-    let mut shared = Shared::new();
-    shared.publish(EventKind::Moved).await;
+    let mut pair = Pair::new();
+    pair.publish(EventKind::Moved).await;
     // Waits until the roll is over, as everything but its turns does.
-    shared.publish(EventKind::Moved).await;
+    pair.publish(EventKind::Moved).await;
     let kinds = [
         EventKind::Moved,
         EventKind::Turn,
@@ -93,7 +19,7 @@ async fn two_workers_take_turns_and_one_tells() {
         EventKind::Moved,
     ];
     for (at, wanted) in kinds.into_iter().enumerate() {
-        let (kind, report) = shared.step().await.unwrap();
+        let (kind, report) = pair.step().await.unwrap();
         assert_eq!(kind, wanted, "event {at}");
         let told = report.map(|report| (report.outcome.word(), report.trigger));
         let wanted = (at == 2).then_some(("rolled out", "push".to_owned()));
@@ -101,113 +27,85 @@ async fn two_workers_take_turns_and_one_tells() {
             assert_eq!(told, wanted, "event {at}");
         }
     }
-    assert!(shared.step().await.is_none());
-    assert_eq!(shared.world.fleet.activations(), ["one", "two"]);
+    assert!(pair.step().await.is_none());
+    assert_eq!(pair.world.fleet.activations(), ["one", "two"]);
 }
 
 #[tokio::test]
 async fn a_failed_roll_goes_back_from_worker_to_worker() {
-    let mut shared = Shared::new();
-    shared.publish(EventKind::Moved).await;
-    shared.drain().await;
-    let good = shared.world.fleet.commits();
-    shared.world.app("second", "bad", "1s");
-    shared.world.commit("Break the site");
-    shared.publish(EventKind::Moved).await;
-    let reports = shared.drain().await;
+    let mut pair = Pair::new();
+    pair.publish(EventKind::Moved).await;
+    pair.drain().await;
+    let good = pair.world.fleet.commits();
+    pair.world.app("second", "bad", "1s");
+    pair.world.commit("Break the site");
+    pair.publish(EventKind::Moved).await;
+    let reports = pair.drain().await;
     assert_eq!(reports.len(), 1);
     assert_eq!(reports[0].outcome.word(), "rolled back");
-    assert_eq!(shared.world.fleet.commits(), good);
+    assert_eq!(pair.world.fleet.commits(), good);
 }
 
 #[tokio::test]
 async fn a_turn_that_is_delivered_after_the_end_is_forgotten_by_every_worker() {
-    let mut shared = Shared::new();
-    shared.publish(EventKind::Moved).await;
-    shared.step().await.unwrap();
-    let lease = shared.take().await.unwrap();
+    let mut pair = Pair::new();
+    pair.publish(EventKind::Moved).await;
+    pair.step().await.unwrap();
+    let lease = pair.take().await.unwrap();
     let first = lease.event.clone();
-    shared
-        .queue
+    pair.queue
         .retry(lease, Duration::ZERO, "again")
         .await
         .unwrap();
-    shared.drain().await;
-    let stored = shared.stored().await;
+    pair.drain().await;
+    let stored = pair.stored().await;
     assert_eq!(stored, 1);
-    for worker in &shared.workers {
+    for worker in &pair.workers {
         let answered = worker.run(&first).await.unwrap();
         assert!(answered.then.is_none() && answered.report.is_none());
     }
-    assert_eq!(shared.stored().await, stored);
-    assert_eq!(shared.world.fleet.activations(), ["one", "two"]);
+    assert_eq!(pair.stored().await, stored);
+    assert_eq!(pair.world.fleet.activations(), ["one", "two"]);
 }
 
 #[tokio::test]
 async fn nothing_else_begins_between_two_turns() {
-    let mut shared = Shared::new();
-    shared.publish(EventKind::Moved).await;
-    shared.step().await.unwrap();
-    shared.step().await.unwrap();
-    let lease = shared.take().await.unwrap();
+    let mut pair = Pair::new();
+    pair.publish(EventKind::Moved).await;
+    pair.step().await.unwrap();
+    pair.step().await.unwrap();
+    let lease = pair.take().await.unwrap();
     assert_eq!(lease.event.kind, EventKind::Turn, "the second node's");
-    shared.world.app("second", "good", "1m");
-    shared.world.commit("While a roll is under way");
-    let cluster = &shared.world.deploy.cluster;
+    pair.world.app("second", "good", "1m");
+    pair.world.commit("While a roll is under way");
+    let cluster = &pair.world.deploy.cluster;
     let moved = Event::new(EventKind::Moved, "/test", cluster, "early");
-    for worker in &shared.workers {
+    for worker in &pair.workers {
         let early = worker.run(&moved).await;
         assert!(matches!(early, Err(Trouble::Later(_))), "{early:?}");
     }
-    shared
-        .queue
+    pair.queue
         .retry(lease, Duration::ZERO, "again")
         .await
         .unwrap();
-    shared.publish(EventKind::Moved).await;
-    let words: Vec<_> = shared.drain().await;
+    pair.publish(EventKind::Moved).await;
+    let words: Vec<_> = pair.drain().await;
     let words: Vec<_> = words.iter().map(|report| report.outcome.word()).collect();
     assert_eq!(words, ["rolled out", "rolled out"]);
-    assert_eq!(shared.world.fleet.activations().len(), 4);
-}
-
-#[tokio::test]
-async fn a_mending_commit_does_not_wait_for_the_broken_one() {
-    let mut shared = Shared::new();
-    shared.publish(EventKind::Moved).await;
-    shared.drain().await;
-    shared.world.app("second", "bad", "1h");
-    shared.world.commit("Break the site, with a long deadline");
-    shared.publish(EventKind::Moved).await;
-    shared.step().await.unwrap();
-    let fleet = shared.world.fleet.clone();
-    let newer = shared.workers.iter().map(|worker| worker.newer.clone());
-    let newer: Vec<_> = newer.collect();
-    let mending = async {
-        while fleet.activations().len() < 3 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        // Each worker watches for itself; the one that rolls gives way.
-        newer.iter().for_each(|newer| newer.saw("another"));
-    };
-    let deadline = Duration::from_secs(60);
-    let both = async { tokio::join!(shared.drain(), mending) };
-    let (reports, ()) = tokio::time::timeout(deadline, both).await.unwrap();
-    assert_eq!(reports[0].outcome.word(), "rolled back");
-    assert!(!reports[0].outcome.quarantines(), "{reports:?}");
+    assert_eq!(pair.world.fleet.activations().len(), 4);
 }
 
 #[tokio::test]
 async fn a_worker_that_stops_leaves_its_turn_to_the_other() {
-    let mut shared = Shared::new();
-    shared.publish(EventKind::Moved).await;
-    shared.drain().await;
-    shared.world.app("second", "bad", "3s");
-    shared.world.commit("Wait for a while");
-    shared.publish(EventKind::Moved).await;
-    shared.step().await.unwrap();
-    let stop = shared.workers[shared.turn % 2].stop.clone();
-    let fleet = shared.world.fleet.clone();
+    let mut pair = Pair::new();
+    pair.publish(EventKind::Moved).await;
+    pair.drain().await;
+    pair.world.app("second", "bad", "3s");
+    pair.world.commit("Wait for a while");
+    pair.publish(EventKind::Moved).await;
+    pair.step().await.unwrap();
+    let stop = pair.workers[pair.turn % 2].stop.clone();
+    let fleet = pair.world.fleet.clone();
     let stopping = async {
         while fleet.activations().len() < 3 {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -215,62 +113,62 @@ async fn a_worker_that_stops_leaves_its_turn_to_the_other() {
         stop.cancel();
     };
     let deadline = Duration::from_secs(60);
-    let both = async { tokio::join!(shared.step(), stopping) };
+    let both = async { tokio::join!(pair.step(), stopping) };
     let (left, ()) = tokio::time::timeout(deadline, both).await.unwrap();
     assert!(left.unwrap().1.is_none(), "it is not taken back");
-    let (_, report) = shared.step().await.unwrap();
+    let (_, report) = pair.step().await.unwrap();
     assert_eq!(
         report.unwrap().outcome.word(),
         "rolled back",
         "its gate fails"
     );
-    assert_eq!(shared.world.fleet.activations().len(), 3);
+    assert_eq!(pair.world.fleet.activations().len(), 3);
 }
 
 /// What one worker was told, or remembers, must not mislead the other.
 #[tokio::test]
 async fn the_nodes_and_not_a_stale_database_tell_what_was_rolled() {
-    let mut shared = Shared::new();
-    let first = shared.world.git(&["rev-parse", "HEAD"]);
-    shared.world.app("second", "good", "1m");
-    let second = shared.world.commit("Second");
-    shared.publish(EventKind::Moved).await;
-    shared.drain().await;
-    for worker in &shared.workers {
+    let mut pair = Pair::new();
+    let first = pair.world.git(&["rev-parse", "HEAD"]);
+    pair.world.app("second", "good", "1m");
+    let second = pair.world.commit("Second");
+    pair.publish(EventKind::Moved).await;
+    pair.drain().await;
+    for worker in &pair.workers {
         worker.store.rolled(&worker.cluster, &second).await.unwrap();
     }
-    shared.world.git(&["reset", "--quiet", "--hard", &first]);
-    shared.publish(EventKind::Sweep).await;
-    let refused = shared.drain().await;
+    pair.world.git(&["reset", "--quiet", "--hard", &first]);
+    pair.publish(EventKind::Sweep).await;
+    let refused = pair.drain().await;
     assert_eq!(refused[0].outcome.word(), "refused", "{refused:?}");
 
     // A person says yes to one of them, and the other goes on from there.
-    let told = &shared.workers[shared.turn % 2];
+    let told = &pair.workers[pair.turn % 2];
     told.store.accept(&told.cluster, &first).await.unwrap();
-    shared.publish(EventKind::Sweep).await;
-    assert_eq!(shared.drain().await[0].outcome.word(), "rolled out");
+    pair.publish(EventKind::Sweep).await;
+    assert_eq!(pair.drain().await[0].outcome.word(), "rolled out");
     for n in 0..2 {
-        shared.world.app(&format!("third {n}"), "good", "1m");
-        shared.world.commit("Forward from the first");
-        shared.publish(EventKind::Moved).await;
-        assert_eq!(shared.drain().await[0].outcome.word(), "rolled out");
+        pair.world.app(&format!("third {n}"), "good", "1m");
+        pair.world.commit("Forward from the first");
+        pair.publish(EventKind::Moved).await;
+        assert_eq!(pair.drain().await[0].outcome.word(), "rolled out");
     }
 }
 
 #[tokio::test]
 async fn what_was_rolled_back_is_known_to_every_worker() {
-    let mut shared = Shared::new();
-    shared.publish(EventKind::Moved).await;
-    shared.drain().await;
-    shared.world.app("second", "bad", "1s");
-    shared.world.commit("Break the site");
-    shared.publish(EventKind::Moved).await;
-    assert_eq!(shared.drain().await[0].outcome.word(), "rolled back");
-    let activations = shared.world.fleet.activations().len();
+    let mut pair = Pair::new();
+    pair.publish(EventKind::Moved).await;
+    pair.drain().await;
+    pair.world.app("second", "bad", "1s");
+    pair.world.commit("Break the site");
+    pair.publish(EventKind::Moved).await;
+    assert_eq!(pair.drain().await[0].outcome.word(), "rolled back");
+    let activations = pair.world.fleet.activations().len();
     for _ in 0..2 {
-        shared.publish(EventKind::Sweep).await;
-        let reports = shared.drain().await;
+        pair.publish(EventKind::Sweep).await;
+        let reports = pair.drain().await;
         assert_eq!(reports[0].outcome.word(), "refused", "{reports:?}");
     }
-    assert_eq!(shared.world.fleet.activations().len(), activations);
+    assert_eq!(pair.world.fleet.activations().len(), activations);
 }

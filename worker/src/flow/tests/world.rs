@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::check::{Checker, Limits, Sandbox};
 use crate::flow::deploy::Deploy;
 use crate::flow::newer::Newer;
 use crate::flow::trouble::Trouble;
-use crate::flow::turn::{Handover, UnderWay};
+use crate::flow::turn::{Handover, MAX_MESSAGE_BYTES, UnderWay};
 use crate::git::mirror::Mirror;
 use crate::git::remote::{Access, Remote};
 use crate::git::source::Source;
@@ -70,12 +71,7 @@ impl World {
         world.git(&["init", "--quiet", "--initial-branch=main"]);
         world.write("cluster.yaml", CLUSTER);
         for (node, address) in [("one", "192.0.2.1"), ("two", "192.0.2.2")] {
-            let key =
-                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPxe0TE9sf+0ZEKn8nb7GuqMrKEUutLebAZrj5YqAHdd";
-            let text = format!(
-                "roles: [web]\naddresses: {{ public: {address} }}\nssh: {{ network: public, host_keys: [{key}] }}\n"
-            );
-            world.write(&format!("nodes/{node}.yaml"), &text);
+            world.node(node, address);
         }
         world.app("first", "good", "1m");
         world.commit("First");
@@ -90,6 +86,35 @@ impl World {
         );
     }
 
+    fn node(&self, name: &str, address: &str) {
+        let key =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPxe0TE9sf+0ZEKn8nb7GuqMrKEUutLebAZrj5YqAHdd";
+        let text = format!(
+            "roles: [web]\naddresses: {{ public: {address} }}\nssh: {{ network: public, host_keys: [{key}] }}\n"
+        );
+        self.write(&format!("nodes/{name}.yaml"), &text);
+    }
+
+    pub(super) fn third_node(&self) {
+        self.node("three", "192.0.2.3");
+        let path = self.dir.path().join("origin/cluster.yaml");
+        let cluster = fs::read_to_string(path).unwrap();
+        let order = cluster.replace("[one, two]", "[one, two, three]");
+        self.write("cluster.yaml", &order);
+    }
+
+    pub(super) fn stops_for_newer(&self) {
+        let policy = "policy: { on_newer_commit: stop, ";
+        self.write("cluster.yaml", &CLUSTER.replace("policy: { ", policy));
+    }
+
+    /// Until so many turns were begun.
+    pub(super) async fn until_activated(&self, count: usize) {
+        while self.fleet.activations().len() < count {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
     pub(super) fn write(&self, path: &str, text: &str) {
         let path = self.dir.path().join("origin").join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -97,33 +122,47 @@ impl World {
     }
 
     pub(super) fn commit(&self, subject: &str) -> String {
-        self.git(&["add", "--all"]);
-        self.git(&["commit", "--quiet", "--allow-empty", "--message", subject]);
-        self.git(&["rev-parse", "HEAD"])
+        commit(&self.dir.path().join("origin"), subject)
     }
 
     pub(super) fn git(&self, args: &[&str]) -> String {
-        let output = Command::new("git")
-            .args([
-                "-c",
-                "user.name=t",
-                "-c",
-                "user.email=t@example.org",
-                "-c",
-                "commit.gpgsign=false",
-            ])
-            .args(args)
-            .current_dir(self.dir.path().join("origin"))
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "git {args:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        git(&self.dir.path().join("origin"), args)
     }
+}
 
+/// Whatever was written in the repository, as a commit.
+pub(super) fn commit(origin: &Path, subject: &str) -> String {
+    git(origin, &["add", "--all"]);
+    git(
+        origin,
+        &["commit", "--quiet", "--allow-empty", "--message", subject],
+    );
+    git(origin, &["rev-parse", "HEAD"])
+}
+
+fn git(origin: &Path, args: &[&str]) -> String {
+    let output = Command::new("git")
+        .args([
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@example.org",
+            "-c",
+            "commit.gpgsign=false",
+        ])
+        .args(args)
+        .current_dir(origin)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "git {args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+impl World {
     pub(super) async fn run(&self, kind: EventKind) -> Option<Report> {
         match self.deploy.run(&self.event(kind)).await {
             Ok(answered) => answered.report,
@@ -135,7 +174,7 @@ impl World {
         self.deploy.run(&self.event(kind)).await.unwrap_err()
     }
 
-    fn event(&self, kind: EventKind) -> Event {
+    pub(super) fn event(&self, kind: EventKind) -> Event {
         let id = uuid::Uuid::new_v4().to_string();
         Event::new(kind, "/test", &self.deploy.cluster, id)
     }
@@ -149,7 +188,7 @@ impl World {
     }
 }
 
-fn deploy(dir: &std::path::Path, url: &str, fleet: &Memory) -> Deploy<Memory> {
+fn deploy(dir: &Path, url: &str, fleet: &Memory) -> Deploy<Memory> {
     let remote = Remote {
         url: url.to_owned(),
         branch: "main".to_owned(),
@@ -170,6 +209,7 @@ fn deploy(dir: &std::path::Path, url: &str, fleet: &Memory) -> Deploy<Memory> {
         holder: "worker-test".to_owned(),
         handover: Handover::Never,
         under_way: UnderWay::default(),
+        largest_message: MAX_MESSAGE_BYTES,
         newer: Arc::new(Newer::default()),
         review: None,
         live: crate::live::Live::default(),

@@ -150,6 +150,11 @@ impl EventQueue for AmqpQueue {
         Ok(self.wait_at(&Place::Shared, wanted).await)
     }
 
+    /// The one worker that is active for the cluster is given its events ahead of its work.
+    async fn came(&self, _: &ClusterName) {
+        self.inner.delivered.notified().await;
+    }
+
     fn patience(&self) -> Duration {
         self.inner.patience
     }

@@ -1,8 +1,10 @@
 //! Every fault at every step, and death at every write.
 
+use std::collections::BTreeSet;
+
 use windlass_core::observed::AttemptPhase;
 use windlass_core::outcome::Outcome;
-use windlass_core::plan::OnFailure;
+use windlass_core::plan::{OnFailure, OnNewerCommit};
 
 use super::node::Fault;
 use super::world::{World, node};
@@ -175,4 +177,60 @@ async fn without_a_permit_for_the_cluster_nothing_is_driven() {
         .unwrap();
     assert!(world.roll_with(&other).await.is_err());
     assert_eq!(world.fleet.calls(), 0);
+}
+
+fn that_stops() -> World {
+    let mut world = World::new(None);
+    world.on_newer_commit = OnNewerCommit::Stop;
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_commit_waits_for_the_end_unless_the_policy_stops_for_it() {
+    let world = World::new(None);
+    world.push_at(20);
+    assert_eq!(world.roll().await.unwrap().word(), "rolled out");
+
+    let calm = World::new(None);
+    calm.roll().await.unwrap();
+    let mut reached = BTreeSet::new();
+    for pushed in 1..calm.writes() {
+        let world = that_stops();
+        world.push_at(pushed);
+        let outcome = world.roll().await.unwrap();
+        world.check_end(Some(&outcome), &format!("pushed after {pushed} writes"));
+        assert!(!outcome.quarantines());
+        if let Outcome::Overtaken { nodes, left, .. } = &outcome {
+            assert_eq!(nodes.len() + left.len(), 3);
+            reached.insert(nodes.len());
+        } else {
+            assert_eq!(outcome.word(), "rolled out");
+        }
+        assert_eq!(world.resume().await, None, "it is over");
+    }
+    assert_eq!(reached, BTreeSet::from([0, 1, 2]));
+}
+
+/// Before, while and after the newer commit is written down.
+#[tokio::test(start_paused = true)]
+async fn a_worker_killed_at_any_write_while_the_roll_gives_way_is_followed_by_one_that_ends_it() {
+    for pushed in [2, 18, 30, 45] {
+        let calm = that_stops();
+        calm.push_at(pushed);
+        calm.roll().await.unwrap();
+        let mut words = BTreeSet::new();
+        for writes in 0..calm.writes() {
+            let world = that_stops();
+            world.push_at(pushed);
+            world.die_after(writes);
+            world.roll().await.unwrap_err();
+            let outcome = world.resume().await;
+            let what = format!("pushed after {pushed} writes, killed after {writes} writes");
+            world.check_end(outcome.as_ref(), &what);
+            assert_eq!(world.resume().await, None, "{what}: it was over");
+            words.extend(outcome.map(|outcome| outcome.word()));
+        }
+        let touched = pushed > 2;
+        assert_eq!(words.contains("overtaken"), touched, "{words:?}");
+    }
 }

@@ -38,6 +38,8 @@ pub(super) struct Relay {
     pub(super) told: Vec<(String, Outcome)>,
     pub(super) taken: usize,
     pub(super) pause: CancellationToken,
+    /// For what happened, in each message but the first.
+    pub(super) room: usize,
 }
 
 impl Relay {
@@ -48,16 +50,22 @@ impl Relay {
             told: Vec::new(),
             taken: 0,
             pause: CancellationToken::new(),
+            room: usize::MAX,
         }
     }
 
-    fn driver(&self) -> Driver<Fleet, Probes, Carried> {
+    fn driver(&self, delivery: &Delivery) -> Driver<Fleet, Probes, Carried> {
+        let room = match delivery {
+            Delivery::Event => usize::MAX,
+            Delivery::Turn(_) => self.room,
+        };
         Driver {
             nodes: Arc::clone(&self.world.fleet),
             prober: Arc::clone(&self.world.probes),
-            journal: Carried::default(),
+            journal: Carried::new(room),
             observer: Arc::new(Silent),
             cancel: self.world.cancel.clone(),
+            newer: Arc::clone(&self.world.newer),
             pause: self.pause.clone(),
         }
     }
@@ -68,7 +76,7 @@ impl Relay {
         self.taken += 1;
         let dir = tempfile::tempdir().unwrap();
         let permit = RollPermit::take(dir.path(), &cluster()).unwrap().unwrap();
-        let driver = self.driver();
+        let driver = self.driver(delivery);
         let mut plan = self.world.plan();
         let highest = self
             .world

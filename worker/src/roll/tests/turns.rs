@@ -1,12 +1,14 @@
 //! A roll that goes from worker to worker: every call fails, is lost or is done twice; the worker dies at every call
 //! and on both sides of publishing; it is stopped at every call and wakes when others have gone on.
 
+use std::collections::BTreeSet;
+
 use tokio::time::{Duration, sleep};
 use windlass_core::outcome::Outcome;
-use windlass_core::plan::OnFailure;
+use windlass_core::plan::{OnFailure, OnNewerCommit};
 
 use super::node::Fault;
-use super::relay::Relay;
+use super::relay::{Delivery, Relay};
 use super::world::node;
 
 async fn calls(broken: Option<&str>) -> usize {
@@ -89,7 +91,7 @@ async fn every_call_done_twice_is_as_once() {
 async fn until_it_hangs(
     relay: &mut Relay,
 ) -> Option<(
-    super::relay::Delivery,
+    Delivery,
     tokio::task::JoinHandle<Result<crate::roll::turns::Turned, crate::roll::RollError>>,
 )> {
     while let Some(delivery) = relay.queue.pop_front() {
@@ -245,4 +247,99 @@ async fn with_stop_the_nodes_that_are_done_stay() {
         panic!("{:?}", relay.told);
     };
     assert_eq!((kept, nodes), (&vec![node("a")], &vec![node("b")]));
+}
+
+fn that_stops() -> Relay {
+    let mut relay = Relay::new(None);
+    relay.world.on_newer_commit = OnNewerCommit::Stop;
+    relay
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_commit_ends_the_roll_where_the_policy_stops_for_it() {
+    let mut reached = BTreeSet::new();
+    for milliseconds in (0..14_000).step_by(350) {
+        let mut relay = that_stops();
+        relay.world.push_after(milliseconds);
+        relay.drain().await;
+        relay.check_end(&format!("pushed after {milliseconds} ms"));
+        assert_eq!(relay.told.len(), 1);
+        if let (_, Outcome::Overtaken { by, nodes, .. }) = &relay.told[0] {
+            assert_eq!(by, "newer");
+            reached.insert(nodes.len());
+        }
+    }
+    assert_eq!(reached, BTreeSet::from([0, 1, 2]));
+}
+
+/// The newer commit comes in some turn, and the worker dies or sleeps at some call.
+#[tokio::test(start_paused = true)]
+async fn a_roll_that_gives_way_has_one_end_whoever_dies_or_wakes() {
+    for milliseconds in [1500, 5000] {
+        let mut calm = that_stops();
+        calm.world.push_after(milliseconds);
+        calm.drain().await;
+        // Not while nodes are staged: a worker that wakes there ends a roll of its own, which touched nothing.
+        for call in 6..calm.world.fleet.calls() {
+            for (fault, others) in [
+                (Fault::HangBefore, 0),
+                (Fault::HangAfter, 0),
+                (Fault::HangBefore, 1),
+                (Fault::HangAfter, 100),
+            ] {
+                let mut relay = that_stops();
+                relay.world.push_after(milliseconds);
+                relay.world.fleet.set_fault(call, fault);
+                let (delivery, work) = until_it_hangs(&mut relay).await.unwrap();
+                relay.queue.push_front(delivery.clone());
+                if others == 0 {
+                    work.abort();
+                } else {
+                    for _ in 0..others {
+                        relay.step().await;
+                    }
+                    relay.world.fleet.wake();
+                    let turned = work.await.unwrap().unwrap();
+                    relay.publish(&delivery, turned);
+                }
+                relay.drain().await;
+                let what = format!("{fault:?} at call {call}, {others} others");
+                relay.check_end(&what);
+            }
+        }
+    }
+}
+
+/// However little fits into a message: no larger one is published, and the nodes are whole.
+#[tokio::test(start_paused = true)]
+async fn a_roll_that_outgrows_its_messages_goes_back() {
+    let mut words = BTreeSet::new();
+    for broken in [None, Some("b")] {
+        for room in (2_000..16_000).step_by(500) {
+            let mut relay = Relay::new(broken);
+            relay.room = room;
+            while relay.step().await {
+                for delivery in &relay.queue {
+                    if let Delivery::Turn(message) = delivery {
+                        let size = serde_json::to_vec(&message.entries).unwrap().len();
+                        assert!(size <= room || message.turn == 1, "{size} of {room} bytes");
+                    }
+                }
+            }
+            relay.check_end(&format!("{room} bytes"));
+            assert_eq!(relay.told.len(), 1);
+            let outcome = &relay.told[0].1;
+            words.insert((broken, outcome.word()));
+            if let (None, Outcome::RolledBack { failure, .. }) = (broken, outcome) {
+                assert_eq!(failure.step, "hand-over");
+                assert!(outcome.quarantines());
+            }
+        }
+    }
+    let wanted = [
+        (None, "rolled back"),
+        (None, "rolled out"),
+        (Some("b"), "rolled back"),
+    ];
+    assert_eq!(words, BTreeSet::from(wanted));
 }

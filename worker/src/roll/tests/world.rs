@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempDir;
+use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
 use windlass_core::finding::Findings;
 use windlass_core::gate::{Gate, GateScope, HttpProbe, Probe};
 use windlass_core::ids::{ClusterName, ComponentName, Digest, NodeName};
 use windlass_core::observed::{AttemptPhase, NodeState};
 use windlass_core::outcome::Outcome;
-use windlass_core::plan::{OnFailure, Plan, Timing, Turn};
+use windlass_core::plan::{OnFailure, OnNewerCommit, Plan, Timing, Turn};
 use windlass_core::release::{Bundle, Command, Release, ReleaseComponent, ReleaseMeta};
 use windlass_core::roll::Entry;
 
@@ -112,10 +113,16 @@ fn turn(name: &str) -> Turn {
 pub(super) struct Mortal {
     inner: StoreJournal,
     left: Arc<AtomicUsize>,
+    /// After so many writes a newer commit is there.
+    push: Arc<AtomicUsize>,
+    newer: Arc<SetOnce<String>>,
 }
 
 impl Mortal {
     fn live(&self) -> Result<(), JournalError> {
+        if self.push.fetch_sub(1, Ordering::SeqCst) == 0 {
+            self.newer.set("newer".to_owned()).unwrap();
+        }
         let lived = self
             .left
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
@@ -148,8 +155,11 @@ pub(super) struct World {
     pub(super) probes: Arc<Probes>,
     pub(super) cancel: CancellationToken,
     pub(super) on_failure: OnFailure,
+    pub(super) on_newer_commit: OnNewerCommit,
+    pub(super) newer: Arc<SetOnce<String>>,
     /// Entries and rolls written so far.
     left: Arc<AtomicUsize>,
+    push: Arc<AtomicUsize>,
     dir: TempDir,
 }
 
@@ -180,7 +190,10 @@ impl World {
             }),
             cancel: CancellationToken::new(),
             on_failure: OnFailure::RollbackAll,
+            on_newer_commit: OnNewerCommit::Wait,
+            newer: Arc::default(),
             left: Arc::new(AtomicUsize::new(FOR_EVER)),
+            push: Arc::new(AtomicUsize::new(FOR_EVER)),
             dir: tempfile::tempdir().unwrap(),
         }
     }
@@ -204,6 +217,7 @@ impl World {
                 reconnect_deadline: 30,
             },
             on_failure: self.on_failure,
+            on_newer_commit: self.on_newer_commit,
             fence: 1000,
         }
     }
@@ -229,9 +243,12 @@ impl World {
             journal: Mortal {
                 inner: StoreJournal::new(store),
                 left: Arc::clone(&self.left),
+                push: Arc::clone(&self.push),
+                newer: Arc::clone(&self.newer),
             },
             observer: Arc::new(Silent),
             cancel: self.cancel.clone(),
+            newer: Arc::clone(&self.newer),
             pause: CancellationToken::new(),
         }
     }
@@ -270,6 +287,21 @@ impl World {
         resumed.is_err()
     }
 
+    /// A newer commit is there after so many writes to the journal. The paused clock runs on while the disk is busy, so
+    /// no time would do.
+    pub(super) fn push_at(&self, writes: usize) {
+        self.push.store(writes, Ordering::SeqCst);
+    }
+
+    /// A newer commit is there after this many milliseconds; for rolls without a journal.
+    pub(super) fn push_after(&self, milliseconds: u64) {
+        let newer = Arc::clone(&self.newer);
+        tokio::spawn(async move {
+            tokio::time::sleep(tokio::time::Duration::from_millis(milliseconds)).await;
+            newer.set("newer".to_owned()).unwrap();
+        });
+    }
+
     /// Every node holds the old release or every node the new one, in rotation, unless the outcome names it.
     pub(super) fn check_end(&self, outcome: Option<&Outcome>, what: &str) {
         let holds = |name: &&str, content: &str| {
@@ -287,6 +319,7 @@ impl World {
             assert!(!between, "{what}: {name} was left in between: {outcome:?}");
             let wanted = match outcome {
                 Some(Outcome::RolledOut { .. }) => "new",
+                Some(Outcome::Overtaken { nodes, .. }) if nodes.contains(&node(name)) => "new",
                 _ => "old",
             };
             assert!(

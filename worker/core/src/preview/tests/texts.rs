@@ -119,6 +119,11 @@ fn the_comment_tells_how_the_roll_went() {
             nodes: vec![node("vps1"), node("vps2")],
             kept: vec![],
         },
+        Outcome::Overtaken {
+            by: "0123456789abcdef".repeat(2),
+            nodes: vec![node("vps1")],
+            left: vec![node("vps2")],
+        },
         Outcome::Refused {
             findings: Findings::from_iter([Finding::error(WRONG_VALUE, "locked by @all")]),
         },
