@@ -147,7 +147,7 @@ impl<F: Fleet> Deploy<F> {
             turn: 1,
             trigger: event.kind.word().to_owned(),
             started: Timestamp::now(),
-            plan: plan.clone(),
+            plan: plan.clone().without_secret_digests(),
             entries: Vec::new(),
         };
         let signals = Signals::default();
