@@ -10,7 +10,7 @@ use windlass_core::ids::ClusterName;
 use windlass_core::materials::SecretText;
 use windlass_core::model::names::Label;
 
-use super::common::{self, Common};
+use super::joint::{self, Common};
 use super::past::{entries, folded, is_limit, learn, limits};
 use super::record::Key;
 use crate::materials::AtRest;
@@ -85,13 +85,13 @@ impl Ledger {
 
     async fn opened(&self, text: Option<String>) -> Result<Option<SecretText>, StoreError> {
         let Some(text) = text else { return Ok(None) };
-        let opened = common::opened(&self.at_rest, text.into_bytes()).await;
+        let opened = joint::opened(&self.at_rest, text.into_bytes()).await;
         let why = |why| StoreError::Sealed(format!("a private key in the database: {why}"));
         opened.map(Some).map_err(why)
     }
 
     async fn sealed(&self, secret: &SecretText) -> Result<String, StoreError> {
-        let sealed = common::sealed(&self.at_rest, secret.clone()).await;
+        let sealed = joint::sealed(&self.at_rest, secret.clone()).await;
         sealed.map_err(|why| StoreError::Sealed(format!("a private key: {why}")))
     }
 

@@ -6,8 +6,8 @@
 mod account;
 mod asking;
 mod by_hand;
-mod common;
 mod dns;
+mod joint;
 mod key;
 mod leaf;
 mod ledger;
@@ -22,8 +22,8 @@ mod transport;
 mod trouble;
 
 pub use by_hand::{Reason, revoke, roll_account_key};
-pub use common::{Common, Hold};
 pub use dns::Records;
+pub use joint::{Common, Hold};
 pub use leaf::Leaf;
 pub use ledger::{Asked, Ledger, OpenOrder, Suggestion};
 pub use orderer::{Access, Announce, Orderer, Ran, Unannounced};
