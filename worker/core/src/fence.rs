@@ -99,16 +99,28 @@ impl TurnId {
     /// A node that was claimed for another turn shows that the other one was published. If that one is ahead of
     /// this one, the roll goes on without this one, and it may be dropped. "Ahead" is a fixed order of all turns,
     /// so no two turns can be dropped for each other, and the foremost is never dropped: no roll is lost.
+    /// Where another turn has let all of them go, whoever has that one tells how the roll ended, and nobody else.
     pub fn standing<'a>(&self, nodes: impl IntoIterator<Item = (u64, &'a str)>) -> Standing {
         let mut standing = Standing::Current;
+        let (mut asked, mut ended) = (0, 0);
         for (fence, holder) in nodes {
+            asked += 1;
+            ended += usize::from(self.is_ended_by(holder));
             match self.beside(fence, holder) {
                 Standing::Overtaken => return Standing::Overtaken,
                 Standing::Repeated => standing = Standing::Repeated,
                 Standing::Current => {}
             }
         }
+        if asked > 0 && asked == ended {
+            standing = Standing::Repeated;
+        }
         standing
+    }
+
+    fn is_ended_by(&self, holder: &str) -> bool {
+        let other = |claim: &Claim| claim.turn.roll == self.roll && claim.turn != *self;
+        Claim::parse(holder).is_some_and(|claim| claim.over && other(&claim))
     }
 
     fn beside(&self, fence: u64, holder: &str) -> Standing {
@@ -206,6 +218,18 @@ mod tests {
         for (fence, holder) in [(8000, claim(turn(0, 8000))), (7003, "person".to_owned())] {
             assert_eq!(judge(fence, &holder), Standing::Overtaken, "{holder}");
         }
+    }
+
+    #[test]
+    fn a_roll_that_another_turn_has_ended_everywhere_has_one_end() {
+        let over = |turn| claim(turn) + "!";
+        let (me, other) = (turn(3, 7002), turn(2, 7001));
+        let judge = |one: &str, two: &str| me.standing([(7005, one), (7005, two)]);
+        let (ended, own) = (over(other.clone()), over(me.clone()));
+        assert_eq!(judge(&ended, &ended), Standing::Repeated);
+        assert_eq!(judge(&ended, &claim(other)), Standing::Current);
+        assert_eq!(judge(&own, &own), Standing::Current, "it may not be told");
+        assert_eq!(me.standing([]), Standing::Current);
     }
 
     /// However two turns of a roll came to be, at most one of them is dropped for the other.

@@ -183,7 +183,7 @@ impl<F: Fleet> Deploy<F> {
         event: &Event,
     ) -> Result<Answered, Trouble> {
         let data = event.data.clone().context("a turn without its roll")?;
-        let mut message: TurnMessage =
+        let message: TurnMessage =
             serde_json::from_value(data).context("a turn's roll cannot be read")?;
         if self.store.report_of(&message.roll).await?.is_some() {
             tracing::info!(cluster = %self.cluster, roll = message.roll, turn = message.turn, "the roll is over; this turn came once more");
@@ -206,9 +206,8 @@ impl<F: Fleet> Deploy<F> {
         let flowed = match turned {
             Turned::Over(outcome) => Self::over(&message, outcome),
             Turned::Next(entries) => {
-                message.turn += 1;
-                message.entries = entries;
-                Flowed::Next(self.event(&message)?)
+                let next = message.followed_by(entries);
+                Flowed::Next(self.event(&next.map_err(anyhow::Error::from)?)?)
             }
             Turned::Stale(Standing::Overtaken) => {
                 // Whoever ended this roll, or took its nodes before they began another, has told how. Another outcome

@@ -311,7 +311,8 @@ impl Net {
             let finishes = matches!(steps.as_slice(), [Step::Finish(_)]);
             let hasty = finishes && !case.decide_first;
             if !hasty && log.state.ends_turn(plan, &before, &steps) {
-                let (turn, log) = (message.turn + 1, Rc::new(log));
+                let turn = log.state.turn_after(plan, message.turn);
+                let log = Rc::new(log);
                 return Ok(Doing::Publish(Message { turn, log }));
             }
             let step = steps.into_iter().next().unwrap();

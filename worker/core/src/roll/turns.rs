@@ -31,6 +31,9 @@ pub struct TurnMessage {
     pub entries: Vec<Entry>,
 }
 
+/// More turns than a roll has.
+const GIVING_WAY: u32 = 1_000_000;
+
 /// How far a roll has come, as far as that makes another message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reached {
@@ -43,6 +46,16 @@ impl TurnMessage {
     pub fn state(&self) -> Result<RollState, IllegalEvent> {
         let at = self.entries.first().map_or(self.started, |entry| entry.at);
         RollState::replay(&self.plan, at, &self.entries)
+    }
+
+    /// The message that follows; `entries` are all that have happened by now.
+    pub fn followed_by(&self, entries: Vec<Entry>) -> Result<Self, IllegalEvent> {
+        let mut next = Self {
+            entries,
+            ..self.clone()
+        };
+        next.turn = next.state()?.turn_after(&next.plan, self.turn);
+        Ok(next)
     }
 
     pub fn id(&self, state: &RollState) -> TurnId {
@@ -90,6 +103,18 @@ impl RollState {
         let now = self.reached(plan);
         let decides = now.gives_way && !before.gives_way;
         self.is_at_rest(plan) && now != *before && (!finishes || decides)
+    }
+
+    /// The number of the message that follows on this turn. A worker that died between publishing and answering leaves two
+    /// ways in which the roll may go on. Where one of them gives way, its messages are ahead of the other's: those are
+    /// dropped once it has the nodes, and come to no other end.
+    pub fn turn_after(&self, plan: &Plan, turn: u32) -> u32 {
+        let next = turn.saturating_add(1);
+        if self.gives_way(plan) && next < GIVING_WAY {
+            next.saturating_add(GIVING_WAY)
+        } else {
+            next
+        }
     }
 
     /// The nodes that are changed next, where the roll goes forward. Whatever goes back may be taken back again. Where it

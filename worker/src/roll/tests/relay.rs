@@ -140,11 +140,7 @@ impl Relay {
                 self.queue.push_front(Delivery::Turn(Box::new(message)));
             }
             (Turned::Next(entries), Delivery::Turn(before)) => {
-                let message = TurnMessage {
-                    turn: before.turn + 1,
-                    entries,
-                    ..(**before).clone()
-                };
+                let message = before.followed_by(entries).unwrap();
                 self.queue.push_front(Delivery::Turn(Box::new(message)));
             }
         }
