@@ -127,6 +127,22 @@ fn revoked(place: &Place, first: &str, second: &str) {
     assert_ne!(third, first);
 }
 
+/// Days that people name count for every certificate, however short its life: this one begins with six.
+#[test]
+#[ignore = "lab: needs root"]
+fn one_with_fewer_days_left_than_people_want_is_told() {
+    let place = Place::new();
+    let path = place.path("origin/cluster.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{text}  alert_days: 10\n")).unwrap();
+    place.git(&["commit", "--quiet", "--all", "--message", "Ten days"]);
+    let _worker = place.start();
+    place.next_serial("blog", None);
+    place.wait("the worker's finding", || place.log().contains("WL328"));
+    let said = place.said(1, &["list"]);
+    assert!(said.contains("WL328") && said.contains("blog"), "{said}");
+}
+
 /// `acme_server` is not set: the edge has no way to the worker, which is told with what mends it, and costs nothing.
 #[test]
 #[ignore = "lab: needs root"]
