@@ -8,11 +8,13 @@ cd "$here/.."
 . docker/engine.sh
 tried=$1
 container=windlass-try-$$
+broker=$container-broker
+programs=/usr/lib/rabbitmq/bin
 
 mkdir -p "$TMPDIR"
 work=$(mktemp -d)
 clean() {
-    podman rm --force --time 0 --ignore --volumes "$container" >/dev/null 2>&1 || true
+    podman rm --force --time 0 --ignore --volumes "$container" "$broker" >/dev/null 2>&1 || true
     rm -rf "$work"
 }
 trap clean EXIT
@@ -29,7 +31,7 @@ within_a_minute() {
     shift
     until "$@"; do
         if [ "$SECONDS" -ge "$end" ]; then
-            podman logs "$container" >&2
+            podman logs "$container" >&2 || podman logs "$broker" >&2
             fail "$what"
         fi
         sleep 0.2
@@ -58,8 +60,9 @@ nothing_that_does_not_belong() {
 
 # podman's words for what compose.yaml asks of Docker. Limits are given because its own are above what some
 # machines allow; health checks would need systemd.
-hardened=(--read-only --cap-drop all --network none --no-healthcheck
+limited=(--read-only --cap-drop all --no-healthcheck
     --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 --tmpfs /tmp:mode=1777)
+hardened=("${limited[@]}" --network none)
 sandbox=(--security-opt unmask=ALL --security-opt "seccomp=$here/seccomp.json")
 in_image() {
     podman run --rm "${hardened[@]}" --security-opt no-new-privileges --entrypoint /bin/sh "$@"
@@ -143,9 +146,56 @@ it_stops_and_starts_again() {
     passed "started again, it still knows what it did"
 }
 
+# As compose.yaml asks.
+the_broker_is_healthy() {
+    podman exec "$broker" "$programs/rabbitmq-diagnostics" --quiet check_port_connectivity >/dev/null 2>&1
+}
+
+# compose.yaml's two services, which are alone on a network: the RabbitMQ 4 of the tests stands for its image, and
+# rabbitmq.conf and worker.yaml are those of this folder but for the repository.
+it_works_with_its_broker() {
+    local root secrets=$work/secrets config=$work/composed
+    root=$(tests/broker/rabbitmq4.sh --path)
+    if [ ! -d "$root" ]; then
+        say "NOT TRIED with a broker: RabbitMQ 4 could not be had (make setup)"
+        return
+    fi
+    podman rm --force --time 0 --volumes "$container" >/dev/null
+    mkdir "$secrets" "$config" "$config/certificates" "$config/secrets"
+    openssl rand -hex 32 >"$secrets/hook-secret"
+    openssl rand -hex 32 >"$secrets/broker-password"
+    ssh-keygen -q -t ed25519 -N '' -f "$secrets/ssh-key"
+    chmod 0400 "$secrets"/*
+    chmod 0444 "$secrets/broker-password"
+    sed 's|url: https:.*|url: /repo/cluster.git|' docker/worker.yaml >"$config/worker.yaml"
+    chown -R 10001 "$secrets" "$config"
+
+    podman create --name "$broker" "${limited[@]}" --network none --hostname rabbitmq \
+        --tmpfs /var/lib/rabbitmq:mode=0700 --tmpfs /var/log/rabbitmq --tmpfs /run \
+        --volume "$here/rabbitmq.conf:/etc/rabbitmq/conf.d/50-windlass.conf:ro" \
+        --volume "$secrets/broker-password:/run/secrets/broker-password:ro" \
+        --env HOME=/var/lib/rabbitmq --env RABBITMQ_CONF_ENV_FILE=/dev/null --env RABBITMQ_LOGS=- \
+        --env RABBITMQ_ENABLED_PLUGINS_FILE=/tmp/plugins \
+        --rootfs "$root:O" "$programs/rabbitmq-server" >/dev/null
+    podman start "$broker" >/dev/null
+    within_a_minute "the broker does not become healthy" the_broker_is_healthy
+    # Names are for compose to know.
+    echo '127.0.0.1 localhost rabbitmq' >"$work/hosts"
+    podman create --name "$container" "${limited[@]}" "${sandbox[@]}" --security-opt no-new-privileges \
+        --network "container:$broker" --volume "$work/hosts:/etc/hosts:ro" --volume "$work/repo:/repo:ro" --volume "$secrets:/run/secrets:ro" \
+        --volume "$config:/etc/windlass:ro" "$image" >/dev/null
+    podman start "$container" >/dev/null
+    within_a_minute "the worker does not become healthy beside its broker" healthy
+    within_a_minute "no event came through the broker" a_push_was_looked_at
+    podman exec "$broker" "$programs/rabbitmqctl" --quiet --vhost windlass list_queues name type |
+        grep -q '^windlass\.v1\.cluster\.example.*quorum$' || fail "the worker has no queue at its broker"
+    passed "with the broker of compose.yaml it is healthy, and events come through it"
+}
+
 nothing_that_does_not_belong
 podman load --quiet --input "$tried" >/dev/null
 the_program_runs
 its_checks_run
 the_worker_lives
 it_stops_and_starts_again
+it_works_with_its_broker
