@@ -16,6 +16,7 @@ use super::ledger::Ledger;
 use super::record::{self, Key, Record, What};
 use super::shelf::Shelf;
 use crate::materials::AtRest;
+use crate::materials::age::AgeError;
 use crate::ports::{OpenBox, Strongbox};
 use crate::store::StoreError;
 
@@ -122,9 +123,19 @@ impl Ledger {
         if known.as_ref().and_then(|(_, digest)| digest.as_ref()) == Some(&digest) {
             return Ok(());
         }
-        let text = opened(&self.at_rest, sealed)
-            .await
-            .map_err(|why| StoreError::Common(format!("the record `{key}`: {why}")))?;
+        // What anybody who reaches the broker can write is nothing that a worker wrote.
+        let foreign =
+            self.at_rest.seals() && !std::str::from_utf8(&sealed).is_ok_and(AtRest::is_sealed);
+        let text = if foreign {
+            Ok(None)
+        } else {
+            opened(&self.at_rest, sealed).await
+        };
+        let text = text.map_err(|why| StoreError::Common(format!("the record `{key}`: {why}")))?;
+        let Some(text) = text else {
+            tracing::error!(cluster = %self.cluster, key, "a record at the broker is not encrypted to this worker's identity and is passed over");
+            return Ok(());
+        };
         let record: Record = serde_json::from_str(text.reveal())?;
         if known.is_some_and(|(version, _)| version > record.version) {
             return self.share(&record.key()).await;
@@ -202,8 +213,13 @@ impl Ledger {
             ..
         }) = &mut found
         {
-            let pem = common.shelf.get(&own.name).map_err(StoreError::Common)?;
-            own.pem = pem.map(|pem| pem.reveal().to_owned());
+            own.pem = match common.shelf.get(&own.name) {
+                Ok(pem) => pem.map(|pem| pem.reveal().to_owned()),
+                Err(why) => {
+                    tracing::error!(certificate = %own.name, why, "other workers cannot be given it");
+                    None
+                }
+            };
         }
         Ok(found)
     }
@@ -268,12 +284,16 @@ pub(super) async fn sealed(at_rest: &AtRest, text: SecretText) -> Result<String,
     sealed.map_err(|error| format!("it cannot be encrypted: {error}"))
 }
 
-pub(super) async fn opened(at_rest: &AtRest, text: Vec<u8>) -> Result<SecretText, String> {
+/// `None`: it is encrypted to somebody else, such as the identity before this one.
+pub(super) async fn opened(at_rest: &AtRest, text: Vec<u8>) -> Result<Option<SecretText>, String> {
     let at_rest = at_rest.clone();
     let opening = tokio::task::spawn_blocking(move || {
         let text = String::from_utf8(text).map_err(|_| "it is no text".to_owned())?;
-        let opened = at_rest.open(&text);
-        opened.map_err(|error| format!("it cannot be decrypted: {error}"))
+        match at_rest.open(&text) {
+            Ok(secret) => Ok(Some(secret)),
+            Err(AgeError::NotForUs) => Ok(None),
+            Err(error) => Err(format!("it cannot be decrypted: {error}")),
+        }
     });
     opening.await.map_err(|error| error.to_string())?
 }

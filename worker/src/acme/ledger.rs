@@ -87,7 +87,11 @@ impl Ledger {
         let Some(text) = text else { return Ok(None) };
         let opened = joint::opened(&self.at_rest, text.into_bytes()).await;
         let why = |why| StoreError::Sealed(format!("a private key in the database: {why}"));
-        opened.map(Some).map_err(why)
+        let opened = opened.map_err(why)?;
+        if opened.is_none() {
+            tracing::warn!(cluster = %self.cluster, "a private key in the database is encrypted to another identity and counts as lost");
+        }
+        Ok(opened)
     }
 
     async fn sealed(&self, secret: &SecretText) -> Result<String, StoreError> {
@@ -164,7 +168,7 @@ impl Ledger {
         })
     }
 
-    /// The certificate's order that is under way. One whose entries do not fit is given up.
+    /// The certificate's order that is under way. One whose entries do not fit, or whose key is lost, is given up.
     pub async fn open(&self, certificate: &Label) -> Result<Option<OpenOrder>, StoreError> {
         let key = (self.cluster.to_string(), certificate.to_string());
         let found = self.store.call(move |db| -> rusqlite::Result<Option<Stored>> {
@@ -176,16 +180,16 @@ impl Ledger {
         let Some((id, key, entries)) = found.await? else {
             return Ok(None);
         };
+        let has_key = key.is_some();
+        let key = self.opened(key).await?;
         match folded(&entries) {
-            Some(Ok(order)) => Ok(Some(OpenOrder {
-                id,
-                order,
-                key: self.opened(key).await?,
-            })),
+            Some(Ok(order)) if key.is_some() == has_key => Ok(Some(OpenOrder { id, order, key })),
             broken => {
-                let why = broken
-                    .and_then(Result::err)
-                    .map_or_else(String::new, |why| why.to_string());
+                let why = match broken {
+                    Some(Ok(_)) => "its key is encrypted to another identity".to_owned(),
+                    Some(Err(misfit)) => misfit.to_string(),
+                    None => String::new(),
+                };
                 tracing::error!(%certificate, why, "an order cannot be read and is given up");
                 self.end(id).await?;
                 Ok(None)

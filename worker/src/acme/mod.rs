@@ -16,6 +16,7 @@ mod past;
 mod paths;
 mod proofs;
 mod record;
+mod sealing;
 mod shelf;
 mod steps;
 mod transport;

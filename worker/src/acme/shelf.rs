@@ -1,9 +1,11 @@
 //! Where finished certificates lie: `<state>/certificates/<cluster>/<name>.pem`, chain and key, mode 0600, in place at
 //! once or not at all. Rolls take them from here as they take those that are given by file.
 
-use std::fs::{DirBuilder, File, Permissions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown, fchown};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown, lchown,
+};
 use std::path::{Path, PathBuf};
 
 use windlass_core::ids::ClusterName;
@@ -61,7 +63,10 @@ impl Shelf {
     pub fn claim(&self) -> Result<Option<File>, String> {
         let path = self.folder.with_extension("lock");
         let opened = self.make_folder().and_then(|()| {
-            let lock = File::create(&path)?;
+            // The folder is the worker's, and root may be who asks: whatever it put there is not followed.
+            let mut options = OpenOptions::new();
+            let options = options.write(true).create(true).truncate(false);
+            let lock = options.custom_flags(libc::O_NOFOLLOW).open(&path)?;
             give_to_owner_above(&path)?;
             Ok(lock)
         });
@@ -173,9 +178,9 @@ impl Shelf {
 fn give_to_owner_above(path: &Path) -> std::io::Result<()> {
     let above = path.parent().filter(|above| !above.as_os_str().is_empty());
     let above = std::fs::metadata(above.unwrap_or_else(|| Path::new(".")))?;
-    let own = std::fs::metadata(path)?;
+    let own = std::fs::symlink_metadata(path)?;
     if own.uid() == 0 && above.uid() != 0 {
-        chown(path, Some(above.uid()), Some(above.gid()))?;
+        lchown(path, Some(above.uid()), Some(above.gid()))?;
     }
     Ok(())
 }
@@ -191,7 +196,7 @@ mod tests {
         if std::fs::metadata(state.path()).unwrap().uid() != 0 {
             return;
         }
-        chown(state.path(), Some(65534), Some(65534)).unwrap();
+        lchown(state.path(), Some(65534), Some(65534)).unwrap();
         let shelf = Shelf::new(state.path(), &"example".parse().unwrap());
         drop(shelf.claim().unwrap().unwrap());
         for made in [

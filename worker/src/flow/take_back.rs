@@ -83,6 +83,11 @@ async fn take_newer<N: NodeWriter>(
         if !found.exact {
             continue;
         }
+        // One of the same day may be what a person has just replaced.
+        let here = shelf.leaf(name).ok().flatten();
+        if here.is_some_and(|here| here.lifetime.from >= found.leaf.lifetime.from) {
+            continue;
+        }
         match shelf.put_newer(name, &found.pem) {
             Ok(true) => {
                 let serial = &found.leaf.serial;

@@ -12,7 +12,7 @@ use super::age::{self, AgeError};
 
 const ARMOR: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
 /// Beyond this everything remembered is forgotten: it is opened again where it is needed.
-const REMEMBERED: usize = 4096;
+const REMEMBERED: usize = 512;
 
 /// Cheap to clone; the clones remember together.
 #[derive(Debug, Clone, Default)]

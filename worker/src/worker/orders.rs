@@ -93,6 +93,10 @@ pub(super) async fn accept(directories: &Directories, event: &Event) -> anyhow::
     };
     let at_rest = directories.at_rest.clone();
     let shelf = Shelf::at(folder).at_rest(at_rest.clone());
+    if at_rest.seals() && !AtRest::is_sealed(&issued.sealed) {
+        tracing::error!(cluster = %event.subject, event = event.id, "certificates that came with an event are not encrypted to this worker's identity and are passed over");
+        return Ok(());
+    }
     let accepting = tokio::task::spawn_blocking(move || {
         let text = at_rest.open(&issued.sealed);
         let text = text.context("the certificates that came with an event cannot be decrypted")?;
@@ -150,7 +154,8 @@ impl<Q: EventQueue> Caller<Q> {
         if rolled {
             let record = self.store.cluster(&self.cluster).await?;
             due.rolled = Some(Rolled {
-                commit: record.rolled.or(record.seen),
+                // What was only seen may have been refused; each worker falls back to its own.
+                commit: record.rolled.or(record.seen.filter(|_| !self.shared)),
                 at: Timestamp::now(),
             });
         }
@@ -273,6 +278,7 @@ impl<A: Announce> Ordering<A> {
         let data = event.data.clone().unwrap_or_default();
         let due: CertificateDue = serde_json::from_value(data).unwrap_or_default();
         let ledger = &self.renewer.orderer.ledger;
+        ledger.seal().await?;
         if let Some(name) = &due.certificate
             && !ledger.issued_since(name, event.time).await?
         {

@@ -64,14 +64,19 @@ impl<A: Announce> Renewer<A> {
         let begun = Instant::now();
         // What orders is too large to be carried about.
         let looking = Box::pin(async {
+            let mut failed = None;
             for wanted in wanted(&model) {
                 if begun.elapsed() > ENOUGH {
                     return anyhow::Ok(Timestamp::now());
                 }
                 let again = self.look_after(&wanted, &snapshot, &materials, rolled);
-                next = next.min(again.await?);
+                match again.await {
+                    Ok(again) => next = next.min(again),
+                    // The others need not wait for what is wrong with this one.
+                    Err(error) => failed = failed.or(Some(error.context(wanted.name))),
+                }
             }
-            anyhow::Ok(next)
+            failed.map_or(Ok(next), Err)
         });
         let next = self.telling(looking).await;
         self.orderer.announce().await?;

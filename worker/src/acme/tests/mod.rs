@@ -9,6 +9,7 @@ mod next_authority;
 mod orders;
 mod pebble;
 mod renewal_info;
+mod sealing;
 mod slow;
 mod through_dns;
 pub(crate) mod world;

@@ -186,7 +186,8 @@ impl Open {
     /// The newest of each key stays; a worker that died before it took the older one away left both.
     async fn keep(&mut self, key: String, version: i64, delivery: Delivery) -> Result<(), String> {
         let known = self.kept.get(&key);
-        let old = if key == MARK || known.is_some_and(|known| known.version >= version) {
+        // Of two with the same version the later one is by whoever has it open.
+        let old = if key == MARK || known.is_some_and(|known| known.version > version) {
             Some(delivery)
         } else {
             self.records.insert(key.clone(), delivery.data.clone());
@@ -206,7 +207,9 @@ impl Open {
         let version = self.kept.get(key).map_or(1, |kept| kept.version + 1);
         self.publish(key, version, sealed).await?;
         // It comes to us, as the only one who reads, and takes the place of the older one.
-        let reading = self.read_until(|own, number, _| own == key && number == version);
+        // By its body, too: one of the same version may come late from a worker that was cut off.
+        let reading =
+            self.read_until(|own, number, body| own == key && number == version && body == sealed);
         let Ok(read) = tokio::time::timeout(ANSWER, reading).await else {
             return Err("the broker does not give it back".to_owned());
         };
