@@ -155,7 +155,9 @@ impl<Q: EventQueue> Caller<Q> {
             let record = self.store.cluster(&self.cluster).await?;
             due.rolled = Some(Rolled {
                 // What was only seen may have been refused; each worker falls back to its own.
-                commit: record.rolled.or(record.seen.filter(|_| !self.shared)),
+                commit: record
+                    .rolled
+                    .or_else(|| record.seen.filter(|_| !self.shared)),
                 at: Timestamp::now(),
             });
         }

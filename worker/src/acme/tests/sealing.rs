@@ -25,9 +25,9 @@ async fn keys_from_before_are_sealed_and_those_of_another_identity_are_lost() {
     let wanted = world.wanted("blog", &["blog.example.org"]);
     let clear = world.orderer();
     let mut open = clear.ledger.begin(begun(&wanted)).await.unwrap();
-    let mut session = None;
+    let (mut session, access) = (None, world.access());
     while open.key.is_none() || session.is_none() {
-        let ran = clear.advance(&mut open, &mut session, &wanted, &world.access());
+        let ran = clear.advance(&mut open, &mut session, &wanted, &access);
         assert_eq!(ran.await.unwrap(), None);
     }
     let directory = world.pebble.directory();
