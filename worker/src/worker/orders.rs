@@ -154,10 +154,7 @@ impl<Q: EventQueue> Caller<Q> {
         if rolled {
             let record = self.store.cluster(&self.cluster).await?;
             due.rolled = Some(Rolled {
-                // What was only seen may have been refused; each worker falls back to its own.
-                commit: record
-                    .rolled
-                    .or_else(|| record.seen.filter(|_| !self.shared)),
+                commit: record.rolled.or(record.seen),
                 at: Timestamp::now(),
             });
         }
