@@ -100,7 +100,6 @@ fn rolled_out() -> anyhow::Result<(Lab, Cluster)> {
         "min_healthy_time: 1s",
         "min_healthy_time: 0s",
     )?;
-    cluster.replace("components/haproxy/component.yaml", "    hold: 3s\n", "")?;
     cluster.commit("Hold nothing")?;
     cluster.says(&["roll", "--yes"])?.ended(0);
     Ok((lab, cluster))

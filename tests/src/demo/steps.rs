@@ -36,6 +36,12 @@ impl<'a> Stage<'a> {
         screen: &mut Screen,
     ) -> anyhow::Result<Self> {
         let mut cluster = Cluster::make(lab)?;
+        // Somebody watches the gate of the fifth step fail.
+        cluster.replace(
+            "cluster.yaml",
+            "healthy_deadline: 12s",
+            "healthy_deadline: 8s",
+        )?;
         for node in lab.nodes() {
             screen.say(&format!(
                 "{:<9} {} is up; it runs nothing but sshd",
@@ -105,7 +111,7 @@ impl<'a> Stage<'a> {
             "www.example.org",
             &VPSS,
             self.cluster.ca(),
-        ));
+        )?);
         screen.say("From now on a client requests https://www.example.org/ through all VPSs, without a pause.");
         Ok(())
     }
@@ -192,7 +198,7 @@ impl<'a> Stage<'a> {
             if !live.is_empty() {
                 screen.nodes(&live);
             }
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::sleep(Duration::from_millis(200));
         }
     }
 

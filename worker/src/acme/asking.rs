@@ -77,7 +77,7 @@ impl<A: Announce> Orderer<A> {
         session.as_ref().ok_or_else(|| Trouble::local("no account"))
     }
 
-    /// Asks the authority when it wants the certificate renewed (RFC 9773). `None`: it has no opinion.
+    /// Asks the authority when it wants the certificate renewed (RFC 9773). `None`: it did not answer.
     pub async fn suggested(
         &self,
         authority: &Authority,

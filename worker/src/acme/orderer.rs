@@ -111,6 +111,22 @@ impl<A: Announce> Orderer<A> {
         }
     }
 
+    /// What an order has brought is kept, whatever is due: a worker may have died after it put the file there and before
+    /// it said so. The file alone makes nothing due, and nobody would be told of it.
+    pub async fn keep(&self, wanted: &Wanted) -> Result<(), StoreError> {
+        let Some(mut open) = self.ledger.open(&wanted.name).await? else {
+            return Ok(());
+        };
+        if open.order.next() != Step::Store || open.order.begun.terms != wanted.terms() {
+            return Ok(());
+        }
+        let _ours = self.claim().await;
+        if let Ok(entry) = self.store(&open) {
+            self.ledger.append(&mut open, &entry, None).await?;
+        }
+        Ok(())
+    }
+
     /// A person beside the worker may be about to replace a key: that takes seconds. A disk that takes no lock does not
     /// keep an order from going on as far as it can.
     async fn claim(&self) -> Option<File> {

@@ -26,6 +26,8 @@ const PATIENCE: RetryPolicy = RetryPolicy::new().timeout(Duration::from_secs(90)
 /// Authorities say how often to ask for their suggestions; not all of what they say makes sense.
 const SOONEST: SignedDuration = SignedDuration::from_mins(1);
 const LATEST: SignedDuration = SignedDuration::from_hours(24);
+/// An authority without suggestions may have some later.
+const NO_SUGGESTIONS: SignedDuration = SignedDuration::from_hours(6);
 
 impl Session {
     fn failed(&self, step: Step) -> impl Fn(Error) -> Trouble + '_ {
@@ -217,21 +219,36 @@ impl Session {
         Ok(Entry::Finalized)
     }
 
-    /// When the authority wants the certificate renewed, and when to ask again.
+    /// When the authority wants the certificate renewed, and when to ask again. `None`: it did not say.
     pub(super) async fn suggestion(&self, leaf: &Leaf) -> Option<Suggestion> {
-        let id = CertificateIdentifier::try_from(&leaf.der).ok()?;
-        let (info, wait) = self.account.renewal_info(&id).await.ok()?;
+        let none = |again: SignedDuration| {
+            Some(Suggestion {
+                serial: leaf.serial.clone(),
+                window: None,
+                again: Timestamp::now().checked_add(again).ok()?,
+            })
+        };
+        let Ok(id) = CertificateIdentifier::try_from(&leaf.der) else {
+            return none(LATEST);
+        };
+        let (info, wait) = match self.account.renewal_info(&id).await {
+            Ok(told) => told,
+            Err(Error::Unsupported(_)) => return none(NO_SUGGESTIONS),
+            Err(error) => {
+                tracing::debug!(%error, "no suggestion");
+                return None;
+            }
+        };
+        let wait = SignedDuration::try_from(wait).ok()?.clamp(SOONEST, LATEST);
         let time = |time: i64| Timestamp::from_second(time).ok();
         let window = Window {
             start: time(info.suggested_window.start.unix_timestamp())?,
             end: time(info.suggested_window.end.unix_timestamp())?,
         };
-        let wait = SignedDuration::try_from(wait).ok()?.clamp(SOONEST, LATEST);
         Some(Suggestion {
-            serial: leaf.serial.clone(),
             // A window that ends before it begins is none (RFC 9773).
             window: Some(window).filter(|window| window.start < window.end),
-            again: Timestamp::now().checked_add(wait).ok()?,
+            ..none(wait)?
         })
     }
 

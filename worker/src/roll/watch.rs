@@ -40,9 +40,10 @@ impl<N: NodeWriter + 'static, P: Prober + 'static> Performer<N, P> {
                     let Ok(turn) = probes.acquire().await else {
                         return;
                     };
+                    let began = me.clock.now();
                     let result = me.probe(&node, &gate).await;
                     drop(turn);
-                    if sender.send((index, result)).await.is_err() {
+                    if sender.send((index, result, began)).await.is_err() {
                         return;
                     }
                     sleep(pause).await;
@@ -60,8 +61,8 @@ impl<N: NodeWriter + 'static, P: Prober + 'static> Performer<N, P> {
                 }
                 Verdict::Failed { index, seen } => return self.broken(&vigil, index, seen).await,
             }
-            if let Ok(Some((index, result))) = timeout(TICK, results.recv()).await {
-                vigil.note(index, &result, self.clock.now());
+            if let Ok(Some((index, result, began))) = timeout(TICK, results.recv()).await {
+                vigil.note(index, &result, began, self.clock.now());
                 self.tell(&vigil);
             }
         }

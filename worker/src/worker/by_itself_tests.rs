@@ -30,6 +30,8 @@ struct Running {
 
 impl Running {
     fn start(cluster: &Cluster) -> Self {
+        // A failed test shows why nothing came.
+        drop(tracing_subscriber::fmt().with_test_writer().try_init());
         let (renewer, stop) = (cluster.renewer(), CancellationToken::new());
         let (name, shelf) = (renewer.cluster.clone(), renewer.orderer.shelf.clone());
         let (tell, next) = watch::channel(Timestamp::now());

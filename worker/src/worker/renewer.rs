@@ -23,8 +23,8 @@ use crate::store::Store;
 
 /// Nothing is looked at later than this.
 const LONGEST: SignedDuration = SignedDuration::from_hours(1);
-/// An authority without suggestions is asked again after this.
-const NO_SUGGESTION: SignedDuration = SignedDuration::from_hours(6);
+/// An authority that did not answer is asked for its suggestion again after this.
+const SILENT: SignedDuration = SignedDuration::from_mins(1);
 /// New certificates wait for so long for others, to be rolled together; not for an authority that is silent.
 const TOGETHER: Duration = Duration::from_secs(30);
 /// No further certificate is begun with after this: what is left comes with the next event.
@@ -111,6 +111,7 @@ impl<A: Announce> Renewer<A> {
         materials: &Materials,
         rolled: Option<Timestamp>,
     ) -> anyhow::Result<Timestamp> {
+        self.orderer.keep(wanted).await?;
         loop {
             let (known, again) = self.known(wanted, snapshot, materials, rolled).await?;
             let now = Timestamp::now();
@@ -195,17 +196,10 @@ impl<A: Announce> Renewer<A> {
                 .await;
         }
         // An authority that does not answer has not taken back what it said: "now" still means now.
-        let suggestion = asked.unwrap_or_else(|| match stored.and_then(|stored| stored.window) {
-            Some(window) => Suggestion {
-                serial: leaf.serial.clone(),
-                window: Some(window),
-                again: now + LONGEST,
-            },
-            None => Suggestion {
-                serial: leaf.serial.clone(),
-                window: None,
-                again: now + NO_SUGGESTION,
-            },
+        let suggestion = asked.unwrap_or_else(|| Suggestion {
+            serial: leaf.serial.clone(),
+            window: stored.and_then(|stored| stored.window),
+            again: now + if authority.is_some() { SILENT } else { LONGEST },
         });
         self.orderer
             .ledger

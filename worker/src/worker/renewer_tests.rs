@@ -207,6 +207,36 @@ async fn what_the_rolled_commit_wants_is_ordered_and_announced_once() {
     assert_eq!(cluster.events().await.len(), 3);
 }
 
+/// The file is there, its entry is not: nothing else is due, and still everybody is told.
+#[tokio::test]
+async fn killed_between_a_file_and_its_entry_an_order_comes_to_its_end() {
+    let cluster = Cluster::new(&[("vps1", "127.0.0.1"), ("vps2", "127.0.0.2")]).await;
+    cluster.roll().await;
+    let renewer = cluster.renewer();
+    renewer.round(None).await.unwrap();
+    let pem = renewer.orderer.shelf.get(&"blog".parse().unwrap());
+    let pem = pem.unwrap().unwrap().reveal().to_owned();
+    let key = pem[pem.find("-----BEGIN PRIVATE KEY").unwrap()..].to_owned();
+    renewer
+        .store
+        .call(move |db| {
+            db.execute_batch(
+                "DELETE FROM acme_entry WHERE json_extract(entry, '$.entry') IN ('stored', 'announced')
+                   AND order_id = (SELECT id FROM acme_order WHERE certificate = 'blog');
+                 DELETE FROM event",
+            )?;
+            let open = "UPDATE acme_order SET over = 0, key = ?1 WHERE certificate = 'blog'";
+            db.execute(open, [key])
+        })
+        .await
+        .unwrap();
+    cluster.renewer().round(None).await.unwrap();
+    assert_eq!(cluster.events().await.len(), 1, "told of");
+    assert_eq!(cluster.world.count("acme_order WHERE over = 1").await, 2);
+    let same = renewer.orderer.shelf.get(&"blog".parse().unwrap());
+    assert_eq!(same.unwrap().unwrap().reveal(), pem);
+}
+
 #[tokio::test]
 async fn a_way_that_is_missing_is_tried_again_when_something_was_rolled() {
     let cluster = Cluster::new(&[("vps1", "127.0.0.1"), ("vps3", "127.0.0.3")]).await;

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::step::{Hold, HoldPurpose};
-use crate::gate::ProbeResult;
+use crate::gate::{Probe, ProbeResult};
 
 /// A gate counts as stalled after the fourth part of its deadline: most services that come up at all are up by then, so
 /// a healthy roll is not taken back for a slow start however often someone pushes, and whoever mends a broken one
@@ -54,14 +54,20 @@ impl Vigil {
         &self.hold
     }
 
-    /// A probe of the gate with this index came back.
-    pub fn note(&mut self, index: usize, result: &ProbeResult, now: Timestamp) {
-        let Some(gate) = self.gates.get_mut(index) else {
+    /// A probe of the gate with this index came back, which began at `began`.
+    pub fn note(&mut self, index: usize, result: &ProbeResult, began: Timestamp, now: Timestamp) {
+        let (Some(gate), Some(watched)) = (self.gates.get_mut(index), self.hold.gates.get(index))
+        else {
             return;
         };
         gate.seen.clone_from(&result.seen);
         if result.ok {
-            let first = gate.good.map_or(now, |(first, _)| first);
+            // A port was closed for all of the time that nothing was heard from it; others may have come up just now.
+            let since = match watched.gate.probe {
+                Probe::Closed { .. } => began,
+                _ => now,
+            };
+            let first = gate.good.map_or(since, |(first, _)| first);
             gate.good = Some((first, now));
             gate.bad = None;
         } else {
@@ -173,20 +179,20 @@ mod tests {
             seen: format!("{ok}"),
         };
         let mut vigil = Vigil::new(hold, at(0));
-        vigil.note(0, &result(true), at(1));
-        vigil.note(0, &result(true), at(4));
-        vigil.note(0, &result(false), at(5));
-        vigil.note(0, &result(true), at(6));
-        vigil.note(0, &result(true), at(10));
+        vigil.note(0, &result(true), at(1), at(1));
+        vigil.note(0, &result(true), at(4), at(4));
+        vigil.note(0, &result(false), at(5), at(5));
+        vigil.note(0, &result(true), at(6), at(6));
+        vigil.note(0, &result(true), at(10), at(10));
         assert_eq!(vigil.verdict(at(10)), Verdict::Pending);
         assert_eq!(
             vigil.verdict(at(200)),
             Verdict::Pending,
             "no result says that it broke"
         );
-        vigil.note(0, &result(true), at(11));
+        vigil.note(0, &result(true), at(11), at(11));
         assert_eq!(vigil.verdict(at(11)), Verdict::Held);
-        vigil.note(0, &result(false), at(12));
+        vigil.note(0, &result(false), at(12), at(12));
         assert_eq!(vigil.verdict(at(120)), Verdict::Pending);
         let seen = "false".to_owned();
         assert_eq!(vigil.verdict(at(121)), Verdict::Failed { index: 0, seen });
@@ -205,11 +211,11 @@ mod tests {
             seen: "x".into(),
         };
         let mut vigil = Vigil::new(hold, at(0));
-        vigil.note(0, &result(false), at(1));
+        vigil.note(0, &result(false), at(1), at(1));
         assert_eq!(vigil.verdict(at(6)), Verdict::Pending);
-        vigil.note(0, &result(true), at(6));
+        vigil.note(0, &result(true), at(6), at(6));
         assert_eq!(vigil.verdict(at(6)), Verdict::Held);
-        vigil.note(0, &result(false), at(7));
+        vigil.note(0, &result(false), at(7), at(7));
         assert!(matches!(
             vigil.verdict(at(13)),
             Verdict::Failed { index: 0, .. }
@@ -230,21 +236,53 @@ mod tests {
         let must = |deadline| HoldPurpose::Must { hold: 5, deadline };
         let mut vigil = Vigil::new(hold(must(120)), at(0));
         assert!(!vigil.is_stalled(at(60)), "nothing was seen yet");
-        vigil.note(0, &result(false), at(1));
+        vigil.note(0, &result(false), at(1), at(1));
         assert!(!vigil.is_stalled(at(29)), "a slow start");
         assert!(vigil.is_stalled(at(30)));
-        vigil.note(0, &result(true), at(31));
+        vigil.note(0, &result(true), at(31), at(31));
         assert!(!vigil.is_stalled(at(31)), "it came up");
-        vigil.note(0, &result(false), at(33));
+        vigil.note(0, &result(false), at(33), at(33));
         assert!(!vigil.is_stalled(at(37)), "an unlucky probe");
         assert!(vigil.is_stalled(at(38)), "it went down again");
 
         let mut short = Vigil::new(hold(must(4)), at(0));
-        short.note(0, &result(false), at(0));
+        short.note(0, &result(false), at(0), at(0));
         assert!(!short.is_stalled(at(4)) && short.is_stalled(at(5)));
         // Whatever held before fails by itself, and soon.
         let mut kept = Vigil::new(hold(HoldPurpose::Keep { tolerance: 5 }), at(0));
-        kept.note(0, &result(false), at(0));
+        kept.note(0, &result(false), at(0), at(0));
         assert!(!kept.is_stalled(at(100)));
+    }
+
+    #[test]
+    fn silence_counts_from_its_beginning() {
+        let at = |seconds: i64| {
+            now()
+                .saturating_add(SignedDuration::from_secs(seconds))
+                .unwrap()
+        };
+        let result = ProbeResult {
+            ok: true,
+            seen: "x".into(),
+        };
+        let must = HoldPurpose::Must {
+            hold: 1,
+            deadline: 9,
+        };
+        let mut open = Vigil::new(hold(must), at(0));
+        open.note(0, &result, at(0), at(1));
+        assert_eq!(
+            open.verdict(at(1)),
+            Verdict::Pending,
+            "it may have come up just now"
+        );
+
+        let mut silent = hold(must);
+        silent.gates[0].gate.probe = Probe::Closed {
+            connect: "127.0.0.1:1".parse().unwrap(),
+        };
+        let mut silent = Vigil::new(silent, at(0));
+        silent.note(0, &result, at(0), at(1));
+        assert_eq!(silent.verdict(at(1)), Verdict::Held);
     }
 }

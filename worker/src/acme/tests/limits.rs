@@ -8,6 +8,7 @@ use axum::{Json, Router};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use windlass_core::acme::{Entry, Failure, Known, Why, due};
+use windlass_core::model::Authority;
 use windlass_core::yaml::At;
 
 use super::world::World;
@@ -129,18 +130,23 @@ async fn an_authority_says_when_to_renew() {
     assert!(next.at < Timestamp::now(), "now");
     // It is told which one it replaces; this pebble does not understand, and gives one all the same.
     World::issued(world.run(&wanted).await);
-    // An authority without suggestions has none.
-    assert!(
-        orderer
-            .suggested(
-                &world.authority(),
-                &world.pebble.directory(),
-                &leaf,
-                &world.access()
-            )
-            .await
-            .is_none()
-    );
+    // An authority without suggestions has none, and is not asked again soon.
+    let directory = world.pebble.directory();
+    let none = orderer
+        .suggested(&world.authority(), &directory, &leaf, &world.access())
+        .await
+        .unwrap();
+    let hours = none.again.duration_since(Timestamp::now()).as_hours();
+    assert!(none.window.is_none() && hours >= 5, "{none:?}");
+    // One that cannot be asked has not said that.
+    let directory = "https://127.0.0.1:1/dir";
+    let away = Authority {
+        directory: At::nowhere(directory.to_owned()),
+        ..world.authority()
+    };
+    let access = world.access();
+    let asked = orderer.suggested(&away, directory, &leaf, &access);
+    assert!(asked.await.is_none());
 }
 
 /// The authority that was asked instead has issued it: what the first one said of its limit still holds.
