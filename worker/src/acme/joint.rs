@@ -248,21 +248,6 @@ impl Ledger {
             .await
     }
 
-    /// Whether one was issued since then.
-    pub async fn issued_since(
-        &self,
-        certificate: &Label,
-        time: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let (cluster, name) = (self.cluster.to_string(), certificate.to_string());
-        let select = "SELECT EXISTS (SELECT 1 FROM acme_entry JOIN acme_order ON acme_order.id = order_id
-            WHERE cluster = ?1 AND certificate = ?2 AND at > ?3 AND json_extract(entry, '$.entry') = 'stored')";
-        let row = (cluster, name, time.as_millisecond());
-        self.store
-            .call(move |db| db.query_row(select, row, |row| row.get(0)))
-            .await
-    }
-
     pub fn is_common(&self) -> bool {
         self.common.is_some()
     }

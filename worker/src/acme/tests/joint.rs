@@ -12,7 +12,7 @@ use windlass_core::ids::ClusterName;
 
 use super::authority::begun;
 use super::world::{Told, World, now};
-use crate::acme::{Common, Ledger, Orderer, Ran, Shelf};
+use crate::acme::{Asked, Common, Ledger, Orderer, Ran, Shelf};
 use crate::materials::AtRest;
 use crate::ports::{Doing, OpenBox, Strongbox};
 use crate::store::Store;
@@ -237,6 +237,27 @@ async fn what_could_not_be_shared_goes_on_at_the_same_worker() {
     World::issued(ran.unwrap());
     hold.release().await;
     assert!(world.pebble.orders() <= 1, "{}", world.pebble.orders());
+}
+
+/// An event that was not answered comes to another worker, when what it asked for was done.
+#[tokio::test]
+async fn who_asked_is_known_to_every_worker() {
+    let workers = Workers::new().await;
+    let wanted = workers.world.wanted("blog", &["blog.example.org"]);
+    let (one, other) = (workers.worker("one"), workers.worker("other"));
+    let hold = one.ledger.hold().await.unwrap().unwrap();
+    let ask = async |worker: &Orderer<Told>, event: &str| {
+        let asked = worker.ledger.ask_by(&wanted.name, Asked::AtOnce, event);
+        asked.await.unwrap();
+        worker.ledger.known(&wanted).await.unwrap().asked
+    };
+    assert!(ask(&one, "first").await);
+    one.ledger.ask(&wanted.name, Asked::No).await.unwrap();
+    hold.release().await;
+    let hold = other.ledger.hold().await.unwrap().unwrap();
+    assert!(!ask(&other, "first").await);
+    assert!(ask(&other, "second").await);
+    hold.release().await;
 }
 
 /// A worker alone, that seals what it writes down.
