@@ -130,7 +130,7 @@ impl<F: Fleet> Deploy<F> {
                 .context("ssh cannot be set up")?,
         );
         let observed = observe::all(&nodes, rendered.model.nodes.keys().cloned()).await;
-        let forsaken = self.beside(&observed, kind)?;
+        let forsaken = self.beside(&observed)?;
         if self
             .takes_certificates(nodes.as_ref(), &observed, rendered)
             .await

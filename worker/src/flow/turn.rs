@@ -57,15 +57,30 @@ pub(super) struct Forsaken {
 }
 
 /// The roll that the nodes say is under way, and since when they have said the same.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct UnderWay {
     seen: Mutex<Option<(u64, String, Instant)>>,
+    patience: Duration,
+}
+
+impl Default for UnderWay {
+    fn default() -> Self {
+        Self::within(TURN_PATIENCE)
+    }
 }
 
 impl UnderWay {
-    /// What else is under way. `Err`: nothing may begin now, and why. A roll of which nothing is heard for a while
-    /// holds nobody up: the fence keeps whoever carries it out after all.
-    fn beside(&self, observed: &Observed, asked: bool) -> Result<Option<Forsaken>, String> {
+    pub(super) fn within(patience: Duration) -> Self {
+        Self {
+            seen: Mutex::default(),
+            patience,
+        }
+    }
+
+    /// What else is under way. `Err`: nothing may begin now, and why; a person who asks waits as well, because the roll's
+    /// next turn may merely have come into the queue later. A roll of which nothing is heard for a while holds nobody up:
+    /// the fence keeps whoever carries it out after all.
+    fn beside(&self, observed: &Observed) -> Result<Option<Forsaken>, String> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(highest) = observed.states().max_by_key(|state| state.fence) else {
             return Ok(None);
@@ -80,8 +95,7 @@ impl UnderWay {
         };
         let since = seen.as_ref().filter(same).map_or(now, |(.., since)| *since);
         *seen = Some((highest.fence, highest.holder.clone(), since));
-        let waits = !asked && now.duration_since(since) < TURN_PATIENCE;
-        if waits {
+        if now.duration_since(since) < self.patience {
             let (worker, number) = (claim.worker, claim.turn.number);
             return Err(format!("a roll is under way: {worker} has turn {number}"));
         }
@@ -120,16 +134,11 @@ impl Forsaken {
 
 impl<F: Fleet> Deploy<F> {
     /// With an embedded queue nobody else has turns.
-    pub(super) fn beside(
-        &self,
-        observed: &Observed,
-        kind: EventKind,
-    ) -> Result<Option<Forsaken>, Trouble> {
+    pub(super) fn beside(&self, observed: &Observed) -> Result<Option<Forsaken>, Trouble> {
         if self.handover == Handover::Never {
             return Ok(None);
         }
-        let beside = self.under_way.beside(observed, kind == EventKind::Asked);
-        beside.map_err(Trouble::Later)
+        self.under_way.beside(observed).map_err(Trouble::Later)
     }
 
     /// Begins a roll whose turns are carried in messages.

@@ -95,6 +95,32 @@ async fn nothing_else_begins_between_two_turns() {
     assert_eq!(pair.world.fleet.activations().len(), 4);
 }
 
+/// After a change of the worker that takes a cluster's events, what a person asked for may come before the roll's turn.
+#[tokio::test]
+async fn a_person_who_asks_between_two_turns_ends_no_healthy_roll() {
+    let mut pair = Pair::new();
+    pair.world.stops_for_newer();
+    pair.world.commit("Stop for what is newer");
+    pair.publish(EventKind::Moved).await;
+    pair.step().await.unwrap();
+    pair.step().await.unwrap();
+    let lease = pair.take().await.unwrap();
+    let asked = Event::new(EventKind::Asked, "/cli", &lease.event.subject, "asked");
+    for worker in &pair.workers {
+        let early = worker.run(&asked).await;
+        assert!(matches!(early, Err(Trouble::Later(_))), "{early:?}");
+    }
+    pair.queue
+        .retry(lease, Duration::ZERO, "again")
+        .await
+        .unwrap();
+    pair.queue.publish(&asked).await.unwrap();
+    let words: Vec<_> = pair.drain().await;
+    let words: Vec<_> = words.iter().map(|report| report.outcome.word()).collect();
+    assert_eq!(words, ["rolled out", "unchanged"]);
+    assert_eq!(pair.world.fleet.activations(), ["one", "two"]);
+}
+
 #[tokio::test]
 async fn a_worker_that_stops_leaves_its_turn_to_the_other() {
     let mut pair = Pair::new();
