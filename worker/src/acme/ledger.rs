@@ -1,6 +1,8 @@
 //! Accounts and orders in the worker's database. Appending an entry is one transaction, on disk before the step that
 //! follows from it; a private key enters with the entry that tells of it and leaves with the one that stores it.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
@@ -306,6 +308,20 @@ impl Ledger {
             known.limits.extend(limits(order));
         }
         Ok(known)
+    }
+
+    /// The serials of those that were issued by its orders, as far as they are known.
+    pub async fn serials(&self, certificate: &Label) -> Result<BTreeSet<String>, StoreError> {
+        let key = (self.cluster.to_string(), certificate.to_string());
+        let select = "SELECT json_extract(entry, '$.issued.serial')
+            FROM acme_entry JOIN acme_order ON acme_order.id = order_id
+            WHERE cluster = ?1 AND certificate = ?2 AND json_extract(entry, '$.entry') = 'stored'";
+        self.store
+            .call(move |db| {
+                let mut select = db.prepare_cached(select)?;
+                select.query_map(key, |row| row.get(0))?.collect()
+            })
+            .await
     }
 
     pub async fn suggestion(&self, certificate: &Label) -> Result<Option<Suggestion>, StoreError> {

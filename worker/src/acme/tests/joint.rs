@@ -12,14 +12,14 @@ use windlass_core::ids::ClusterName;
 
 use super::authority::begun;
 use super::world::{Told, World, now};
-use crate::acme::{Asked, Common, Ledger, Orderer, Ran, Shelf};
+use crate::acme::{Asked, Common, Ledger, Orderer, Ran, Shelf, Suggestion};
 use crate::materials::AtRest;
 use crate::ports::{Doing, OpenBox, Strongbox};
 use crate::store::Store;
 
 /// What a broker would keep.
 #[derive(Debug, Clone, Default)]
-struct Kept {
+pub(crate) struct Kept {
     records: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     open: Arc<tokio::sync::Mutex<()>>,
     /// From now on nothing is taken any more.
@@ -258,6 +258,38 @@ async fn who_asked_is_known_to_every_worker() {
     assert!(!ask(&other, "first").await);
     assert!(ask(&other, "second").await);
     hold.release().await;
+}
+
+/// Two have gone on without knowing of each other: what lies in the strongbox counts.
+#[tokio::test]
+async fn of_two_records_of_one_version_the_one_in_the_strongbox_stays() {
+    let workers = Workers::new().await;
+    let name = "blog".parse().unwrap();
+    let (one, other) = (workers.worker("one"), workers.worker("other"));
+    let suggest = async |worker: &Orderer<Told>, serial: &str| {
+        let hold = worker.ledger.hold().await.unwrap().unwrap();
+        let suggestion = Suggestion {
+            serial: serial.to_owned(),
+            window: None,
+            again: Timestamp::UNIX_EPOCH,
+        };
+        let suggested = worker.ledger.suggest(&name, &suggestion).await;
+        hold.release().await;
+        suggested
+    };
+    suggest(&one, "first").await.unwrap();
+    other.ledger.hold().await.unwrap().unwrap().release().await;
+    *workers.kept.away.lock().unwrap() = true;
+    suggest(&one, "of one").await.unwrap_err();
+    *workers.kept.away.lock().unwrap() = false;
+    suggest(&other, "of the other").await.unwrap();
+    let there = workers.kept.records.lock().unwrap().clone();
+    for worker in [&one, &other] {
+        worker.ledger.hold().await.unwrap().unwrap().release().await;
+        let known = worker.ledger.suggestion(&name).await.unwrap().unwrap();
+        assert_eq!(known.serial, "of the other");
+    }
+    assert_eq!(*workers.kept.records.lock().unwrap(), there);
 }
 
 /// A worker alone, that seals what it writes down.
