@@ -1,17 +1,21 @@
-//! What a person asked for is done once, however often the event that asks comes.
+//! Events of orders: what a person asked for is done once, however often it comes, and what comes in the clear is not taken.
 
+use std::process::Command;
 use std::sync::Mutex;
 
 use serde_json::json;
 use tokio::sync::watch;
+use windlass_core::model::names::Label;
 
 use super::tests::Cluster;
 use super::*;
+use crate::acme::Shelf;
 use crate::acme::tests::world::World;
+use crate::materials::AtRest;
 use crate::queue::embedded::EmbeddedQueue;
-use crate::queue::{CertificateDue, Event, EventKind};
+use crate::queue::{CertificateDue, CertificatesIssued, Event, EventKind};
 use crate::worker::consumer::{Answer, Handler as _};
-use crate::worker::orders::{Ordering, Waking};
+use crate::worker::orders::{Ordering, Waking, accept, sealed};
 
 const NODES: [(&str, &str); 2] = [("vps1", "127.0.0.1"), ("vps2", "127.0.0.2")];
 
@@ -91,4 +95,34 @@ async fn force_passes_what_failed_before_once_for_each_event() {
     assert_eq!(tries().await, once);
     handle(&cluster, &asking("two", true)).await;
     assert!(tries().await > once);
+}
+
+/// Whoever reaches the broker can write an event.
+#[tokio::test]
+async fn certificates_that_come_in_the_clear_are_passed_over_where_there_is_an_identity() {
+    let dir = tempfile::tempdir().unwrap();
+    let identity = dir.path().join("identity");
+    let made = Command::new("age-keygen").arg("-o").arg(&identity).output();
+    assert!(made.unwrap().status.success());
+    let directories = Directories {
+        ordered: Some(dir.path().join("ordered")),
+        at_rest: AtRest::new(&[identity]),
+        ..Directories::default()
+    };
+    let own = rcgen::generate_simple_self_signed(vec!["blog.example.org".to_owned()]).unwrap();
+    let pem = format!("{}{}", own.cert.pem(), own.signing_key.serialize_pem());
+    let name: Label = "blog".parse().unwrap();
+    let cluster = "example".parse().unwrap();
+    let event = |data| Event::new(EventKind::Certificate, "/acme", &cluster, "one").with(data);
+    let shelf = Shelf::at(&dir.path().join("ordered")).at_rest(directories.at_rest.clone());
+    let clear = CertificatesIssued {
+        certificates: vec![name.clone()],
+        sealed: json!({ "blog": pem }).to_string(),
+    };
+    accept(&directories, &event(json!(clear))).await.unwrap();
+    assert!(shelf.get(&name).unwrap().is_none());
+    let issued = [(name.clone(), SecretText::new(&pem))];
+    let data = sealed(&directories.at_rest, &issued).await.unwrap();
+    accept(&directories, &event(data)).await.unwrap();
+    assert_eq!(shelf.get(&name).unwrap().unwrap().reveal(), pem);
 }
