@@ -108,6 +108,15 @@ impl Ledger {
         Ok(Some(hold))
     }
 
+    /// Knows what other workers have written down, and has their certificates. `false`: another worker orders now.
+    pub async fn catch_up(&self) -> Result<bool, StoreError> {
+        let Some(hold) = self.hold().await? else {
+            return Ok(false);
+        };
+        hold.release().await;
+        Ok(true)
+    }
+
     /// One record, unless it is known here; one that was written here and not there is put there.
     async fn take_in(&self, common: &Common, key: &str, sealed: Vec<u8>) -> Result<(), StoreError> {
         let digest = Digest::of(&sealed).to_string();
@@ -140,11 +149,15 @@ impl Ledger {
         if known.is_some_and(|(version, _)| version > record.version) {
             return self.share(&record.key()).await;
         }
-        if let What::Certificate(own) = &record.what
-            && let Some(pem) = &own.pem
-        {
-            let put = common.shelf.put_newer(&own.name, &SecretText::new(pem));
-            put.map_err(StoreError::Common)?;
+        if let What::Certificate(own) = &record.what {
+            if let Some(pem) = &own.pem {
+                let put = common.shelf.put_newer(&own.name, &SecretText::new(pem));
+                put.map_err(StoreError::Common)?;
+            } else if own.is_forgotten()
+                && let Err(why) = common.shelf.remove_expired(&own.name)
+            {
+                tracing::warn!(certificate = %own.name, why, "nobody wants it, and it stays here");
+            }
         }
         let (cluster, key) = (self.cluster.clone(), key.to_owned());
         let written = self.store.call(move |db| {
@@ -245,21 +258,6 @@ impl Ledger {
         let cluster = self.cluster.to_string();
         self.store
             .call(move |db| record::rolled(db, &cluster))
-            .await
-    }
-
-    /// Whether one was issued since then.
-    pub async fn issued_since(
-        &self,
-        certificate: &Label,
-        time: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let (cluster, name) = (self.cluster.to_string(), certificate.to_string());
-        let select = "SELECT EXISTS (SELECT 1 FROM acme_entry JOIN acme_order ON acme_order.id = order_id
-            WHERE cluster = ?1 AND certificate = ?2 AND at > ?3 AND json_extract(entry, '$.entry') = 'stored')";
-        let row = (cluster, name, time.as_millisecond());
-        self.store
-            .call(move |db| db.query_row(select, row, |row| row.get(0)))
             .await
     }
 

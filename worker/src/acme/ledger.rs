@@ -5,11 +5,12 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 use windlass_core::acme::order::Begun;
-use windlass_core::acme::{Entry, Known, Order, Step, Wanted, Window};
+use windlass_core::acme::{Entry, Issued, Known, Order, Step, Wanted, Window};
 use windlass_core::ids::ClusterName;
 use windlass_core::materials::SecretText;
 use windlass_core::model::names::Label;
 
+pub use super::asked::Asked;
 use super::joint::{self, Common};
 use super::past::{entries, folded, is_limit, learn, limits};
 use super::record::Key;
@@ -26,16 +27,6 @@ pub struct Suggestion {
     /// `None`: the authority has no suggestions, or could not be asked.
     pub window: Option<Window>,
     pub again: Timestamp,
-}
-
-/// What a person said of a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
-    No = 0,
-    /// Renew it.
-    Yes = 1,
-    /// Renew it, and do not wait because of what failed before. Limits of authorities hold all the same.
-    AtOnce = 2,
 }
 
 /// An order that is not over.
@@ -317,6 +308,22 @@ impl Ledger {
         Ok(known)
     }
 
+    /// Those that came of its orders, as far as they are known.
+    pub async fn issued(&self, certificate: &Label) -> Result<Vec<Issued>, StoreError> {
+        let key = (self.cluster.to_string(), certificate.to_string());
+        let select = "SELECT json_extract(entry, '$.issued')
+            FROM acme_entry JOIN acme_order ON acme_order.id = order_id
+            WHERE cluster = ?1 AND certificate = ?2 AND json_extract(entry, '$.entry') = 'stored'";
+        let issued = self.store.call(move |db| {
+            let mut select = db.prepare_cached(select)?;
+            let issued = select.query_map(key, |row| row.get(0))?;
+            issued.collect::<rusqlite::Result<Vec<String>>>()
+        });
+        let issued = issued.await?;
+        let issued = issued.iter().map(|text| serde_json::from_str(text));
+        Ok(issued.collect::<Result<_, _>>()?)
+    }
+
     pub async fn suggestion(&self, certificate: &Label) -> Result<Option<Suggestion>, StoreError> {
         let key = (self.cluster.to_string(), certificate.to_string());
         let select =
@@ -346,33 +353,5 @@ impl Ledger {
             .call(move |db| db.execute(upsert, row).map(drop))
             .await?;
         self.share(&Key::Certificate(certificate.clone())).await
-    }
-
-    /// A person wants the certificate renewed, or has got what was wanted.
-    pub async fn ask(&self, certificate: &Label, asked: Asked) -> Result<(), StoreError> {
-        let row = (
-            self.cluster.to_string(),
-            certificate.to_string(),
-            asked as i64,
-        );
-        let upsert =
-            "INSERT INTO acme_certificate (cluster, certificate, asked) VALUES (?1, ?2, ?3)
-            ON CONFLICT DO UPDATE SET asked = excluded.asked";
-        self.store
-            .call(move |db| db.execute(upsert, row).map(drop))
-            .await?;
-        self.share(&Key::Certificate(certificate.clone())).await
-    }
-
-    /// The one try that was not to wait is being made.
-    pub(super) async fn try_now(&self, certificate: &Label) -> Result<(), StoreError> {
-        let key = (self.cluster.to_string(), certificate.to_string());
-        let update = "UPDATE acme_certificate SET asked = 1
-            WHERE cluster = ?1 AND certificate = ?2 AND asked = 2";
-        let changed = self.store.call(move |db| db.execute(update, key)).await?;
-        match changed {
-            0 => Ok(()),
-            _ => self.share(&Key::Certificate(certificate.clone())).await,
-        }
     }
 }

@@ -4,9 +4,11 @@
 //! known to be broken, a key that is lost, or seen.
 
 mod account;
+mod asked;
 mod asking;
 mod by_hand;
 mod dns;
+mod forget;
 mod joint;
 mod key;
 mod leaf;

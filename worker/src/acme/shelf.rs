@@ -8,6 +8,7 @@ use std::os::unix::fs::{
 };
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use windlass_core::ids::ClusterName;
 use windlass_core::materials::SecretText;
 use windlass_core::model::names::Label;
@@ -155,6 +156,20 @@ impl Shelf {
         File::open(&self.folder)?.sync_all()
     }
 
+    /// Removes it if it has expired; whether nothing lies here any more.
+    pub fn remove_expired(&self, certificate: &Label) -> Result<bool, String> {
+        let Some(leaf) = self.leaf(certificate)? else {
+            return Ok(true);
+        };
+        if Timestamp::now() < leaf.lifetime.until {
+            return Ok(false);
+        }
+        let file = self.file(certificate);
+        let removed = std::fs::remove_file(&file);
+        removed.map_err(|error| format!("{} cannot be removed: {error}", file.display()))?;
+        Ok(true)
+    }
+
     /// Chain and key of a certificate, if there is one that can be read.
     pub fn get(&self, certificate: &Label) -> Result<Option<SecretText>, String> {
         let file = self.file(certificate);
@@ -188,6 +203,18 @@ fn give_to_owner_above(path: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_that_leads_elsewhere_is_not_followed() {
+        let state = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(state.path(), &"example".parse().unwrap());
+        let victim = state.path().join("victim");
+        std::fs::create_dir(state.path().join("certificates")).unwrap();
+        let lock = shelf.folder().with_extension("lock");
+        std::os::unix::fs::symlink(&victim, lock).unwrap();
+        shelf.claim().unwrap_err();
+        assert!(!victim.exists());
+    }
 
     /// `sudo windlass cert …` before the worker's first order.
     #[test]

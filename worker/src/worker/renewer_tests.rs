@@ -285,3 +285,40 @@ async fn a_way_that_is_missing_is_tried_again_when_something_was_rolled() {
         "the same orders, resumed"
     );
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_one_certificate_does_not_stop_the_others() {
+    let cluster = Cluster::new(&[("vps1", "127.0.0.1"), ("vps2", "127.0.0.2")]).await;
+    cluster.roll().await;
+    let renewer = cluster.renewer();
+    let broken = "CREATE TRIGGER broken BEFORE INSERT ON acme_order WHEN NEW.certificate = 'blog'
+        BEGIN SELECT RAISE(ABORT, 'broken'); END";
+    renewer
+        .store
+        .call(move |db| db.execute_batch(broken))
+        .await
+        .unwrap();
+    let error = renewer.round(None).await.unwrap_err();
+    assert!(format!("{error:#}").starts_with("blog: "), "{error:#}");
+    let shelf = &renewer.orderer.shelf;
+    assert!(shelf.leaf(&"blog".parse().unwrap()).unwrap().is_none());
+    assert!(shelf.leaf(&"shop".parse().unwrap()).unwrap().is_some());
+    assert_eq!(cluster.events().await.len(), 1, "and it is told");
+}
+
+#[tokio::test]
+async fn what_the_rolled_commit_does_not_want_any_more_is_forgotten_in_time() {
+    let cluster = Cluster::new(&[("vps1", "127.0.0.1"), ("vps2", "127.0.0.2")]).await;
+    cluster.roll().await;
+    let renewer = cluster.renewer();
+    let past =
+        "INSERT INTO acme_order (id, cluster, certificate, over) VALUES (7, 'example', 'gone', 1);
+        INSERT INTO acme_entry (order_id, at, entry) VALUES (7, 0, '{}')";
+    renewer
+        .store
+        .call(move |db| db.execute_batch(past))
+        .await
+        .unwrap();
+    renewer.round(None).await.unwrap();
+    assert_eq!(cluster.world.count("acme_order").await, 2, "blog and shop");
+}

@@ -1,7 +1,8 @@
 //! Against a real pebble and its DNS server, each test with its own on free ports.
 
 mod authority;
-mod joint;
+mod forgotten;
+pub(crate) mod joint;
 mod killed;
 mod limits;
 mod name_servers;
