@@ -191,7 +191,8 @@ async fn a_request_is_held_over_a_restart_and_released_by_who_may_merge() {
     assert_eq!(place.paper.status(), format!("Success: {verdict}"));
     assert!(!place.comment().contains("Held by"));
     assert_eq!(place.types("alice", "windlass release").await, None);
-    assert_eq!(place.paper.own(REQUEST)[2], "Nothing is held here.");
+    let last = place.paper.own(REQUEST).remove(2);
+    assert!(last.starts_with("Nothing is held here."), "{last}");
 }
 
 #[tokio::test]
