@@ -108,6 +108,15 @@ impl Ledger {
         Ok(Some(hold))
     }
 
+    /// Knows what other workers have written down, and has their certificates. `false`: another worker orders now.
+    pub async fn catch_up(&self) -> Result<bool, StoreError> {
+        let Some(hold) = self.hold().await? else {
+            return Ok(false);
+        };
+        hold.release().await;
+        Ok(true)
+    }
+
     /// One record, unless it is known here; one that was written here and not there is put there.
     async fn take_in(&self, common: &Common, key: &str, sealed: Vec<u8>) -> Result<(), StoreError> {
         let digest = Digest::of(&sealed).to_string();
@@ -245,21 +254,6 @@ impl Ledger {
         let cluster = self.cluster.to_string();
         self.store
             .call(move |db| record::rolled(db, &cluster))
-            .await
-    }
-
-    /// Whether one was issued since then.
-    pub async fn issued_since(
-        &self,
-        certificate: &Label,
-        time: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let (cluster, name) = (self.cluster.to_string(), certificate.to_string());
-        let select = "SELECT EXISTS (SELECT 1 FROM acme_entry JOIN acme_order ON acme_order.id = order_id
-            WHERE cluster = ?1 AND certificate = ?2 AND at > ?3 AND json_extract(entry, '$.entry') = 'stored')";
-        let row = (cluster, name, time.as_millisecond());
-        self.store
-            .call(move |db| db.query_row(select, row, |row| row.get(0)))
             .await
     }
 

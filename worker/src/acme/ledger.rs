@@ -1,6 +1,8 @@
 //! Accounts and orders in the worker's database. Appending an entry is one transaction, on disk before the step that
 //! follows from it; a private key enters with the entry that tells of it and leaves with the one that stores it.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,7 @@ use windlass_core::ids::ClusterName;
 use windlass_core::materials::SecretText;
 use windlass_core::model::names::Label;
 
+pub use super::asked::Asked;
 use super::joint::{self, Common};
 use super::past::{entries, folded, is_limit, learn, limits};
 use super::record::Key;
@@ -26,16 +29,6 @@ pub struct Suggestion {
     /// `None`: the authority has no suggestions, or could not be asked.
     pub window: Option<Window>,
     pub again: Timestamp,
-}
-
-/// What a person said of a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
-    No = 0,
-    /// Renew it.
-    Yes = 1,
-    /// Renew it, and do not wait because of what failed before. Limits of authorities hold all the same.
-    AtOnce = 2,
 }
 
 /// An order that is not over.
@@ -317,6 +310,20 @@ impl Ledger {
         Ok(known)
     }
 
+    /// The serials of those that were issued by its orders, as far as they are known.
+    pub async fn serials(&self, certificate: &Label) -> Result<BTreeSet<String>, StoreError> {
+        let key = (self.cluster.to_string(), certificate.to_string());
+        let select = "SELECT json_extract(entry, '$.issued.serial')
+            FROM acme_entry JOIN acme_order ON acme_order.id = order_id
+            WHERE cluster = ?1 AND certificate = ?2 AND json_extract(entry, '$.entry') = 'stored'";
+        self.store
+            .call(move |db| {
+                let mut select = db.prepare_cached(select)?;
+                select.query_map(key, |row| row.get(0))?.collect()
+            })
+            .await
+    }
+
     pub async fn suggestion(&self, certificate: &Label) -> Result<Option<Suggestion>, StoreError> {
         let key = (self.cluster.to_string(), certificate.to_string());
         let select =
@@ -346,33 +353,5 @@ impl Ledger {
             .call(move |db| db.execute(upsert, row).map(drop))
             .await?;
         self.share(&Key::Certificate(certificate.clone())).await
-    }
-
-    /// A person wants the certificate renewed, or has got what was wanted.
-    pub async fn ask(&self, certificate: &Label, asked: Asked) -> Result<(), StoreError> {
-        let row = (
-            self.cluster.to_string(),
-            certificate.to_string(),
-            asked as i64,
-        );
-        let upsert =
-            "INSERT INTO acme_certificate (cluster, certificate, asked) VALUES (?1, ?2, ?3)
-            ON CONFLICT DO UPDATE SET asked = excluded.asked";
-        self.store
-            .call(move |db| db.execute(upsert, row).map(drop))
-            .await?;
-        self.share(&Key::Certificate(certificate.clone())).await
-    }
-
-    /// The one try that was not to wait is being made.
-    pub(super) async fn try_now(&self, certificate: &Label) -> Result<(), StoreError> {
-        let key = (self.cluster.to_string(), certificate.to_string());
-        let update = "UPDATE acme_certificate SET asked = 1
-            WHERE cluster = ?1 AND certificate = ?2 AND asked = 2";
-        let changed = self.store.call(move |db| db.execute(update, key)).await?;
-        match changed {
-            0 => Ok(()),
-            _ => self.share(&Key::Certificate(certificate.clone())).await,
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! known to be broken, a key that is lost, or seen.
 
 mod account;
+mod asked;
 mod asking;
 mod by_hand;
 mod dns;

@@ -61,6 +61,9 @@ pub(super) struct Certificate {
     orders: Vec<Stored>,
     suggestion: Option<String>,
     asked: i64,
+    /// Absent in what a worker of an older version wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asked_by: Option<String>,
     /// Chain and key in use.
     pub(super) pem: Option<String>,
 }
@@ -136,19 +139,20 @@ fn certificate(db: &Connection, cluster: &str, name: &Label) -> rusqlite::Result
         }
         orders.push(Stored { over, key, entries });
     }
-    let select = "SELECT suggestion, asked FROM acme_certificate
+    let select = "SELECT suggestion, asked, asked_by FROM acme_certificate
                   WHERE cluster = ?1 AND certificate = ?2";
     let beside = db
         .query_row(select, [cluster, name.as_str()], |row| {
-            Ok((row.get(0)?, row.get(1)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })
         .optional()?;
-    let (suggestion, asked) = beside.unwrap_or((None, 0));
+    let (suggestion, asked, asked_by) = beside.unwrap_or((None, 0, None));
     Ok(Certificate {
         name: name.clone(),
         orders,
         suggestion,
         asked,
+        asked_by,
         pem: None,
     })
 }
@@ -221,8 +225,8 @@ fn write_certificate(
         }
     }
     tx.execute(
-        "INSERT OR REPLACE INTO acme_certificate (cluster, certificate, suggestion, asked) VALUES (?1, ?2, ?3, ?4)",
-        params![cluster, name, own.suggestion, own.asked],
+        "INSERT OR REPLACE INTO acme_certificate (cluster, certificate, suggestion, asked, asked_by) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![cluster, name, own.suggestion, own.asked, own.asked_by],
     )
     .map(drop)
 }

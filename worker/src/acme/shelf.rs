@@ -189,6 +189,18 @@ fn give_to_owner_above(path: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_lock_that_leads_elsewhere_is_not_followed() {
+        let state = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(state.path(), &"example".parse().unwrap());
+        let victim = state.path().join("victim");
+        std::fs::create_dir(state.path().join("certificates")).unwrap();
+        let lock = shelf.folder().with_extension("lock");
+        std::os::unix::fs::symlink(&victim, lock).unwrap();
+        shelf.claim().unwrap_err();
+        assert!(!victim.exists());
+    }
+
     /// `sudo windlass cert …` before the worker's first order.
     #[test]
     fn what_root_makes_belongs_to_the_worker() {

@@ -26,6 +26,7 @@ use super::review::{Asked, Review};
 use super::trial::Trial;
 use super::trouble::{Trouble, of_git};
 use super::turn::{Handover, UnderWay};
+use crate::acme::Ledger;
 use crate::check::Checker;
 use crate::git::mirror::Step;
 use crate::git::source::Source;
@@ -42,6 +43,8 @@ pub struct Deploy<F> {
     pub cluster: ClusterName,
     pub source: Source,
     pub materials: Directories,
+    /// Knows which certificates were ordered.
+    pub ledger: Ledger,
     pub checker: Checker,
     pub memory: Arc<Memory>,
     /// Renders what was pushed within limits first; absent only in tests.
@@ -130,10 +133,10 @@ impl<F: Fleet> Deploy<F> {
                 .context("ssh cannot be set up")?,
         );
         let observed = observe::all(&nodes, rendered.model.nodes.keys().cloned()).await;
-        let forsaken = self.beside(&observed, kind)?;
+        let forsaken = self.beside(&observed)?;
         if self
             .takes_certificates(nodes.as_ref(), &observed, rendered)
-            .await
+            .await?
         {
             prepared = self.prepare(&commit).await?;
             let Some(whole) = sound(&prepared) else {

@@ -17,6 +17,7 @@ use windlass_core::release::ReleaseMeta;
 use super::deploy::Deploy;
 use super::fleet::Fleet;
 use super::prepare::Rendered;
+use super::trouble::Trouble;
 use super::turn::Handover;
 use crate::acme::{Leaf, Shelf};
 use crate::materials;
@@ -44,61 +45,100 @@ impl<F: Fleet> Deploy<F> {
         nodes: &F::Nodes,
         observed: &Observed,
         rendered: &Rendered,
-    ) -> bool {
+    ) -> Result<bool, Trouble> {
         let Some(folder) = &self.materials.ordered else {
-            return false;
+            return Ok(false);
         };
         let shelf = Shelf::at(folder).at_rest(self.materials.at_rest.clone());
         let newer = self.handover == Handover::EachTurn
-            && take_newer(nodes, observed, rendered, &shelf).await;
-        newer | take_back(nodes, observed, rendered, &shelf).await
+            && self.take_newer(nodes, observed, rendered, &shelf).await?;
+        Ok(newer | take_back(nodes, observed, rendered, &shelf).await)
     }
-}
 
-/// Where several workers roll, another may have rolled a certificate that this one has not seen: the one issued last goes
-/// onto the shelf, so that no roll puts an older one in its place; whether there was any. What the nodes hold as we would
-/// give it is not read.
-async fn take_newer<N: NodeWriter>(
-    nodes: &N,
-    observed: &Observed,
-    rendered: &Rendered,
-    shelf: &Shelf,
-) -> bool {
-    let other = |node: &NodeName, path: &NodePath, held: Digest| {
-        let ours = rendered.bundle.releases.get(node);
-        ours.and_then(|ours| ours.meta.files.get(path))
-            .is_some_and(|ours| ours.digest != held)
-    };
-    let all = wanted(&rendered.model).into_iter();
-    let all: Vec<Sought> = all
-        .map(|own| Sought {
-            name: own.name,
-            served: own.names.clone(),
-            names: own.names,
-        })
-        .collect();
-    let mut taken = false;
-    for (name, found) in held(nodes, observed, &all, other).await {
-        // One for other names is on its way out.
-        if !found.exact {
-            continue;
+    /// Where several workers roll, another may have rolled a certificate that this one has not seen: the one issued last
+    /// goes onto the shelf, so that no roll puts an older one in its place; whether there was any. What the nodes hold
+    /// as we would give it is not read. Of what a node gives only that counts which a worker ordered, except where
+    /// nobody knows any more what was.
+    async fn take_newer(
+        &self,
+        nodes: &F::Nodes,
+        observed: &Observed,
+        rendered: &Rendered,
+        shelf: &Shelf,
+    ) -> Result<bool, Trouble> {
+        let other = |node: &NodeName, path: &NodePath, held: Digest| {
+            let ours = rendered.bundle.releases.get(node);
+            ours.and_then(|ours| ours.meta.files.get(path))
+                .is_some_and(|ours| ours.digest != held)
+        };
+        let all: Vec<Sought> = wanted(&rendered.model)
+            .into_iter()
+            .map(|own| Sought {
+                name: own.name,
+                served: own.names.clone(),
+                names: own.names,
+            })
+            .collect();
+        let here = |name: &Label| shelf.leaf(name).ok().flatten();
+        // One for other names is on its way out, and one of the same day may be what a person has just replaced.
+        let is_newer = |name: &Label, found: &Found| {
+            let from = here(name).map(|here| here.lifetime.from);
+            found.exact && from.is_none_or(|from| from < found.leaf.lifetime.from)
+        };
+        let mut found = held(nodes, observed, &all, other).await;
+        found.retain(|name, found| is_newer(name, found));
+        if found.is_empty() {
+            return Ok(false);
         }
-        // One of the same day may be what a person has just replaced.
-        let here = shelf.leaf(name).ok().flatten();
-        if here.is_some_and(|here| here.lifetime.from >= found.leaf.lifetime.from) {
-            continue;
+        let serials = || -> Vec<_> {
+            found
+                .keys()
+                .map(|name| here(name).map(|leaf| leaf.serial))
+                .collect()
+        };
+        let before = serials();
+        self.catch_up().await?;
+        let mut taken = serials() != before;
+        for (name, found) in found.iter().filter(|(name, found)| is_newer(name, found)) {
+            taken |= self.take_known(name, found, shelf).await?;
+        }
+        Ok(taken)
+    }
+
+    /// Whoever orders a certificate gives it to all workers before it is rolled.
+    async fn catch_up(&self) -> Result<(), Trouble> {
+        match self.ledger.catch_up().await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Trouble::Later(
+                "the nodes hold a newer certificate, and another worker orders just now".to_owned(),
+            )),
+            Err(error) => Err(Trouble::Later(error.to_string())),
+        }
+    }
+
+    async fn take_known(
+        &self,
+        name: &Label,
+        found: &Found,
+        shelf: &Shelf,
+    ) -> Result<bool, Trouble> {
+        let serial = &found.leaf.serial;
+        let issued = self.ledger.serials(name).await?;
+        if !issued.is_empty() && !issued.contains(serial) {
+            tracing::error!(certificate = %name, serial, "a node holds a newer one that no worker ordered; it is not taken over");
+            return Ok(false);
         }
         match shelf.put_newer(name, &found.pem) {
-            Ok(true) => {
-                let serial = &found.leaf.serial;
+            Ok(taken) => {
                 tracing::info!(certificate = %name, serial, "the nodes hold a newer one, which is taken over");
-                taken = true;
+                Ok(taken)
             }
-            Ok(false) => {}
-            Err(why) => tracing::error!(certificate = %name, why, "cannot be taken over"),
+            Err(why) => {
+                tracing::error!(certificate = %name, why, "cannot be taken over");
+                Ok(false)
+            }
         }
     }
-    taken
 }
 
 /// Puts what the nodes hold of pending certificates onto the shelf of those that are ordered; whether there was any.

@@ -24,6 +24,7 @@ use super::fleet::Fleet;
 use super::looked::{Ended, Flowed};
 use super::newer::Signals;
 use super::trouble::Trouble;
+use crate::ports::Fence;
 use crate::queue::{Event, EventKind};
 use crate::roll::turns::{Carried, Turned};
 use crate::roll::{Driver, RollPermit};
@@ -57,15 +58,30 @@ pub(super) struct Forsaken {
 }
 
 /// The roll that the nodes say is under way, and since when they have said the same.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct UnderWay {
     seen: Mutex<Option<(u64, String, Instant)>>,
+    patience: Duration,
+}
+
+impl Default for UnderWay {
+    fn default() -> Self {
+        Self::within(TURN_PATIENCE)
+    }
 }
 
 impl UnderWay {
-    /// What else is under way. `Err`: nothing may begin now, and why. A roll of which nothing is heard for a while
-    /// holds nobody up: the fence keeps whoever carries it out after all.
-    fn beside(&self, observed: &Observed, asked: bool) -> Result<Option<Forsaken>, String> {
+    pub(super) fn within(patience: Duration) -> Self {
+        Self {
+            seen: Mutex::default(),
+            patience,
+        }
+    }
+
+    /// What else is under way. `Err`: nothing may begin now, and why; a person who asks waits as well, because the roll's
+    /// next turn may merely have come into the queue later. A roll of which nothing is heard for a while holds nobody up:
+    /// the fence keeps whoever carries it out after all.
+    fn beside(&self, observed: &Observed) -> Result<Option<Forsaken>, String> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(highest) = observed.states().max_by_key(|state| state.fence) else {
             return Ok(None);
@@ -80,8 +96,7 @@ impl UnderWay {
         };
         let since = seen.as_ref().filter(same).map_or(now, |(.., since)| *since);
         *seen = Some((highest.fence, highest.holder.clone(), since));
-        let waits = !asked && now.duration_since(since) < TURN_PATIENCE;
-        if waits {
+        if now.duration_since(since) < self.patience {
             let (worker, number) = (claim.worker, claim.turn.number);
             return Err(format!("a roll is under way: {worker} has turn {number}"));
         }
@@ -120,16 +135,11 @@ impl Forsaken {
 
 impl<F: Fleet> Deploy<F> {
     /// With an embedded queue nobody else has turns.
-    pub(super) fn beside(
-        &self,
-        observed: &Observed,
-        kind: EventKind,
-    ) -> Result<Option<Forsaken>, Trouble> {
+    pub(super) fn beside(&self, observed: &Observed) -> Result<Option<Forsaken>, Trouble> {
         if self.handover == Handover::Never {
             return Ok(None);
         }
-        let beside = self.under_way.beside(observed, kind == EventKind::Asked);
-        beside.map_err(Trouble::Later)
+        self.under_way.beside(observed).map_err(Trouble::Later)
     }
 
     /// Begins a roll whose turns are carried in messages.
@@ -160,7 +170,7 @@ impl<F: Fleet> Deploy<F> {
             &roll,
         );
         match self.looking(&plan, &signals, opening).await? {
-            Turned::Over(outcome) => Ok(Self::over(&message, outcome)),
+            Turned::Over(outcome, _) => Ok(Self::over(&message, outcome)),
             Turned::Next(entries) => {
                 message.entries = entries;
                 let next = self.event(&message)?;
@@ -187,6 +197,9 @@ impl<F: Fleet> Deploy<F> {
             serde_json::from_value(data).context("a turn's roll cannot be read")?;
         if self.store.report_of(&message.roll).await?.is_some() {
             tracing::info!(cluster = %self.cluster, roll = message.roll, turn = message.turn, "the roll is over; this turn came once more");
+            if let Err(why) = self.release(&message).await {
+                tracing::warn!(cluster = %self.cluster, roll = message.roll, %why, "its nodes could not be let go");
+            }
             return Ok(Answered::default());
         }
         for entry in &message.entries {
@@ -204,7 +217,10 @@ impl<F: Fleet> Deploy<F> {
         };
         let turned = self.looking(&message.plan, &signals, turning).await?;
         let flowed = match turned {
-            Turned::Over(outcome) => Self::over(&message, outcome),
+            Turned::Over(outcome, fence) => {
+                let told = Self::over(&message, outcome);
+                return self.tell(told, event, &message, &driver, fence).await;
+            }
             Turned::Next(entries) => {
                 let next = message.followed_by(entries);
                 Flowed::Next(self.event(&next.map_err(anyhow::Error::from)?)?)
@@ -223,6 +239,37 @@ impl<F: Fleet> Deploy<F> {
         };
         let trigger = message.trigger.clone();
         self.answer(flowed, event, &trigger, message.started).await
+    }
+
+    /// A worker that dies when it has told how a roll ended still holds its nodes.
+    async fn release(&self, message: &TurnMessage) -> Result<(), Trouble> {
+        let model = self.model_of(&message.plan.commit).await?;
+        let nodes = Arc::new(self.fleet.nodes(&model)?);
+        let driver = self.turner(nodes, &Signals::default(), 0);
+        Ok(driver.release(message, &self.holder).await?)
+    }
+
+    /// What was told is on the disk before the nodes are let go: until then nobody begins another roll, and the turn
+    /// comes once more.
+    async fn tell(
+        &self,
+        ended: Flowed,
+        event: &Event,
+        message: &TurnMessage,
+        driver: &Driver<F::Nodes, F::Prober, Carried>,
+        fence: Option<Fence>,
+    ) -> Result<Answered, Trouble> {
+        let (trigger, started) = (&message.trigger, message.started);
+        let answered = self.answer(ended, event, trigger, started).await;
+        let answered = answered.map_err(|trouble| {
+            Trouble::Later(format!("how the roll ended cannot be told: {trouble}"))
+        })?;
+        if let Some(fence) = fence
+            && let Err(why) = driver.let_go(&message.plan, &fence).await
+        {
+            tracing::warn!(cluster = %self.cluster, roll = message.roll, why, "another roll has taken the nodes since this one was told");
+        }
+        Ok(answered)
     }
 
     fn over(message: &TurnMessage, outcome: Outcome) -> Flowed {

@@ -26,8 +26,8 @@ use crate::ports::{Fence, NodeError, NodeWriter, Prober};
 /// Where a turn came to.
 #[derive(Debug)]
 pub enum Turned {
-    /// The roll has ended.
-    Over(Outcome),
+    /// The roll has ended. Where it has a fence, the nodes are to be let go with that once somebody was told.
+    Over(Outcome, Option<Fence>),
     /// All that has happened in the roll; the next message carries it.
     Next(Vec<Entry>),
     /// The message need not be worked on any more.
@@ -111,10 +111,8 @@ where
         roll: &str,
     ) -> Result<Turned, RollError> {
         if plan.findings.has_errors() || plan.turns.is_empty() {
-            return self
-                .drive(permit, plan, bundle, worker)
-                .await
-                .map(Turned::Over);
+            let outcome = self.drive(permit, plan, bundle, worker).await?;
+            return Ok(Turned::Over(outcome, None));
         }
         fits(permit, &plan)?;
         let turn = TurnId {
@@ -134,7 +132,7 @@ where
         let mut run = Run::new(self, RollId(0), state, performer);
         run.note(opened).await?;
         match run.until_rest().await? {
-            Until::Finished(outcome) => Ok(Turned::Over(outcome)),
+            Until::Finished(outcome) => Ok(Turned::Over(outcome, None)),
             Until::Rest => Ok(Turned::Next(self.journal.take())),
             Until::Fenced(why) => Ok(Turned::Contested(why)),
         }
@@ -170,9 +168,14 @@ where
         run.note(taken_over).await?;
         match run.until_rest().await? {
             Until::Finished(outcome) => {
-                let fence = fence(&plan, number.saturating_add(1), worker, turn, true);
-                Ok(match self.let_go(&plan, &fence).await {
-                    Ok(()) => Turned::Over(outcome),
+                // Who is refused has been overtaken, and may not tell how it ended.
+                let number = number.saturating_add(1);
+                let still = fence(&plan, number, worker, turn.clone(), false);
+                Ok(match self.claim(&plan, &still).await {
+                    Ok(_) => {
+                        let number = number.saturating_add(1);
+                        Turned::Over(outcome, Some(fence(&plan, number, worker, turn, true)))
+                    }
                     Err(why) => Turned::Contested(why),
                 })
             }
@@ -242,8 +245,26 @@ where
         Ok(all)
     }
 
-    /// Notes on the nodes that the roll is over. Who is refused has been overtaken, and may not tell how it ended.
-    async fn let_go(&self, plan: &Plan, fence: &Fence) -> Result<(), String> {
+    /// Lets go what a worker holds that died when it had told how the roll ended.
+    pub async fn release(&self, message: &TurnMessage, worker: &str) -> Result<(), RollError> {
+        let (plan, turn) = (&message.plan, message.id(&message.state()?));
+        let seen = observe::all(&self.nodes, plan.turns.keys().cloned()).await;
+        let is_held = |state: &NodeState| {
+            let claim = Claim::parse(&state.holder);
+            claim.is_some_and(|claim| claim.is_under_way() && claim.turn == turn)
+        };
+        if seen.states().any(is_held) {
+            let number = seen.highest_fence().saturating_add(1);
+            let fence = fence(plan, number, worker, turn, true);
+            if let Err(why) = self.let_go(plan, &fence).await {
+                tracing::info!(roll = message.roll, why, "another roll has the nodes");
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes on the nodes that the roll is over.
+    pub async fn let_go(&self, plan: &Plan, fence: &Fence) -> Result<(), String> {
         self.claim(plan, fence).await.map(drop)
     }
 }

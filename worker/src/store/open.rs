@@ -24,6 +24,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("tried.sql")),
     M::up(include_str!("told.sql")),
     M::up(include_str!("../acme/shared.sql")),
+    M::up(include_str!("../acme/asked.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -278,11 +278,9 @@ impl<A: Announce> Ordering<A> {
         let due: CertificateDue = serde_json::from_value(data).unwrap_or_default();
         let ledger = &self.renewer.orderer.ledger;
         ledger.seal().await?;
-        if let Some(name) = &due.certificate
-            && !ledger.issued_since(name, event.time).await?
-        {
+        if let Some(name) = &due.certificate {
             let asked = if due.force { Asked::AtOnce } else { Asked::Yes };
-            ledger.ask(name, asked).await?;
+            ledger.ask_by(name, asked, &event.id).await?;
         }
         if let Some(rolled) = &due.rolled {
             let mut last = self.rolled.lock().unwrap_or_else(PoisonError::into_inner);

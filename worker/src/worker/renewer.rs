@@ -247,6 +247,9 @@ fn access(wanted: &Wanted, authority: usize, snapshot: &Snapshot, materials: &Ma
 }
 
 #[cfg(test)]
+#[path = "orders_tests.rs"]
+mod asked;
+#[cfg(test)]
 #[path = "by_itself_tests.rs"]
 mod by_itself;
 #[cfg(test)]

@@ -255,3 +255,23 @@ async fn a_way_that_is_missing_is_tried_again_when_something_was_rolled() {
         "the same orders, resumed"
     );
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_one_certificate_does_not_stop_the_others() {
+    let cluster = Cluster::new(&[("vps1", "127.0.0.1"), ("vps2", "127.0.0.2")]).await;
+    cluster.roll().await;
+    let renewer = cluster.renewer();
+    let broken = "CREATE TRIGGER broken BEFORE INSERT ON acme_order WHEN NEW.certificate = 'blog'
+        BEGIN SELECT RAISE(ABORT, 'broken'); END";
+    renewer
+        .store
+        .call(move |db| db.execute_batch(broken))
+        .await
+        .unwrap();
+    let error = renewer.round(None).await.unwrap_err();
+    assert!(format!("{error:#}").starts_with("blog: "), "{error:#}");
+    let shelf = &renewer.orderer.shelf;
+    assert!(shelf.leaf(&"blog".parse().unwrap()).unwrap().is_none());
+    assert!(shelf.leaf(&"shop".parse().unwrap()).unwrap().is_some());
+    assert_eq!(cluster.events().await.len(), 1, "and it is told");
+}

@@ -253,6 +253,7 @@ fn deployer(
         cluster: cluster.name.clone(),
         source: desk.source,
         materials: desk.directories,
+        ledger: desk.ledger,
         checker: Checker::new(Sandbox::new(Limits::default())),
         memory: Arc::default(),
         trial: Some(Trial::of_this_program()),

@@ -12,14 +12,14 @@ use windlass_core::ids::ClusterName;
 
 use super::authority::begun;
 use super::world::{Told, World, now};
-use crate::acme::{Common, Ledger, Orderer, Ran, Shelf};
+use crate::acme::{Asked, Common, Ledger, Orderer, Ran, Shelf, Suggestion};
 use crate::materials::AtRest;
 use crate::ports::{Doing, OpenBox, Strongbox};
 use crate::store::Store;
 
 /// What a broker would keep.
 #[derive(Debug, Clone, Default)]
-struct Kept {
+pub(crate) struct Kept {
     records: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     open: Arc<tokio::sync::Mutex<()>>,
     /// From now on nothing is taken any more.
@@ -237,6 +237,59 @@ async fn what_could_not_be_shared_goes_on_at_the_same_worker() {
     World::issued(ran.unwrap());
     hold.release().await;
     assert!(world.pebble.orders() <= 1, "{}", world.pebble.orders());
+}
+
+/// An event that was not answered comes to another worker, when what it asked for was done.
+#[tokio::test]
+async fn who_asked_is_known_to_every_worker() {
+    let workers = Workers::new().await;
+    let wanted = workers.world.wanted("blog", &["blog.example.org"]);
+    let (one, other) = (workers.worker("one"), workers.worker("other"));
+    let hold = one.ledger.hold().await.unwrap().unwrap();
+    let ask = async |worker: &Orderer<Told>, event: &str| {
+        let asked = worker.ledger.ask_by(&wanted.name, Asked::AtOnce, event);
+        asked.await.unwrap();
+        worker.ledger.known(&wanted).await.unwrap().asked
+    };
+    assert!(ask(&one, "first").await);
+    one.ledger.ask(&wanted.name, Asked::No).await.unwrap();
+    hold.release().await;
+    let hold = other.ledger.hold().await.unwrap().unwrap();
+    assert!(!ask(&other, "first").await);
+    assert!(ask(&other, "second").await);
+    hold.release().await;
+}
+
+/// Two have gone on without knowing of each other: what lies in the strongbox counts.
+#[tokio::test]
+async fn of_two_records_of_one_version_the_one_in_the_strongbox_stays() {
+    let workers = Workers::new().await;
+    let name = "blog".parse().unwrap();
+    let (one, other) = (workers.worker("one"), workers.worker("other"));
+    let suggest = async |worker: &Orderer<Told>, serial: &str| {
+        let hold = worker.ledger.hold().await.unwrap().unwrap();
+        let suggestion = Suggestion {
+            serial: serial.to_owned(),
+            window: None,
+            again: Timestamp::UNIX_EPOCH,
+        };
+        let suggested = worker.ledger.suggest(&name, &suggestion).await;
+        hold.release().await;
+        suggested
+    };
+    suggest(&one, "first").await.unwrap();
+    other.ledger.hold().await.unwrap().unwrap().release().await;
+    *workers.kept.away.lock().unwrap() = true;
+    suggest(&one, "of one").await.unwrap_err();
+    *workers.kept.away.lock().unwrap() = false;
+    suggest(&other, "of the other").await.unwrap();
+    let there = workers.kept.records.lock().unwrap().clone();
+    for worker in [&one, &other] {
+        worker.ledger.hold().await.unwrap().unwrap().release().await;
+        let known = worker.ledger.suggestion(&name).await.unwrap().unwrap();
+        assert_eq!(known.serial, "of the other");
+    }
+    assert_eq!(*workers.kept.records.lock().unwrap(), there);
 }
 
 /// A worker alone, that seals what it writes down.

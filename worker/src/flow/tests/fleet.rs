@@ -76,6 +76,13 @@ impl Memory {
         self.inside().asked = None;
     }
 
+    /// As if the roll that was over last had not let its nodes go.
+    pub(super) fn hold_again(&self) {
+        for node in self.inside().nodes.values_mut() {
+            node.holder = node.holder.trim_end_matches('!').to_owned();
+        }
+    }
+
     pub(super) fn activations(&self) -> Vec<String> {
         self.inside().activations.clone()
     }

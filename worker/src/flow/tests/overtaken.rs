@@ -2,12 +2,14 @@
 //! no message holds it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use windlass_core::ids::NodeName;
 use windlass_core::outcome::Outcome;
 
 use super::pair::Pair;
 use super::world::World;
+use crate::flow::turn::UnderWay;
 use crate::queue::{Event, EventKind, EventQueue as _};
 
 #[tokio::test]
@@ -88,6 +90,9 @@ async fn a_roll_that_nobody_goes_on_with_is_ended_by_the_next_one_and_told_once(
     let lost = pair.take().await.unwrap();
     let late = lost.event.clone();
     pair.queue.ack(lost, &[]).await.unwrap();
+    for worker in &mut pair.workers {
+        worker.under_way = UnderWay::within(Duration::ZERO);
+    }
     let first = pair.world.git(&["rev-parse", "HEAD"]);
     pair.world.app("second", "good", "1m");
     let second = pair.world.commit("A person wants this one");

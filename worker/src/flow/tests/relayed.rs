@@ -95,6 +95,74 @@ async fn nothing_else_begins_between_two_turns() {
     assert_eq!(pair.world.fleet.activations().len(), 4);
 }
 
+/// After a change of the worker that takes a cluster's events, what a person asked for may come before the roll's turn.
+#[tokio::test]
+async fn a_person_who_asks_between_two_turns_ends_no_healthy_roll() {
+    let mut pair = Pair::new();
+    pair.world.stops_for_newer();
+    pair.world.commit("Stop for what is newer");
+    pair.publish(EventKind::Moved).await;
+    pair.step().await.unwrap();
+    pair.step().await.unwrap();
+    let lease = pair.take().await.unwrap();
+    let asked = Event::new(EventKind::Asked, "/cli", &lease.event.subject, "asked");
+    for worker in &pair.workers {
+        let early = worker.run(&asked).await;
+        assert!(matches!(early, Err(Trouble::Later(_))), "{early:?}");
+    }
+    pair.queue
+        .retry(lease, Duration::ZERO, "again")
+        .await
+        .unwrap();
+    pair.queue.publish(&asked).await.unwrap();
+    let words: Vec<_> = pair.drain().await;
+    let words: Vec<_> = words.iter().map(|report| report.outcome.word()).collect();
+    assert_eq!(words, ["rolled out", "unchanged"]);
+    assert_eq!(pair.world.fleet.activations(), ["one", "two"]);
+}
+
+/// A disk is full in the moment in which a roll ends.
+#[tokio::test]
+async fn until_it_is_written_down_how_a_roll_ended_no_other_begins() {
+    let mut pair = Pair::new();
+    pair.publish(EventKind::Moved).await;
+    pair.step().await.unwrap();
+    pair.step().await.unwrap();
+    let lease = pair.take().await.unwrap();
+    let last = lease.event.clone();
+    assert_eq!(last.kind, EventKind::Turn, "the second node's");
+    let broken = &pair.workers[pair.turn % 2];
+    let full = "CREATE TRIGGER full BEFORE INSERT ON report BEGIN SELECT RAISE(ABORT, 'full'); END";
+    let full = move |db: &mut rusqlite::Connection| db.execute_batch(full);
+    broken.store.call(full).await.unwrap();
+    let untold = broken.run(&last).await;
+    assert!(matches!(untold, Err(Trouble::Later(_))), "{untold:?}");
+    let first = pair.world.git(&["rev-parse", "HEAD"]);
+    pair.world.app("second", "good", "1m");
+    pair.world.commit("While nobody knows how it ended");
+    let cluster = &pair.world.deploy.cluster;
+    let moved = Event::new(EventKind::Moved, "/test", cluster, "early");
+    for worker in &pair.workers {
+        let early = worker.run(&moved).await;
+        assert!(matches!(early, Err(Trouble::Later(_))), "{early:?}");
+    }
+    let empty = |db: &mut rusqlite::Connection| db.execute_batch("DROP TRIGGER full");
+    broken.store.call(empty).await.unwrap();
+    let told = broken.run(&last).await.unwrap().report.unwrap();
+    assert_eq!((told.outcome.word(), told.commit), ("rolled out", first));
+
+    // It died when it had told, and before it let the nodes go: the turn comes once more.
+    pair.world.fleet.hold_again();
+    let early = broken.run(&moved).await;
+    assert!(matches!(early, Err(Trouble::Later(_))), "{early:?}");
+    let again = broken.run(&last).await.unwrap();
+    assert!(again.then.is_none() && again.report.is_none());
+    pair.queue.ack(lease, &[moved]).await.unwrap();
+    let words: Vec<_> = pair.drain().await;
+    let words: Vec<_> = words.iter().map(|report| report.outcome.word()).collect();
+    assert_eq!(words, ["rolled out"]);
+}
+
 #[tokio::test]
 async fn a_worker_that_stops_leaves_its_turn_to_the_other() {
     let mut pair = Pair::new();

@@ -1,13 +1,24 @@
 //! Certificates that the worker lost and the nodes hold.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use windlass_core::acme::order::Begun;
+use windlass_core::acme::{Entry, Issued};
+use windlass_core::ids::Digest;
+use windlass_core::materials::SecretText;
+use windlass_core::model::names::Label;
+use windlass_core::model::{Challenge, KeyType};
 use windlass_core::outcome::Outcome;
 
 use super::world::{CLUSTER, World};
+use crate::acme::tests::joint::Kept;
+use crate::acme::{Common, Leaf, Ledger, Shelf};
+use crate::flow::trouble::Trouble;
 use crate::flow::turn::Handover;
 use crate::queue::EventKind;
+use crate::store::Store;
 
 const ACME: &str = "acme:
   authorities: [{ name: away, directory: https://127.0.0.1:1/dir }]
@@ -193,8 +204,8 @@ fn issued_in(year: i32) -> String {
     format!("{}{}", own.pem(), key.serialize_pem())
 }
 
-#[tokio::test]
-async fn where_several_workers_roll_the_one_issued_last_is_in_use() {
+/// Several workers order, and the nodes hold the blog's certificate of 1975.
+async fn ordered() -> (World, PathBuf, String) {
     let (mut world, taken, pem) = by_file().await;
     fs::remove_file(world.dir.path().join("given/blog.pem")).unwrap();
     world.git(&["rm", "--quiet", "certificates/blog.yaml"]);
@@ -202,7 +213,110 @@ async fn where_several_workers_roll_the_one_issued_last_is_in_use() {
     world.commit("Ordered from now on");
     world.run(EventKind::Moved).await.unwrap();
     world.deploy.handover = Handover::EachTurn;
-    // What the nodes hold is of 1975.
+    (world, taken, pem)
+}
+
+/// Notes that a worker ordered this one.
+async fn note(ledger: &Ledger, pem: &str) {
+    let name: Label = "blog".parse().unwrap();
+    let leaf = Leaf::read(pem).unwrap();
+    let wanted = "blog.example.org".parse().unwrap();
+    let begun = Begun {
+        certificate: name.clone(),
+        authority: "away".parse().unwrap(),
+        directory: "https://127.0.0.1:1/dir".to_owned(),
+        names: vec![wanted],
+        key: KeyType::default(),
+        profile: None,
+        terms: Digest::of(b"terms"),
+        rehearsal: false,
+        challenge: Challenge::Http,
+    };
+    let issued = Issued {
+        serial: leaf.serial,
+        lifetime: leaf.lifetime,
+        terms: begun.terms,
+        directory: begun.directory.clone(),
+    };
+    let mut open = ledger.begin(begun).await.unwrap();
+    let url = "https://127.0.0.1:1/order".to_owned();
+    let key = Some(SecretText::new("key"));
+    ledger.append(&mut open, &Entry::Keyed, key).await.unwrap();
+    for entry in [
+        Entry::Placed { url },
+        Entry::Published { proofs: vec![] },
+        Entry::Ready,
+        Entry::Finalized,
+        Entry::Downloaded {
+            chain: String::new(),
+        },
+        Entry::Stored { issued },
+        Entry::Announced,
+    ] {
+        ledger.append(&mut open, &entry, None).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn where_it_is_known_what_was_ordered_nothing_else_is_taken_from_a_node() {
+    let (world, taken, pem) = ordered().await;
+    let older = issued_in(1970);
+    fs::write(&taken, &older).unwrap();
+    note(&world.deploy.ledger, &older).await;
+    // Root on a node has one of its own, or it is of a time of which nothing is left.
+    drop(world.deploy.look(EventKind::Sweep).await.unwrap());
+    assert_eq!(fs::read_to_string(&taken).unwrap(), older);
+    note(&world.deploy.ledger, &pem).await;
+    drop(world.deploy.look(EventKind::Sweep).await.unwrap());
+    assert_eq!(fs::read_to_string(&taken).unwrap(), pem);
+}
+
+#[tokio::test]
+async fn what_another_worker_ordered_is_had_from_the_strongbox_and_not_from_a_node() {
+    let (mut world, taken, _) = ordered().await;
+    let (kept, cluster) = (Kept::default(), &world.deploy.cluster);
+    let ledger = |store: &Store, folder: &Path| {
+        let common = Common::new(Arc::new(kept.clone()), Shelf::at(folder));
+        Ledger::new(store.clone(), cluster.clone()).common(common)
+    };
+    // The other one has ordered, and its certificate is not rolled yet.
+    let (between, other) = (issued_in(1974), world.dir.path().join("other"));
+    let shelf = Shelf::at(&other);
+    let name = "blog".parse().unwrap();
+    shelf.put_whole(&name, &SecretText::new(&between)).unwrap();
+    let theirs = ledger(&Store::open(&other.join("db")).unwrap(), &other);
+    let hold = theirs.hold().await.unwrap().unwrap();
+    note(&theirs, &between).await;
+    let own = ledger(&world.deploy.store, taken.parent().unwrap());
+    world.deploy.ledger = own;
+    let older = issued_in(1970);
+    fs::write(&taken, &older).unwrap();
+    let early = world.deploy.look(EventKind::Sweep).await;
+    assert!(
+        matches!(early, Err(Trouble::Later(_))),
+        "it may come in a moment"
+    );
+    assert_eq!(fs::read_to_string(&taken).unwrap(), older);
+    hold.release().await;
+    drop(world.deploy.look(EventKind::Sweep).await.unwrap());
+    assert_eq!(fs::read_to_string(&taken).unwrap(), between);
+}
+
+/// A person may just have replaced it.
+#[tokio::test]
+async fn one_of_the_same_day_as_ours_stays_on_the_node() {
+    let (world, taken, pem) = ordered().await;
+    let own = issued_in(1975);
+    let from = |pem: &str| Leaf::read(pem).unwrap().lifetime.from;
+    assert_eq!(from(&own), from(&pem));
+    fs::write(&taken, &own).unwrap();
+    drop(world.deploy.look(EventKind::Sweep).await.unwrap());
+    assert_eq!(fs::read_to_string(&taken).unwrap(), own);
+}
+
+#[tokio::test]
+async fn where_several_workers_roll_the_one_issued_last_is_in_use() {
+    let (world, taken, pem) = ordered().await;
     let older = issued_in(1970);
     fs::write(&taken, &older).unwrap();
     drop(world.deploy.look(EventKind::Sweep).await.unwrap());

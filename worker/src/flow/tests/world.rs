@@ -7,9 +7,11 @@ use std::process::Command;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
+use windlass_core::ids::ClusterName;
 use windlass_core::outcome::Outcome;
 
 use super::fleet::Memory;
+use crate::acme::Ledger;
 use crate::check::{Checker, Limits, Sandbox};
 use crate::flow::deploy::Deploy;
 use crate::flow::newer::Newer;
@@ -196,15 +198,18 @@ fn deploy(dir: &Path, url: &str, fleet: &Memory) -> Deploy<Memory> {
         authorities: None,
         signers: None,
     };
+    let store = Store::open(&dir.join("windlass.db")).unwrap();
+    let cluster: ClusterName = "example".parse().unwrap();
     Deploy {
-        cluster: "example".parse().unwrap(),
+        ledger: Ledger::new(store.clone(), cluster.clone()),
+        cluster,
         source: Source::new(Mirror::new(dir.join("mirror.git"), remote, String::new())),
         materials: Directories::default(),
         checker: Checker::new(Sandbox::new(Limits::default())),
         memory: Arc::default(),
         trial: None,
         fleet: fleet.clone(),
-        store: Store::open(&dir.join("windlass.db")).unwrap(),
+        store,
         state: dir.to_path_buf(),
         holder: "worker-test".to_owned(),
         handover: Handover::Never,

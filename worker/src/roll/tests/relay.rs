@@ -95,7 +95,12 @@ impl Relay {
                 Delivery::Turn(message) => {
                     let text = serde_json::to_string(&message).unwrap();
                     let message = serde_json::from_str(&text).unwrap();
-                    driver.turn(&permit, &message, &worker).await
+                    let message: TurnMessage = message;
+                    let turned = driver.turn(&permit, &message, &worker).await?;
+                    if let Turned::Over(_, Some(fence)) = &turned {
+                        drop(driver.let_go(&message.plan, fence).await);
+                    }
+                    Ok(turned)
                 }
             }
         })
@@ -117,7 +122,7 @@ impl Relay {
     /// What a worker does with the answer: publish, and then acknowledge.
     pub(super) fn publish(&mut self, delivery: &Delivery, turned: Turned) {
         match (turned, delivery) {
-            (Turned::Over(outcome), _) => self.told.push((roll_of(delivery), outcome)),
+            (Turned::Over(outcome, _), _) => self.told.push((roll_of(delivery), outcome)),
             (Turned::Stale(Standing::Current), _) => panic!("a current turn was dropped"),
             (Turned::Stale(_), _) => {}
             (Turned::Contested(_), again) => self.queue.push_back(again.clone()),

@@ -33,8 +33,8 @@ async fn each_message_is_one_nodes_turn() {
     let claims = acts.iter().filter(|act| act.starts_with("claim"));
     assert_eq!(
         claims.count(),
-        12,
-        "three turns and the end claim three nodes"
+        15,
+        "three turns, the end, and letting go claim three nodes"
     );
 }
 
