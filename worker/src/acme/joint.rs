@@ -149,11 +149,15 @@ impl Ledger {
         if known.is_some_and(|(version, _)| version > record.version) {
             return self.share(&record.key()).await;
         }
-        if let What::Certificate(own) = &record.what
-            && let Some(pem) = &own.pem
-        {
-            let put = common.shelf.put_newer(&own.name, &SecretText::new(pem));
-            put.map_err(StoreError::Common)?;
+        if let What::Certificate(own) = &record.what {
+            if let Some(pem) = &own.pem {
+                let put = common.shelf.put_newer(&own.name, &SecretText::new(pem));
+                put.map_err(StoreError::Common)?;
+            } else if own.is_forgotten()
+                && let Err(why) = common.shelf.remove_expired(&own.name)
+            {
+                tracing::warn!(certificate = %own.name, why, "nobody wants it, and it stays here");
+            }
         }
         let (cluster, key) = (self.cluster.clone(), key.to_owned());
         let written = self.store.call(move |db| {

@@ -1,13 +1,11 @@
 //! Accounts and orders in the worker's database. Appending an entry is one transaction, on disk before the step that
 //! follows from it; a private key enters with the entry that tells of it and leaves with the one that stores it.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 use windlass_core::acme::order::Begun;
-use windlass_core::acme::{Entry, Known, Order, Step, Wanted, Window};
+use windlass_core::acme::{Entry, Issued, Known, Order, Step, Wanted, Window};
 use windlass_core::ids::ClusterName;
 use windlass_core::materials::SecretText;
 use windlass_core::model::names::Label;
@@ -310,18 +308,20 @@ impl Ledger {
         Ok(known)
     }
 
-    /// The serials of those that were issued by its orders, as far as they are known.
-    pub async fn serials(&self, certificate: &Label) -> Result<BTreeSet<String>, StoreError> {
+    /// Those that came of its orders, as far as they are known.
+    pub async fn issued(&self, certificate: &Label) -> Result<Vec<Issued>, StoreError> {
         let key = (self.cluster.to_string(), certificate.to_string());
-        let select = "SELECT json_extract(entry, '$.issued.serial')
+        let select = "SELECT json_extract(entry, '$.issued')
             FROM acme_entry JOIN acme_order ON acme_order.id = order_id
             WHERE cluster = ?1 AND certificate = ?2 AND json_extract(entry, '$.entry') = 'stored'";
-        self.store
-            .call(move |db| {
-                let mut select = db.prepare_cached(select)?;
-                select.query_map(key, |row| row.get(0))?.collect()
-            })
-            .await
+        let issued = self.store.call(move |db| {
+            let mut select = db.prepare_cached(select)?;
+            let issued = select.query_map(key, |row| row.get(0))?;
+            issued.collect::<rusqlite::Result<Vec<String>>>()
+        });
+        let issued = issued.await?;
+        let issued = issued.iter().map(|text| serde_json::from_str(text));
+        Ok(issued.collect::<Result<_, _>>()?)
     }
 
     pub async fn suggestion(&self, certificate: &Label) -> Result<Option<Suggestion>, StoreError> {

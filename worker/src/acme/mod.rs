@@ -8,6 +8,7 @@ mod asked;
 mod asking;
 mod by_hand;
 mod dns;
+mod forget;
 mod joint;
 mod key;
 mod leaf;

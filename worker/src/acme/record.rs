@@ -75,6 +75,13 @@ struct Stored {
     entries: Vec<(i64, String)>,
 }
 
+impl Certificate {
+    /// Nobody wants it any more.
+    pub(super) fn is_forgotten(&self) -> bool {
+        self.orders.is_empty() && self.pem.is_none()
+    }
+}
+
 impl Record {
     pub(super) fn key(&self) -> Key {
         match &self.what {

@@ -8,6 +8,7 @@ use std::os::unix::fs::{
 };
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use windlass_core::ids::ClusterName;
 use windlass_core::materials::SecretText;
 use windlass_core::model::names::Label;
@@ -153,6 +154,20 @@ impl Shelf {
         new.as_file().sync_all()?;
         new.persist(file)?;
         File::open(&self.folder)?.sync_all()
+    }
+
+    /// Removes it if it has expired; whether nothing lies here any more.
+    pub fn remove_expired(&self, certificate: &Label) -> Result<bool, String> {
+        let Some(leaf) = self.leaf(certificate)? else {
+            return Ok(true);
+        };
+        if Timestamp::now() < leaf.lifetime.until {
+            return Ok(false);
+        }
+        let file = self.file(certificate);
+        let removed = std::fs::remove_file(&file);
+        removed.map_err(|error| format!("{} cannot be removed: {error}", file.display()))?;
+        Ok(true)
     }
 
     /// Chain and key of a certificate, if there is one that can be read.

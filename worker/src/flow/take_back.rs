@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use windlass_core::acme::wanted;
+use windlass_core::acme::{Issued, wanted};
 use windlass_core::ids::{Digest, NodeName, NodePath};
 use windlass_core::materials::SecretText;
 use windlass_core::model::names::{CertName, HostName, Label};
@@ -123,8 +123,10 @@ impl<F: Fleet> Deploy<F> {
         shelf: &Shelf,
     ) -> Result<bool, Trouble> {
         let serial = &found.leaf.serial;
-        let issued = self.ledger.serials(name).await?;
-        if !issued.is_empty() && !issued.contains(serial) {
+        let issued = self.ledger.issued(name).await?;
+        // Whoever makes up a certificate can give it any serial: one from another time is not the one that was ordered.
+        let ordered = |own: &Issued| own.serial == *serial && own.lifetime == found.leaf.lifetime;
+        if !issued.is_empty() && !issued.iter().any(ordered) {
             tracing::error!(certificate = %name, serial, "a node holds a newer one that no worker ordered; it is not taken over");
             return Ok(false);
         }

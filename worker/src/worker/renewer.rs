@@ -62,10 +62,12 @@ impl<A: Announce> Renewer<A> {
         // What cannot be decrypted is told where the commit is rendered.
         sealed::add(&snapshot, identities, &self.opened, &mut materials);
         let begun = Instant::now();
+        let all = wanted(&model);
+        let names = all.iter().map(|wanted| wanted.name.clone()).collect();
         // What orders is too large to be carried about.
         let looking = Box::pin(async {
             let mut failed = None;
-            for wanted in wanted(&model) {
+            for wanted in all {
                 if begun.elapsed() > ENOUGH {
                     return anyhow::Ok(Timestamp::now());
                 }
@@ -80,6 +82,8 @@ impl<A: Announce> Renewer<A> {
         });
         let next = self.telling(looking).await;
         self.orderer.announce().await?;
+        let Orderer { ledger, shelf, .. } = &self.orderer;
+        ledger.forget_all_but(&names, shelf).await?;
         next
     }
 

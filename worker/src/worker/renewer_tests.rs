@@ -275,3 +275,20 @@ async fn what_is_wrong_with_one_certificate_does_not_stop_the_others() {
     assert!(shelf.leaf(&"shop".parse().unwrap()).unwrap().is_some());
     assert_eq!(cluster.events().await.len(), 1, "and it is told");
 }
+
+#[tokio::test]
+async fn what_the_rolled_commit_does_not_want_any_more_is_forgotten_in_time() {
+    let cluster = Cluster::new(&[("vps1", "127.0.0.1"), ("vps2", "127.0.0.2")]).await;
+    cluster.roll().await;
+    let renewer = cluster.renewer();
+    let past =
+        "INSERT INTO acme_order (id, cluster, certificate, over) VALUES (7, 'example', 'gone', 1);
+        INSERT INTO acme_entry (order_id, at, entry) VALUES (7, 0, '{}')";
+    renewer
+        .store
+        .call(move |db| db.execute_batch(past))
+        .await
+        .unwrap();
+    renewer.round(None).await.unwrap();
+    assert_eq!(cluster.world.count("acme_order").await, 2, "blog and shop");
+}

@@ -20,7 +20,7 @@ use crate::store::Store;
 /// What a broker would keep.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Kept {
-    records: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    pub(super) records: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     open: Arc<tokio::sync::Mutex<()>>,
     /// From now on nothing is taken any more.
     away: Arc<Mutex<bool>>,
@@ -70,14 +70,14 @@ impl OpenBox for Opened {
 }
 
 /// The workers of one cluster: what they have in common, and the age identity that all were given.
-struct Workers {
-    world: World,
-    kept: Kept,
+pub(super) struct Workers {
+    pub(super) world: World,
+    pub(super) kept: Kept,
     identity: PathBuf,
 }
 
 impl Workers {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let world = World::new().await;
         let identity = world.path().join("identity");
         let made = Command::new("age-keygen").arg("-o").arg(&identity).output();
@@ -94,7 +94,7 @@ impl Workers {
     }
 
     /// The worker with this name, which has just started.
-    fn worker(&self, name: &str) -> Orderer<Told> {
+    pub(super) fn worker(&self, name: &str) -> Orderer<Told> {
         let state = self.state(name);
         std::fs::create_dir_all(&state).unwrap();
         let cluster: ClusterName = "example".parse().unwrap();

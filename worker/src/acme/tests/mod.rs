@@ -1,6 +1,7 @@
 //! Against a real pebble and its DNS server, each test with its own on free ports.
 
 mod authority;
+mod forgotten;
 pub(crate) mod joint;
 mod killed;
 mod limits;

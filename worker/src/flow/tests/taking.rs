@@ -218,6 +218,10 @@ async fn ordered() -> (World, PathBuf, String) {
 
 /// Notes that a worker ordered this one.
 async fn note(ledger: &Ledger, pem: &str) {
+    note_as(ledger, pem, &Leaf::read(pem).unwrap().serial).await;
+}
+
+async fn note_as(ledger: &Ledger, pem: &str, serial: &str) {
     let name: Label = "blog".parse().unwrap();
     let leaf = Leaf::read(pem).unwrap();
     let wanted = "blog.example.org".parse().unwrap();
@@ -233,7 +237,7 @@ async fn note(ledger: &Ledger, pem: &str) {
         challenge: Challenge::Http,
     };
     let issued = Issued {
-        serial: leaf.serial,
+        serial: serial.to_owned(),
         lifetime: leaf.lifetime,
         terms: begun.terms,
         directory: begun.directory.clone(),
@@ -263,7 +267,11 @@ async fn where_it_is_known_what_was_ordered_nothing_else_is_taken_from_a_node() 
     let older = issued_in(1970);
     fs::write(&taken, &older).unwrap();
     note(&world.deploy.ledger, &older).await;
-    // Root on a node has one of its own, or it is of a time of which nothing is left.
+    // Root on a node has one of its own, at last with the serial of ours.
+    drop(world.deploy.look(EventKind::Sweep).await.unwrap());
+    assert_eq!(fs::read_to_string(&taken).unwrap(), older);
+    let serial = Leaf::read(&pem).unwrap().serial;
+    note_as(&world.deploy.ledger, &older, &serial).await;
     drop(world.deploy.look(EventKind::Sweep).await.unwrap());
     assert_eq!(fs::read_to_string(&taken).unwrap(), older);
     note(&world.deploy.ledger, &pem).await;
