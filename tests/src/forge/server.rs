@@ -297,6 +297,19 @@ async fn weather(serving: &Serving, path: &str) -> Option<Response<Body>> {
                 .insert(header::RETRY_AFTER, seconds.into());
             Some(busy)
         }
+        Weather::Burst => {
+            let words = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
+            let body = serde_json::json!({ "message": words });
+            let mut burst = plain(StatusCode::FORBIDDEN, body);
+            let limits = [
+                ("x-ratelimit-remaining", 14),
+                ("x-ratelimit-reset", i64::from(i32::MAX)),
+            ];
+            for (name, value) in limits {
+                burst.headers_mut().insert(name, value.into());
+            }
+            Some(burst)
+        }
         Weather::Slow(pause) => {
             tokio::time::sleep(pause).await;
             None

@@ -54,6 +54,8 @@ pub enum Weather {
     Broken,
     /// "Too many requests", with the seconds in Retry-After.
     Busy(u64),
+    /// GitHub's "secondary rate limit": forbidden, with nothing to tell it by but its words.
+    Burst,
     Slow(Duration),
     /// Answers, but the connection breaks off in the middle.
     CutOff,

@@ -152,6 +152,30 @@ async fn comments_are_written_edited_and_found_on_any_page() {
 }
 
 /// Whether each of these may merge into `main`.
+/// Gitea numbers them below zero, GitHub says nothing of who is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_that_are_nobodys_hold_up_nobody() {
+    for flavour in [Flavour::GitHub, Flavour::Gitea, Flavour::Forgejo] {
+        let (fake, client, _) = with_request(flavour);
+        fake.open(13, "ghost", &[("b", "1")]);
+        let request = client.request(13).await.unwrap().unwrap();
+        assert!(!client.may_merge(&request.author, "main").await.unwrap());
+        assert_eq!(client.open_requests("main").await.unwrap().len(), 2);
+        for author in ["ghost", "gitea-actions", "alice"] {
+            fake.state().comment(12, author, "windlass retry");
+        }
+        let all = client.comments(12).await.unwrap();
+        assert_eq!(all.len(), 3, "{flavour:?}");
+        for (comment, may) in all.iter().zip([false, false, true]) {
+            let author = &comment.author;
+            let answer = client.may_merge(author, "main").await.unwrap();
+            assert_eq!(answer, may, "{flavour:?}: {author:?}");
+            let read = client.comment(12, comment.id).await.unwrap();
+            assert_eq!(read.as_ref(), Some(comment), "{flavour:?}");
+        }
+    }
+}
+
 async fn may(client: &AnyForge, fake: &Fake) -> [bool; 3] {
     let mut may = [false; 3];
     for (may, login) in may.iter_mut().zip(["alice", "dora", "mallory"]) {
@@ -292,6 +316,30 @@ async fn bad_weather_is_waited_out_and_no_comment_is_written_twice() {
         assert!(
             matches!(busy, ForgeError::Away { again, .. } if again == hour),
             "{busy}"
+        );
+    }
+}
+
+/// Taken for a word about rights, it would turn people away, or let in whom the branch's protection keeps out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_at_github_is_no_word_about_rights() {
+    let (fake, client, _) = with_request(Flavour::GitHub);
+    let clear = Weather::Slow(Duration::ZERO);
+    let dora = Account {
+        id: 33,
+        login: "dora".to_owned(),
+    };
+    fake.state().protection = vec![json!({ "users": [{ "login": "alice" }], "teams": [] })];
+    assert!(!client.may_merge(&dora, "main").await.unwrap());
+    for before in 0..3 {
+        let mut weather = vec![clear.clone(); before];
+        weather.push(Weather::Burst);
+        fake.state().weather = weather.into();
+        let asked = client.may_merge(&dora, "main").await;
+        let minute = Some(Duration::from_secs(60));
+        assert!(
+            matches!(&asked, Err(ForgeError::Away { again, .. }) if *again == minute),
+            "{before}: {asked:?}"
         );
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use windlass_tests::forge::{Flavour, Weather, Word};
+use windlass_tests::forge::{Flavour, State, Weather, Word};
 use windlass_tests::lab::wait_until;
 
 use super::forge::{APP, Forge, component};
@@ -94,5 +94,65 @@ fn what_one_worker_previewed_and_rolled_all_show() -> Result<()> {
         ensure!(rolled(worker, &commit) == rolled(&workers[0], &commit));
         ensure!(!worker.log().contains("panicked"), "{}", worker.log());
     }
+    Ok(())
+}
+
+/// What is typed comes to each worker, as from two webhooks and two polls.
+#[test]
+#[ignore = "lab: needs root"]
+fn a_command_that_every_worker_hears_is_answered_once() -> Result<()> {
+    let place = Forge::make(Flavour::GitLab)?;
+    let workers = [place.worker("a")?, place.worker("b")?];
+    wait_until(SOON, || place.holds("1")).with_context(|| workers[0].log())?;
+    place.fake.open(12, "alice", &[(APP, &component("2"))]);
+    place.deliver(&workers[0], "opened", Word::Opened(12))?;
+    place.says(&workers[0], "merging would change 1 of 1 node")?;
+    let typed = [
+        "windlass explain WL601",
+        "windlass dance",
+        "windlass release",
+    ];
+    let typed = typed.map(|words| place.fake.state().comment(12, "alice", words));
+    for comment in typed {
+        for (index, worker) in workers.iter().enumerate() {
+            let told = Word::Commented(12, comment);
+            place.deliver(worker, &format!("typed-{comment}-{index}"), told)?;
+        }
+    }
+    let answered = |state: &State, comment: u64| {
+        let mark = format!("<!-- windlass:example/answers {comment} -->");
+        let own = state.own(12);
+        own.iter().filter(|it| it.body.contains(&mark)).count()
+    };
+    let read = |state: &State, comment: u64| state.asked("GET", &format!("/notes/{comment}"));
+    place.until(&workers[0], "one answer to each", |state| {
+        let mut typed = typed.iter();
+        typed.all(|comment| read(state, *comment) > 0 && answered(state, *comment) == 1)
+    })?;
+    // One that comes afterwards may not have been told.
+    let [mut a, mut b] = workers;
+    a.kill()?;
+    b.kill()?;
+    let c = place.worker("c")?;
+    let before = typed.map(|comment| read(&place.fake.state(), comment));
+    for comment in typed {
+        place.deliver(
+            &c,
+            &format!("again-{comment}"),
+            Word::Commented(12, comment),
+        )?;
+    }
+    place.until(&c, "another look at each", |state| {
+        let mut typed = typed.iter().zip(before);
+        typed.all(|(comment, before)| read(state, *comment) > before)
+    })?;
+    let last = place
+        .fake
+        .state()
+        .comment(12, "alice", "windlass explain WL602");
+    place.deliver(&c, "last", Word::Commented(12, last))?;
+    place.until(&c, "the last answer", |state| answered(state, last) == 1)?;
+    let state = place.fake.state();
+    ensure!(state.own(12).len() == 5, "{:#?}", state.own(12));
     Ok(())
 }

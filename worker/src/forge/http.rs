@@ -29,6 +29,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// Lists of a hundred requests or comments with their texts.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 const MAX_PAGES: u32 = 100;
+/// How long GitHub wants to be left alone after a burst, where it does not say.
+const BURST_SECONDS: i64 = 60;
+/// Its answers say which commit a merge made; those of 2026-03-10 need not. GitHub keeps a version for two years after the next.
+const GITHUB_VERSION: (&str, &str) = ("x-github-api-version", "2022-11-28");
 /// Answers that are remembered for their tags, and the largest of them.
 const MAX_REMEMBERED: usize = 200;
 const MAX_REMEMBERED_BODY: usize = 512 * 1024;
@@ -178,6 +182,9 @@ impl Http {
             .request(method.clone(), &url)
             .header(name, value);
         request = request.header(ACCEPT, "application/json");
+        if self.login == Login::Bearer {
+            request = request.header(GITHUB_VERSION.0, GITHUB_VERSION.1);
+        }
         if let Some(known) = &known {
             request = request.header(IF_NONE_MATCH, &known.tag);
         }
@@ -319,13 +326,18 @@ fn refusal(status: StatusCode, headers: &HeaderMap, bytes: &[u8], token: &str) -
         text.trim().parse::<i64>().ok()
     };
     let spent = number("x-ratelimit-remaining") == Some(0);
+    // GitHub's limit on bursts may come without a header that says so, and with the time of another limit.
+    let burst = !spent && said.contains("secondary rate limit");
     let busy = status == StatusCode::TOO_MANY_REQUESTS
-        || (status == StatusCode::FORBIDDEN && (spent || headers.contains_key(RETRY_AFTER)));
+        || (status == StatusCode::FORBIDDEN
+            && (spent || burst || headers.contains_key(RETRY_AFTER)));
     if busy || status.is_server_error() {
         let reset = number("x-ratelimit-reset").or_else(|| number("ratelimit-reset"));
-        let until = reset
-            .filter(|_| busy)
-            .map(|at| at - Timestamp::now().as_second());
+        let until = match reset {
+            _ if burst => Some(BURST_SECONDS),
+            Some(at) if busy => Some(at - Timestamp::now().as_second()),
+            _ => None,
+        };
         let seconds = number("retry-after").or(until);
         let again =
             seconds.map(|seconds| Duration::from_secs(seconds.clamp(1, 3600).unsigned_abs()));

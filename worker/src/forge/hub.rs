@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use windlass_core::preview::{State, Status};
 
 use super::http::Http;
-use super::shape::{User, all, read, unseen};
+use super::shape::{User, account, all, read, unseen};
 use crate::ports::forge::{
     Account, Comment, ForgeError, ForgeReader, ForgeRequest, ForgeWriter, Found, Hooked, Listed,
     Scopes, Stage,
@@ -31,7 +31,7 @@ pub(super) struct Hub {
 struct Pull {
     number: u64,
     state: String,
-    user: User,
+    user: Option<User>,
     head: Side,
     base: Side,
     #[serde(default)]
@@ -59,7 +59,7 @@ struct Repository {
 #[derive(Deserialize)]
 struct Said {
     id: u64,
-    user: User,
+    user: Option<User>,
     body: Option<String>,
     #[serde(default)]
     created_at: Option<String>,
@@ -121,7 +121,7 @@ impl From<Pull> for ForgeRequest {
             head: pull.head.sha,
             branch: pull.base.r#ref,
             reference: format!("refs/pull/{}/head", pull.number),
-            author: pull.user.into(),
+            author: account(pull.user),
             foreign: repositories.0.is_none() || repositories.0 != repositories.1,
             stage,
         }
@@ -142,7 +142,7 @@ impl From<Said> for Comment {
     fn from(said: Said) -> Self {
         Self {
             id: said.id,
-            author: said.user.into(),
+            author: account(said.user),
             body: said.body.unwrap_or_default(),
             written: said.created_at.and_then(|at| at.parse().ok()),
             edited: said.updated_at.and_then(|at| at.parse().ok()),

@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use crate::ports::forge::{Account, ForgeError};
 
-/// GitLab calls the login `username`.
+/// GitLab calls the login `username`. Gitea and Forgejo number accounts that are nobody's below zero: those that are gone, and
+/// that of their Actions.
 #[derive(Debug, Deserialize)]
 pub(super) struct User {
-    id: u64,
+    id: i64,
     #[serde(alias = "username")]
     login: String,
 }
@@ -17,10 +18,21 @@ pub(super) struct User {
 impl From<User> for Account {
     fn from(user: User) -> Self {
         Self {
-            id: user.id,
+            id: user.id.cast_unsigned(),
             login: user.login,
         }
     }
+}
+
+/// GitHub says nothing of an account that is gone; people are shown this login. Nobody has the number.
+pub(super) fn account(user: Option<User>) -> Account {
+    user.map_or_else(
+        || Account {
+            id: 0,
+            login: "ghost".to_owned(),
+        },
+        Account::from,
+    )
 }
 
 pub(super) fn read<T: DeserializeOwned>(body: Value) -> Result<T, ForgeError> {

@@ -29,8 +29,6 @@ super::codes! {
         "Files in the worker's `certificates` and `secrets` directories should have mode 0600 or 0640.";
     SECRET_UNREADABLE = "WL326", "a secret file cannot be used",
         "A secret is a text in a file of the worker's `secrets` directory that is named like the secret. It must be readable by the worker, valid UTF-8, and not empty or larger than 64 KiB.";
-    SECRET_TWICE = "WL335", "a secret that is given twice",
-        "The repository has it encrypted, and the worker's directory of secrets has a file of the same name. The file is used, so a change in the repository would have no effect. Delete one of them.";
     CERTIFICATE_CHAIN = "WL327", "a certificate comes without its chain",
         "Browsers often know the missing issuer and other clients do not, so that the site works for some people only. The PEM file must hold the certificate first, then the certificates of its issuers.";
     CERTIFICATE_ALERT = "WL328", "a certificate in use comes to its end",
@@ -39,4 +37,6 @@ super::codes! {
         "The node was away when the certificate was rolled, or its roll has not come yet. Until then clients get the certificate before it there, which may expire. The next sweep rolls it as soon as the node can be reached; where that does not help, `windlass status` and `windlass plan` say what is in the way.";
     CERTIFICATE_ORDER = "WL330", "a certificate cannot be ordered",
         "The last try to order it failed; the message says at what. It is tried again, later each time, and a certificate in use stays in use until then; a site without one is served over plain HTTP only. `windlass cert show NAME` says when the next try is due, `windlass cert renew NAME --force` makes it now.\n\nWhere the way of the authority's question is broken, the edge nodes may not know where the worker answers: set `acme_server` of the component `haproxy` in cluster.yaml (`components: { haproxy: { vars: { acme_server: \"ADDRESS:PORT\" } } }`) to the address of `acme.listen` in worker.yaml, as the nodes reach it.";
+    SECRET_TWICE = "WL335", "a secret that is given twice",
+        "The repository has it encrypted, and the worker's directory of secrets has a file of the same name. The file is used, so a change in the repository would have no effect. Delete one of them.";
 }

@@ -23,12 +23,12 @@ super::codes! {
         "`hook.secret_files` names one file with the secret that the sender signs with, or two while it is being replaced, and `listen` says where the hook is served.";
     CONFIG_ACME = "WL615", "the worker cannot order certificates",
         "To order certificates the worker must be reached by the edge nodes at `listen` or at `acme.listen`. Workers that share a cluster's work through a broker also share its orders: accounts, private keys and finished certificates go from one to the other through the broker, encrypted with age. So `age_identities` must name an identity, the same one for all workers of the cluster (`age-keygen -o FILE` makes it). Without one, use the embedded queue, or give certificates as files.";
+    CONFIG_FORGE = "WL616", "the forge is configured wrongly",
+        "`clusters[].forge` names the Git server whose requests (pull requests, merge requests) are looked at: `kind`, its address as people see it (`url`; github.com and gitlab.com are known), the project as `owner/name`, and a file with the access token of the account that comments. The token is sent over https only, or to this machine. The guide has a page for each forge: docs/forges.";
     CONFIG_PUBLIC = "WL617", "the worker's public address is configured wrongly",
         "`public_url` is what the comments on requests link to: where people's browsers reach the worker's `listen`, usually a proxy that adds TLS. It is `https://HOST` or `https://HOST/PATH`, with nothing after it; http only for this very machine.";
     CONFIG_API = "WL618", "the API is configured wrongly",
         "`api.token_file` names a file with the token (16 characters at least) that requests must show to wake a cluster or to answer dead events over the API; `listen` says where the API is served. Without `api` it only reads.";
     CONFLICT = "WL641", "a request cannot be merged into its branch",
         "The request and the watched branch both changed the named files since they parted, in a way that Git cannot put together. Nothing was rendered, because nobody knows yet what merging would give. Merge the branch into the request, or rebase the request onto it, and solve the conflict there; the preview follows by itself.";
-    CONFIG_FORGE = "WL616", "the forge is configured wrongly",
-        "`clusters[].forge` names the Git server whose requests (pull requests, merge requests) are looked at: `kind`, its address as people see it (`url`; github.com and gitlab.com are known), the project as `owner/name`, and a file with the access token of the account that comments. The token is sent over https only, or to this machine. The guide has a page for each forge: docs/forges.";
 }

@@ -254,7 +254,7 @@ fn refusal(outcome: &Outcome) -> Vec<Part> {
 }
 
 /// A step is our own word; anything else would be a node's.
-fn step(failure: &Failure) -> &str {
+pub(super) fn step(failure: &Failure) -> &str {
     let own = |c: char| c.is_ascii_lowercase() || c == '-';
     if failure.step.chars().all(own) {
         &failure.step

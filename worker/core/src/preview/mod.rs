@@ -3,6 +3,7 @@
 //! from the request is hostile: it is escaped where it is written, not here.
 
 mod after;
+mod answer;
 mod comment;
 mod limits;
 mod markdown;
@@ -25,6 +26,7 @@ use crate::report::findings::{Style, one};
 use crate::snapshot::Snapshot;
 
 pub use after::{After, after, repeats, waits};
+pub use answer::{answer, answered};
 pub use comment::{Left, Mark, comment, left, marker};
 pub use limits::{Flavour, Limits};
 pub use status::{State, Status, status, status_after, status_merged};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Preview, Verdict, after};
 use crate::ids::ClusterName;
 use crate::outcome::Outcome;
+use crate::report::visible::clean;
 
 /// GitHub takes no more; the others take more.
 const LONGEST: usize = 140;
@@ -88,7 +89,14 @@ pub fn status_after(preview: &Preview, outcome: &Outcome) -> Status {
         }
         Outcome::Stuck { .. } => State::Error,
     };
-    let held = after::held(outcome).map(|held| held.message.as_str());
-    let headline = after::headline(outcome);
-    Status::new(&preview.cluster, state, held.unwrap_or(&headline))
+    let held = after::held(outcome).map(|held| held.message.clone());
+    let words = match outcome {
+        // A status is plain text: other than in a comment's first line, the gate can be named.
+        Outcome::RolledBack { failure, .. } => {
+            let (step, what) = (after::step(failure), clean(&failure.what));
+            format!("{} ({}, {step}: {what})", outcome.word(), failure.node)
+        }
+        _ => after::headline(outcome),
+    };
+    Status::new(&preview.cluster, state, &held.unwrap_or(words))
 }

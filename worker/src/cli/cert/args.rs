@@ -15,13 +15,18 @@ const STORY: &str = "Examples:
   windlass cert import blog.pem               a certificate from elsewhere, as `blog`
   windlass cert export blog --out /root/pem";
 
+const LOOKED: &str = "Exit codes:
+  0  nothing is wrong
+  1  findings: a certificate comes to its end (WL328), a node serves another one than it should
+     (WL329), one cannot be ordered (WL330)
+  2  used wrongly";
+
 /// What is done.
 #[derive(Debug, Clone, Subcommand)]
 #[command(after_help = STORY)]
 pub enum CertCommand {
     /// Lists the certificates: where from, until when, when the next one is ordered, what the nodes serve.
-    ///
-    /// Exit code 1 where one comes to its end (WL328) or a node serves another one than it should (WL329).
+    #[command(after_help = LOOKED)]
     List {
         #[command(flatten)]
         look: Look,
@@ -29,6 +34,7 @@ pub enum CertCommand {
         of: Of,
     },
     /// Shows everything about one certificate: names, serial, when and why it is due, what failed last, each node.
+    #[command(after_help = LOOKED)]
     Show {
         /// As `windlass cert list` prints it.
         name: String,
@@ -56,7 +62,8 @@ pub enum CertCommand {
     },
     /// Has the authority declare the certificate in use void, and the worker order another one at once.
     ///
-    /// The nodes serve the void one until the new one is rolled; so do clients that ask nobody trust it.
+    /// Until the new one is rolled, the nodes go on serving the void one: clients that ask the authority refuse it, those that
+    /// do not ask still trust it.
     Revoke {
         /// As `windlass cert list` prints it.
         name: String,

@@ -71,9 +71,8 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         }
         let may = self.forge.may_merge(&comment.author, &request.branch).await;
         if !may.map_err(of_forge)? {
-            return self
-                .decline(request, known, (comment.id, &comment.author.login))
-                .await;
+            self.decline(known, &comment).await?;
+            return Ok(Next::Nothing);
         }
         let next = match command {
             Command::Preview(named) => {
@@ -85,7 +84,7 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
             Command::Retry => Next::Then(Box::new(retry(&self.cluster))),
             Command::Hold if is_rolled(request, known) => {
                 let words = "It was rolled already; there is nothing to hold.";
-                self.say(request.number, words).await?;
+                self.say(request.number, comment.id, words).await?;
                 Next::Nothing
             }
             Command::Hold => {
@@ -95,15 +94,16 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
             }
             Command::Release => {
                 known.ruled = Some(comment.id);
-                self.release(request, known).await?
+                self.release(request, known, comment.id).await?
             }
             Command::Explain(code) => {
-                self.say(request.number, &explanation(&code)).await?;
+                self.say(request.number, comment.id, &explanation(&code))
+                    .await?;
                 Next::Nothing
             }
             Command::Unknown => {
                 let words = "Windlass knows `windlass preview`, `windlass hold`, `windlass release`, `windlass retry` and `windlass explain CODE`.";
-                self.say(request.number, words).await?;
+                self.say(request.number, comment.id, words).await?;
                 Next::Nothing
             }
         };
@@ -134,7 +134,7 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         let words = format!(
             "Whether `{head}` was meant is not certain: our comment did not show it yet when that was typed. Look at it, and type `windlass preview {head}`."
         );
-        self.say(request.number, &words).await
+        self.say(request.number, comment.id, &words).await
     }
 
     /// Whether our comment showed the head that the request has before this one was written.
@@ -156,41 +156,17 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         &self,
         request: &ForgeRequest,
         known: &mut KnownRequest,
+        comment: u64,
     ) -> Result<Next, Trouble> {
         let (held, waits) = (known.held.take(), known.waits.take());
         if matches!(request.stage, Stage::Merged(_)) {
             return Ok(Next::Then(Box::new(release(&self.cluster, waits))));
         }
         if held.is_none() {
-            self.say(request.number, "Nothing is held here.").await?;
+            self.say(request.number, comment, "Nothing is held here.")
+                .await?;
         }
         Ok(Next::Look)
-    }
-
-    /// Once for each person, so that nobody can have us fill a request with answers.
-    async fn decline(
-        &self,
-        request: &ForgeRequest,
-        known: &mut KnownRequest,
-        (comment, login): (u64, &str),
-    ) -> Result<Next, Trouble> {
-        if !known.refused.iter().any(|refused| refused == login) {
-            let words = "Sorry, Windlass takes commands only from people who may merge here. Please ask one of them.";
-            self.say(request.number, words).await?;
-            known.refused.push(login.to_owned());
-        }
-        self.answered(known, comment).await?;
-        Ok(Next::Nothing)
-    }
-
-    async fn answered(&self, known: &mut KnownRequest, comment: u64) -> Result<(), Trouble> {
-        known.answered.push(comment);
-        Ok(self.store.remember_request(&self.cluster, known).await?)
-    }
-
-    async fn say(&self, request: u64, words: &str) -> Result<(), Trouble> {
-        let said = self.forge.write_comment(request, words).await;
-        said.map(drop).map_err(of_forge)
     }
 }
 

@@ -169,7 +169,7 @@ impl<F: ForgeReader> OfForge<F> {
         let me = self.forge.whoami().await.map_err(of_forge)?;
         let ours = ours(&comments, &me, &self.cluster);
         let known = known.map_or((None, None), |known| (known.ruled, known.held.clone()));
-        let (ruled, held) = ruled(&self.forge, &self.branch, &comments, known).await?;
+        let (ruled, held) = ruled(&self.forge, &self.branch, (&comments, &me), known).await?;
         Ok(Said {
             ruled,
             held,

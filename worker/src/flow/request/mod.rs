@@ -2,6 +2,7 @@
 //! the same two tell how it was rolled. An event only wakes: everything is read from the forge and from Git.
 
 mod after;
+mod answer;
 mod command;
 mod look;
 mod merges;

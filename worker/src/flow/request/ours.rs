@@ -28,15 +28,17 @@ pub(super) fn ours<'a>(
 }
 
 /// Who holds a request, and the comment that said so last: as it is known, and what was typed since by people who may merge.
+/// Nothing that we wrote counts: in the differences that we show, a stranger's line may read like a command.
 pub(super) async fn ruled<F: ForgeReader>(
     forge: &F,
     branch: &str,
-    comments: &[Comment],
+    (comments, me): (&[Comment], &Account),
     known: (Option<u64>, Option<String>),
 ) -> Result<(Option<u64>, Option<String>), Trouble> {
     let (mut ruled, mut held) = known;
     let since = ruled.unwrap_or_default();
-    for comment in comments.iter().filter(|comment| comment.id > since) {
+    let later = |comment: &&Comment| comment.id > since && comment.author.id != me.id;
+    for comment in comments.iter().filter(later) {
         let holds = match Command::of(&comment.body) {
             Some(Command::Hold) => true,
             Some(Command::Release) => false,
@@ -114,7 +116,7 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         let ours = ours(&comments, &me, &self.cluster).first().copied();
         let earlier = |comment: &&Comment| before.is_none_or(|before| comment.id < before);
         let earlier: Vec<Comment> = comments.iter().filter(earlier).cloned().collect();
-        let ruled = ruled(&self.forge, &request.branch, &earlier, (None, None)).await?;
+        let ruled = ruled(&self.forge, &request.branch, (&earlier, &me), (None, None)).await?;
         let of = Of {
             cluster: &self.cluster,
             branch: &self.branch,

@@ -200,7 +200,7 @@ async fn a_merge_keeps_its_own_outcome_however_much_comes_after_it() {
     place.paper.merged(REQUEST, Some(&merge));
     place.reported(&merge, reviewed, back()).await;
     place.wake(None).await;
-    let told = "Failure: rolled back (one, gates)";
+    let told = "Failure: rolled back (one, gates: a gate)";
     assert_eq!(place.paper.status(), told);
     for number in 0..120 {
         let finding = Finding::error(LOCKED, format!("locked, {number}"));

@@ -1,5 +1,6 @@
 //! The flow from real commits to a small fleet that lives in memory.
 
+mod answering;
 mod comparing;
 mod deploying;
 mod fleet;

@@ -183,6 +183,11 @@ async fn what_another_worker_told_on_the_request_counts_though_nothing_came_from
     place.merge(How::Merge);
     let codes = World::refusal(&place.roll().await);
     assert!(codes.contains("WL419"), "{codes:?}");
+    // What a stranger's file has us show is no command, although we may merge.
+    let shown = "**A preview**\n```diff\n windlass release\n+x\n```\n";
+    place.paper.says(REQUEST, "windlass-bot", shown);
+    let codes = World::refusal(&place.roll().await);
+    assert!(codes.contains("WL419"), "{codes:?}");
 }
 
 #[tokio::test]

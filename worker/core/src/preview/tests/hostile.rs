@@ -4,9 +4,10 @@ use proptest::prelude::*;
 use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd};
 
 use super::*;
+use crate::codes;
 use crate::outcome::{Failure, Outcome, StuckNode};
 use crate::preview::limits::units;
-use crate::preview::{Flavour, Limits, after, comment};
+use crate::preview::{Flavour, Limits, after, answer, answered, comment};
 use crate::report::diff::{FileDiff, Shared};
 
 /// What is HTML, link or text outside of code, in the order of the document.
@@ -73,6 +74,31 @@ fn assert_harmless(markdown: &str) {
             !line.chars().any(crate::report::visible::is_hidden),
             "{line:?}"
         );
+    }
+}
+
+#[test]
+fn an_answer_shows_its_words_and_hides_what_it_answers() {
+    let cluster: crate::ids::ClusterName = "example".parse().unwrap();
+    let texts = codes::all().map(|it| codes::Entry::from(it).text);
+    for words in texts.chain(["Nothing is held here.".to_owned()]) {
+        let text = answer(&cluster, 17, &words);
+        let (shown, html, _) = outside(&text);
+        let mark = "<!-- windlass:example/answers 17 -->";
+        assert_eq!(html.last().map(|it| it.trim()), Some(mark), "{text}");
+        assert!(!shown.contains("answers 17"), "{text}");
+        assert_eq!(answered(&text.replace('\n', "\r\n"), &cluster), Some(17));
+        assert!(!text.contains(&crate::preview::marker(&cluster)));
+    }
+    for none in [
+        "",
+        "<!-- windlass:example/answers -->",
+        "<!-- windlass:example/answers x -->",
+        "<!-- windlass:other/answers 17 -->",
+        " <!-- windlass:example/answers 17 -->",
+        "<!-- windlass:example/answers 17 -->\nmore",
+    ] {
+        assert_eq!(answered(none, &cluster), None, "{none}");
     }
 }
 
