@@ -18,12 +18,18 @@ const RATE: &str = "480/m";
 const REQUESTS: &str = "#[1-1000000]";
 
 pub struct Client {
-    shared: Arc<Shared>,
-    running: Vec<(Child, JoinHandle<()>)>,
+    running: Vec<Running>,
 }
 
+struct Running {
+    process: Child,
+    reader: Option<JoinHandle<()>>,
+    seen: Arc<Seen>,
+}
+
+/// Through one node.
 #[derive(Default)]
-struct Shared {
+struct Seen {
     done: AtomicUsize,
     failed: AtomicUsize,
     failures: Mutex<Vec<String>>,
@@ -33,7 +39,6 @@ impl Client {
     /// Requests `https://host/` through each of `nodes`, one after the other, each over a connection of its own.
     pub fn start(lab: &Lab, host: &str, nodes: &[&str], ca: &Path) -> anyhow::Result<Self> {
         let mut client = Self {
-            shared: Arc::default(),
             running: Vec::new(),
         };
         for node in nodes {
@@ -58,45 +63,61 @@ impl Client {
                 .stderr(Stdio::piped());
             let mut process = curl.spawn().context("cannot start curl")?;
             let answers = process.stderr.take().context("no pipe")?;
-            let (shared, node) = (Arc::clone(&client.shared), (*node).to_owned());
-            let reader = std::thread::spawn(move || shared.count(&node, answers));
-            client.running.push((process, reader));
+            let (seen, node) = (Arc::<Seen>::default(), (*node).to_owned());
+            let own = Arc::clone(&seen);
+            let reader = std::thread::spawn(move || own.count(&node, answers));
+            client.running.push(Running {
+                process,
+                reader: Some(reader),
+                seen,
+            });
         }
         Ok(client)
     }
 
     pub fn requests(&self) -> usize {
-        self.shared.done.load(Ordering::Relaxed)
+        let of = |running: &Running| running.seen.done.load(Ordering::Relaxed);
+        self.running.iter().map(of).sum()
     }
 
     pub fn failed(&self) -> usize {
-        self.shared.failed.load(Ordering::Relaxed)
+        let of = |running: &Running| running.seen.failed.load(Ordering::Relaxed);
+        self.running.iter().map(of).sum()
     }
 
     /// The first few failures in words.
     pub fn failures(&self) -> Vec<String> {
-        self.shared
-            .failures
-            .lock()
-            .map(|failures| failures.clone())
-            .unwrap_or_default()
+        let of = |running: &Running| match running.seen.failures.lock() {
+            Ok(failures) => failures.clone(),
+            Err(_) => Vec::new(),
+        };
+        self.running.iter().flat_map(of).collect()
     }
 
-    /// That there were requests all the time and none has failed.
-    pub fn unharmed(&self) -> anyhow::Result<()> {
+    /// That no request has failed, through no node, and that there still are some through each.
+    pub fn unharmed(&mut self) -> anyhow::Result<()> {
         let (requests, failed) = (self.requests(), self.failed());
         ensure!(
-            failed == 0 && requests > 100,
+            failed == 0,
             "{failed} of {requests} requests failed: {:?}",
             self.failures()
         );
+        for running in &mut self.running {
+            let done = running.seen.done.load(Ordering::Relaxed);
+            let ended = running.process.try_wait()?;
+            ensure!(
+                done > 30 && ended.is_none(),
+                "{done} requests, then {ended:?}"
+            );
+        }
         Ok(())
     }
 }
 
-impl Shared {
+impl Seen {
     fn count(&self, node: &str, answers: ChildStderr) {
-        for answer in BufReader::new(answers).lines().map_while(Result::ok) {
+        for answer in BufReader::new(answers).lines() {
+            let answer = answer.unwrap_or_else(|error| error.to_string());
             if answer.trim_end() != "200" {
                 self.fail(format!("{node}: {answer}"));
             }
@@ -114,13 +135,11 @@ impl Shared {
     }
 }
 
-impl Drop for Client {
+impl Drop for Running {
     fn drop(&mut self) {
-        for (process, _) in &mut self.running {
-            drop(process.kill());
-            drop(process.wait());
-        }
-        for (_, reader) in self.running.drain(..) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+        if let Some(reader) = self.reader.take() {
             drop(reader.join());
         }
     }

@@ -25,7 +25,7 @@ fn certificates_of_minutes_are_renewed_in_time() -> Result<()> {
         VPSS.iter().all(|vps| place.is_secure(vps, "blog"))
     })?;
     // Whoever is served one that has expired, or none, counts as failed.
-    let clients = Client::start(&place.lab, HOST, &VPSS, &place.root())?;
+    let mut clients = Client::start(&place.lab, HOST, &VPSS, &place.root())?;
     let workers = place.haproxies()?;
     let mut seen = BTreeSet::new();
     let renewed = wait_until(PATIENCE, || {

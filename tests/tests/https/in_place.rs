@@ -61,7 +61,7 @@ fn certificates_come_and_go_without_a_reload() -> Result<()> {
     place.until("both are there", || place.authority.orders() == 2)?;
     place.at_rest()?;
     let (first, workers) = (place.serials(HOST)?, place.haproxies()?);
-    let clients = Client::start(&place.lab, HOST, &VPSS, &place.root())?;
+    let mut clients = Client::start(&place.lab, HOST, &VPSS, &place.root())?;
     let mut kept = Kept::open(&place.lab, "vps1", HOST, &place.root())?;
     kept.request()?;
 
@@ -118,7 +118,7 @@ fn many_certificates_are_renewed_in_few_rolls() -> Result<()> {
     };
     let (first, before) = (of(&place)?, place.worker.log_tail(usize::MAX).len());
     let host = format!("{last}.example.org");
-    let clients = Client::start(&place.lab, &host, &VPSS, &place.root())?;
+    let mut clients = Client::start(&place.lab, &host, &VPSS, &place.root())?;
     place.worker.kill()?;
     for site in &sites {
         place.worker.says(&["cert", "renew", site])?.ended(0);

@@ -28,7 +28,7 @@ fn a_host_that_is_new_waits_alone() -> Result<()> {
         VPSS.iter().all(|vps| place.is_secure(vps, "blog"))
     })?;
     place.at_rest()?;
-    let clients = Client::start(&place.lab, HOST, &VPSS, &place.root())?;
+    let mut clients = Client::start(&place.lab, HOST, &VPSS, &place.root())?;
 
     let hosts = format!("hosts: [{HOST}, {NEW}]");
     place

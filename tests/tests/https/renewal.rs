@@ -50,7 +50,7 @@ impl Clients {
         trouble.map_or(Ok(()), |error| Err(error.context(format!("until {what}"))))
     }
 
-    fn saw_nothing(&self) -> Result<()> {
+    fn saw_nothing(&mut self) -> Result<()> {
         self.new.unharmed()
     }
 }

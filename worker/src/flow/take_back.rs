@@ -57,8 +57,8 @@ impl<F: Fleet> Deploy<F> {
 
     /// Where several workers roll, another may have rolled a certificate that this one has not seen: the one issued last
     /// goes onto the shelf, so that no roll puts an older one in its place; whether there was any. What the nodes hold
-    /// as we would give it is not read. Of what a node gives only that counts which a worker ordered, except where
-    /// nobody knows any more what was.
+    /// as we would give it is not read. Of what a node gives only that counts which a worker ordered, except where we
+    /// have none and nobody knows any more what was ordered.
     async fn take_newer(
         &self,
         nodes: &F::Nodes,
@@ -126,7 +126,8 @@ impl<F: Fleet> Deploy<F> {
         let issued = self.ledger.issued(name).await?;
         // Whoever makes up a certificate can give it any serial: one from another time is not the one that was ordered.
         let ordered = |own: &Issued| own.serial == *serial && own.lifetime == found.leaf.lifetime;
-        if !issued.is_empty() && !issued.iter().any(ordered) {
+        let is_lost = issued.is_empty() && shelf.leaf(name).ok().flatten().is_none();
+        if !is_lost && !issued.iter().any(ordered) {
             tracing::error!(certificate = %name, serial, "a node holds a newer one that no worker ordered; it is not taken over");
             return Ok(false);
         }

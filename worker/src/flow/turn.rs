@@ -34,6 +34,8 @@ use crate::roll::{Driver, RollPermit};
 pub const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
 /// Until the next turn of a roll comes, if it comes: another event that arrives before it must not begin a roll.
 const TURN_PATIENCE: Duration = Duration::from_secs(60);
+/// How it ended is tried to be told this often: within `TURN_PATIENCE`, so that nobody takes the roll for forsaken.
+const UNTOLD: Duration = Duration::from_secs(20);
 
 /// Who carries a roll on after each node's turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -262,7 +264,8 @@ impl<F: Fleet> Deploy<F> {
         let (trigger, started) = (&message.trigger, message.started);
         let answered = self.answer(ended, event, trigger, started).await;
         let answered = answered.map_err(|trouble| {
-            Trouble::Later(format!("how the roll ended cannot be told: {trouble}"))
+            let why = format!("how the roll ended cannot be told: {trouble}");
+            Trouble::Again(UNTOLD, why)
         })?;
         if let Some(fence) = fence
             && let Err(why) = driver.let_go(&message.plan, &fence).await

@@ -245,15 +245,14 @@ where
         Ok(all)
     }
 
-    /// Lets go what a worker holds that died when it had told how the roll ended.
+    /// Lets go what a worker holds that died when it had told how the roll ended. Where another roll holds any node by
+    /// now, all are left to it.
     pub async fn release(&self, message: &TurnMessage, worker: &str) -> Result<(), RollError> {
         let (plan, turn) = (&message.plan, message.id(&message.state()?));
         let seen = observe::all(&self.nodes, plan.turns.keys().cloned()).await;
-        let is_held = |state: &NodeState| {
-            let claim = Claim::parse(&state.holder);
-            claim.is_some_and(|claim| claim.is_under_way() && claim.turn == turn)
-        };
-        if seen.states().any(is_held) {
+        let latest = seen.states().max_by_key(|state| state.fence);
+        let latest = latest.and_then(|state| Claim::parse(&state.holder));
+        if latest.is_some_and(|claim| claim.is_under_way() && claim.turn == turn) {
             let number = seen.highest_fence().saturating_add(1);
             let fence = fence(plan, number, worker, turn, true);
             if let Err(why) = self.let_go(plan, &fence).await {

@@ -1,7 +1,8 @@
 //! Orders one cluster's certificates: looks what the commit that was rolled out wants, carries out what is due, and
 //! wakes the flow with what is new. What is rolled is not its business.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -62,6 +63,12 @@ impl<A: Announce> Renewer<A> {
         // What cannot be decrypted is told where the commit is rendered.
         sealed::add(&snapshot, identities, &self.opened, &mut materials);
         let begun = Instant::now();
+        let round = Round {
+            snapshot: &snapshot,
+            materials: &materials,
+            rolled,
+            silent: Mutex::default(),
+        };
         let all = wanted(&model);
         let names = all.iter().map(|wanted| wanted.name.clone()).collect();
         // What orders is too large to be carried about.
@@ -71,8 +78,7 @@ impl<A: Announce> Renewer<A> {
                 if begun.elapsed() > ENOUGH {
                     return anyhow::Ok(Timestamp::now());
                 }
-                let again = self.look_after(&wanted, &snapshot, &materials, rolled);
-                match again.await {
+                match self.look_after(&wanted, &round).await {
                     Ok(again) => next = next.min(again),
                     // The others need not wait for what is wrong with this one.
                     Err(error) => failed = failed.or(Some(error.context(wanted.name))),
@@ -108,16 +114,10 @@ impl<A: Announce> Renewer<A> {
         told.and(worked)
     }
 
-    async fn look_after(
-        &self,
-        wanted: &Wanted,
-        snapshot: &Snapshot,
-        materials: &Materials,
-        rolled: Option<Timestamp>,
-    ) -> anyhow::Result<Timestamp> {
+    async fn look_after(&self, wanted: &Wanted, round: &Round<'_>) -> anyhow::Result<Timestamp> {
         self.orderer.keep(wanted).await?;
         loop {
-            let (known, again) = self.known(wanted, snapshot, materials, rolled).await?;
+            let (known, again) = self.known(wanted, round).await?;
             let now = Timestamp::now();
             let Some(due) = due(wanted, &known, now) else {
                 return Ok(now + LONGEST);
@@ -125,7 +125,7 @@ impl<A: Announce> Renewer<A> {
             if due.at > now {
                 return Ok(due.at.min(again));
             }
-            let access = access(wanted, due.authority, snapshot, materials);
+            let access = access(wanted, due.authority, round);
             let Some(ran) = self.orderer.run(wanted, &due, &access).await? else {
                 return Ok(now + LONGEST);
             };
@@ -141,9 +141,7 @@ impl<A: Announce> Renewer<A> {
     async fn known(
         &self,
         wanted: &Wanted,
-        snapshot: &Snapshot,
-        materials: &Materials,
-        rolled: Option<Timestamp>,
+        round: &Round<'_>,
     ) -> anyhow::Result<(Known, Timestamp)> {
         let mut again = Timestamp::now() + LONGEST;
         let mut known = self.orderer.ledger.known(wanted).await?;
@@ -159,13 +157,11 @@ impl<A: Announce> Renewer<A> {
             .as_ref()
             .map(|leaf| issued(wanted, leaf, known.issued.take()));
         if let (Some(leaf), Some(issued)) = (&leaf, &known.issued) {
-            let suggestion = self
-                .suggestion(wanted, leaf, issued, snapshot, materials)
-                .await?;
+            let suggestion = self.suggestion(wanted, leaf, issued, round).await?;
             again = again.min(suggestion.again);
             known.window = suggestion.window;
         }
-        let mended = |at: Timestamp| rolled.is_some_and(|rolled| at < rolled);
+        let mended = |at: Timestamp| round.rolled.is_some_and(|rolled| at < rolled);
         known
             .failures
             .retain(|failed| failed.failure != Failure::PathBroken || !mended(failed.at));
@@ -178,8 +174,7 @@ impl<A: Announce> Renewer<A> {
         wanted: &Wanted,
         leaf: &Leaf,
         issued: &Issued,
-        snapshot: &Snapshot,
-        materials: &Materials,
+        round: &Round<'_>,
     ) -> anyhow::Result<Suggestion> {
         let now = Timestamp::now();
         let stored = self.orderer.ledger.suggestion(&wanted.name).await?;
@@ -190,14 +185,19 @@ impl<A: Announce> Renewer<A> {
         let from = |index: &usize| directory(wanted, *index, false) == issued.directory;
         let authority = (0..wanted.authorities.len()).find(from);
         let mut asked = None;
-        if let Some(index) = authority {
-            let access = access(wanted, index, snapshot, materials);
+        if let Some(index) = authority
+            && !round.is_silent(&issued.directory)
+        {
+            let access = access(wanted, index, round);
             let authority = &wanted.authorities[index];
             let directory = &issued.directory;
             asked = self
                 .orderer
                 .suggested(authority, directory, leaf, &access)
                 .await;
+            if asked.is_none() {
+                round.silent().insert(directory.clone());
+            }
         }
         // An authority that does not answer has not taken back what it said: "now" still means now.
         let suggestion = asked.unwrap_or_else(|| Suggestion {
@@ -227,9 +227,29 @@ impl<A: Announce> Renewer<A> {
     }
 }
 
-fn access(wanted: &Wanted, authority: usize, snapshot: &Snapshot, materials: &Materials) -> Access {
+/// One look at all that is wanted.
+struct Round<'a> {
+    snapshot: &'a Snapshot,
+    materials: &'a Materials,
+    rolled: Option<Timestamp>,
+    /// Directories that did not answer: each further certificate would wait for the same silence.
+    silent: Mutex<BTreeSet<String>>,
+}
+
+impl Round<'_> {
+    fn silent(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_silent(&self, directory: &str) -> bool {
+        self.silent().contains(directory)
+    }
+}
+
+fn access(wanted: &Wanted, authority: usize, round: &Round<'_>) -> Access {
+    let materials = round.materials;
     let authority = wanted.authorities.get(authority);
-    let root = authority.and_then(|authority| snapshot.file(authority.root.as_ref()?));
+    let root = authority.and_then(|authority| round.snapshot.file(authority.root.as_ref()?));
     let secret =
         authority.and_then(|authority| materials.secrets.get(&authority.eab.as_ref()?.secret));
     let key = wanted

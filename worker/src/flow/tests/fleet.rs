@@ -83,6 +83,27 @@ impl Memory {
         }
     }
 
+    /// As if one node were in the turn of a roll that began since.
+    pub(super) fn lend_one_to(&self, roll: &str) {
+        let mut inside = self.inside();
+        if let Some(node) = inside.nodes.values_mut().next() {
+            node.fence += 1000;
+            node.holder = format!("another#1@{}/{roll}", node.fence);
+        }
+    }
+
+    /// The holders of before, at the same fence.
+    pub(super) fn take_again(&self, holders: &[String]) {
+        for (node, holder) in self.inside().nodes.values_mut().zip(holders) {
+            node.holder.clone_from(holder);
+        }
+    }
+
+    pub(super) fn holders(&self) -> Vec<String> {
+        let inside = self.inside();
+        inside.nodes.values().map(|it| it.holder.clone()).collect()
+    }
+
     pub(super) fn activations(&self) -> Vec<String> {
         self.inside().activations.clone()
     }

@@ -42,7 +42,7 @@ impl Pair {
 
     pub(super) async fn take(&self) -> Option<Lease> {
         let next = self.queue.next(&self.world.deploy.cluster);
-        let taken = tokio::time::timeout(Duration::from_millis(300), next).await;
+        let taken = tokio::time::timeout(Duration::from_secs(2), next).await;
         taken.ok().map(Result::unwrap)
     }
 

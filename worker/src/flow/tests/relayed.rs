@@ -136,7 +136,7 @@ async fn until_it_is_written_down_how_a_roll_ended_no_other_begins() {
     let full = move |db: &mut rusqlite::Connection| db.execute_batch(full);
     broken.store.call(full).await.unwrap();
     let untold = broken.run(&last).await;
-    assert!(matches!(untold, Err(Trouble::Later(_))), "{untold:?}");
+    assert!(matches!(untold, Err(Trouble::Again(..))), "{untold:?}");
     let first = pair.world.git(&["rev-parse", "HEAD"]);
     pair.world.app("second", "good", "1m");
     pair.world.commit("While nobody knows how it ended");
@@ -157,6 +157,18 @@ async fn until_it_is_written_down_how_a_roll_ended_no_other_begins() {
     assert!(matches!(early, Err(Trouble::Later(_))), "{early:?}");
     let again = broken.run(&last).await.unwrap();
     assert!(again.then.is_none() && again.report.is_none());
+
+    // Come once more in the middle of another roll, it leaves that one's nodes alone.
+    pair.world.fleet.hold_again();
+    let lent = pair.world.fleet.clone();
+    let before = lent.holders();
+    lent.lend_one_to("00000000-0000-4000-8000-000000000000");
+    let held = lent.holders();
+    assert_ne!(held, before);
+    broken.run(&last).await.unwrap();
+    assert_eq!(lent.holders(), held);
+    lent.take_again(&before);
+    broken.run(&last).await.unwrap();
     pair.queue.ack(lease, &[moved]).await.unwrap();
     let words: Vec<_> = pair.drain().await;
     let words: Vec<_> = words.iter().map(|report| report.outcome.word()).collect();
