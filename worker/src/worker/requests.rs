@@ -45,8 +45,7 @@ struct Reviewer(Arc<Own>);
 impl Handler for Reviewer {
     async fn handle(&self, event: Event) -> Answer {
         match self.0.run(&event).await {
-            Ok(None) => Answer::Done,
-            Ok(Some(next)) => Answer::Then(Box::new(next)),
+            Ok(()) => Answer::Done,
             Err(Trouble::Later(why)) => Answer::Later(why),
             Err(Trouble::Again(delay, why)) => Answer::Again(delay, why),
             Err(Trouble::Broken(error)) => Answer::Broken(format!("{error:#}")),
@@ -55,7 +54,7 @@ impl Handler for Reviewer {
 }
 
 /// Has the cluster's events about requests worked on, and gives what looks for more; `None` where it has no forge.
-pub(super) fn of<F, Q: Clone>(
+pub(super) fn of<F, Q: EventQueue + Clone + 'static>(
     config: &Config,
     cluster: &ClusterConfig,
     (deployer, queue): (&Deployer<F>, &Q),
@@ -64,7 +63,7 @@ pub(super) fn of<F, Q: Clone>(
     let Some(forge) = &cluster.forge else {
         return Ok(None);
     };
-    let requests = Arc::new(own(config, cluster, forge, &deployer.deploy)?);
+    let requests = Arc::new(own(config, (cluster, forge), &deployer.deploy, queue)?);
     let reviewer = Reviewer(Arc::clone(&requests));
     handlers.on(&cluster.name, EventKind::Request, reviewer);
     Ok(Some(Poller {
@@ -76,11 +75,11 @@ pub(super) fn of<F, Q: Clone>(
     }))
 }
 
-fn own<F>(
+fn own<F, Q: EventQueue + Clone + 'static>(
     config: &Config,
-    cluster: &ClusterConfig,
-    forge: &ForgeConfig,
+    (cluster, forge): (&ClusterConfig, &ForgeConfig),
     deploy: &Deploy<F>,
+    queue: &Q,
 ) -> anyhow::Result<Own> {
     let sandbox = Sandbox::default();
     let checker = Checker::new(Sandbox::new(SandboxLimits::default()));
@@ -103,6 +102,7 @@ fn own<F>(
         previews,
         source: deploy.source.clone(),
         store: deploy.store.clone(),
+        queue: Arc::new(queue.clone()),
         limits: Limits::of(kind(forge.kind).flavour()),
         policy: policy(forge),
         stop: deploy.stop.clone(),

@@ -1,7 +1,6 @@
 //! Commands in comments, by people who may merge.
 
 use serde_json::json;
-use uuid::Uuid;
 use windlass_core::codes;
 use windlass_core::ids::{ClusterName, Digest};
 
@@ -81,7 +80,7 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
                     .await?;
                 Next::Look
             }
-            Command::Retry => Next::Then(Box::new(retry(&self.cluster))),
+            Command::Retry => self.retry(request, comment.id).await?,
             Command::Hold if is_rolled(request, known) => {
                 let words = "It was rolled already; there is nothing to hold.";
                 self.say(request.number, comment.id, words).await?;
@@ -158,15 +157,32 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         known: &mut KnownRequest,
         comment: u64,
     ) -> Result<Next, Trouble> {
-        let (held, waits) = (known.held.take(), known.waits.take());
+        let held = known.held.take();
         if matches!(request.stage, Stage::Merged(_)) {
-            return Ok(Next::Then(Box::new(release(&self.cluster, waits))));
+            // Whoever takes the event finds it held no more, also where the forge cannot be asked.
+            self.store.remember_request(&self.cluster, known).await?;
+            // What waits stays known, as our comment shows it, until a report is told that says otherwise.
+            let event = release(&self.cluster, (request.number, comment), known.waits);
+            self.publish(&event).await?;
+            return Ok(Next::Nothing);
         }
         if held.is_none() {
             self.say(request.number, comment, "Nothing is held here.")
                 .await?;
         }
         Ok(Next::Look)
+    }
+
+    async fn retry(&self, request: &ForgeRequest, comment: u64) -> Result<Next, Trouble> {
+        let event = retry(&self.cluster, (request.number, comment));
+        self.publish(&event).await?;
+        Ok(Next::Nothing)
+    }
+
+    /// Before the command is written down as answered: a crash in between repeats it, and the queue knows the event by its id.
+    async fn publish(&self, event: &Event) -> Result<(), Trouble> {
+        let published = self.queue.publish(event).await;
+        published.map_err(|error| Trouble::Later(error.to_string()))
     }
 }
 
@@ -180,8 +196,11 @@ fn is_rolled(request: &ForgeRequest, known: &KnownRequest) -> bool {
 }
 
 /// The branch is looked at again; what waited for this word may be rolled.
-fn release(cluster: &ClusterName, waits: Option<Digest>) -> Event {
-    let id = Uuid::new_v4().to_string();
+fn release(cluster: &ClusterName, asked: (u64, u64), waits: Option<Digest>) -> Event {
+    // Of all that hear it, one that does not know what waits may not silence one that does. Which bundle it is does not count:
+    // heard once more, the same comment must not release what was shown only later.
+    let word = waits.map_or("moved", |_| "release");
+    let id = id(cluster, asked, word);
     let event = Event::new(EventKind::Moved, "/forge", cluster, id);
     match waits {
         Some(bundle) => event.with(json!({ "release": bundle })),
@@ -190,9 +209,14 @@ fn release(cluster: &ClusterName, waits: Option<Digest>) -> Event {
 }
 
 /// As `windlass retry` says it.
-fn retry(cluster: &ClusterName) -> Event {
-    let id = Uuid::new_v4().to_string();
+fn retry(cluster: &ClusterName, asked: (u64, u64)) -> Event {
+    let id = id(cluster, asked, "retry");
     Event::new(EventKind::Asked, "/forge", cluster, id).with(json!("retry"))
+}
+
+/// The same for all that hear of the comment, however often.
+fn id(cluster: &ClusterName, (request, comment): (u64, u64), word: &str) -> String {
+    format!("{cluster}-{request}-{word}-{comment}")
 }
 
 /// Of the code nothing is repeated but what is ours.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use windlass_core::ids::ClusterName;
@@ -14,7 +16,7 @@ use super::trouble::of_forge;
 use crate::flow::trouble::Trouble;
 use crate::git::source::Source;
 use crate::ports::forge::{self, Account, ForgeRequest, ForgeWriter};
-use crate::queue::{Event, RequestChanged};
+use crate::queue::{Event, EventQueue, QueueError, RequestChanged};
 use crate::store::Store;
 use crate::store::requests::{KnownRequest, Stage};
 
@@ -28,6 +30,18 @@ pub trait Previewer: Send + Sync + 'static {
     ) -> impl Future<Output = Option<Preview>> + Send;
 }
 
+/// Where the events go that follow from commands.
+pub trait Publish: Send + Sync {
+    /// Returns when the event is durable; of those with the same id one counts.
+    fn publish<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<(), QueueError>>;
+}
+
+impl<Q: EventQueue> Publish for Q {
+    fn publish<'a>(&'a self, event: &'a Event) -> BoxFuture<'a, Result<(), QueueError>> {
+        async { EventQueue::publish(self, event).await.map(drop) }.boxed()
+    }
+}
+
 /// Everything that one cluster's requests need.
 pub struct Requests<F, P> {
     pub cluster: ClusterName,
@@ -37,6 +51,7 @@ pub struct Requests<F, P> {
     pub previews: P,
     pub source: Source,
     pub store: Store,
+    pub queue: Arc<dyn Publish>,
     pub limits: Limits,
     pub policy: Policy,
     pub stop: CancellationToken,
@@ -54,36 +69,33 @@ pub struct State {
 pub(super) enum Next {
     Nothing,
     Look,
-    Then(Box<Event>),
 }
 
 impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
-    /// Gives what is to be published.
-    pub async fn run(&self, event: &Event) -> Result<Option<Event>, Trouble> {
+    pub async fn run(&self, event: &Event) -> Result<(), Trouble> {
         let data = event.data.clone().unwrap_or_default();
         let Ok(changed) = serde_json::from_value::<RequestChanged>(data) else {
             tracing::warn!(
                 event = event.id,
                 "an event about a request does not say which"
             );
-            return Ok(None);
+            return Ok(());
         };
         let turn = self.turn(changed.request);
         let request = {
             let _mine = turn.lock().await;
             match self.read(changed).await? {
-                (_, Next::Nothing) => return Ok(None),
-                (_, Next::Then(event)) => return Ok(Some(*event)),
+                (_, Next::Nothing) => return Ok(()),
                 (request, Next::Look) => request,
             }
         };
         let Some(request) = request else {
-            return Ok(None);
+            return Ok(());
         };
         // What is rolled meanwhile is seen in parts, and looked at again when it has ended.
         let settled = self.store.settled(&self.cluster).await?;
         let Some(preview) = self.previews.look(&request, &self.stop).await else {
-            return Ok(None);
+            return Ok(());
         };
         let _mine = turn.lock().await;
         self.tell(&request, preview, settled).await
@@ -202,7 +214,7 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         request: &ForgeRequest,
         preview: Preview,
         settled: Option<Timestamp>,
-    ) -> Result<Option<Event>, Trouble> {
+    ) -> Result<(), Trouble> {
         let number = request.number;
         let known = self.store.request(&self.cluster, number).await?;
         let mut known = known.unwrap_or_else(|| KnownRequest::new(number));
@@ -217,7 +229,7 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
             || !now.is_some_and(|now| is_looked(&now))
             || self.is_overtaken(&known, &preview).await?
         {
-            return Ok(None);
+            return Ok(());
         }
         let failed = match &preview.verdict {
             Verdict::Failed { why } => Some(why.clone()),
@@ -227,7 +239,7 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         self.post(request, known, preview).await?;
         match failed {
             Some(why) => Err(Trouble::Later(why)),
-            None => Ok(None),
+            None => Ok(()),
         }
     }
 }

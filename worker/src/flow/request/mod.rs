@@ -14,7 +14,7 @@ mod previews;
 mod trouble;
 
 pub use command::Command;
-pub use look::{Previewer, Requests};
+pub use look::{Previewer, Publish, Requests};
 pub use merges::OfForge;
 pub use missed::Missed;
 pub use policy::{Policy, Who};

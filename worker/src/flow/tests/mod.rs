@@ -5,6 +5,7 @@ mod comparing;
 mod deploying;
 mod fleet;
 mod following;
+mod letters;
 mod overtaken;
 mod pair;
 pub(crate) mod paper;

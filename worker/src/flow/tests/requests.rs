@@ -1,5 +1,6 @@
 //! What people type in a request, and what they are told after the merge.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use windlass_core::outcome::{Failure, Outcome};
 use windlass_core::preview::{Flavour, Limits, Preview, Request, Verdict};
 use windlass_core::report::diff::Shared;
 
+use super::letters::Letters;
 use super::paper::Paper;
 use super::world::World;
 use crate::flow::request::{Policy, Previewer, Requests, Who};
@@ -60,6 +62,7 @@ pub(super) fn preview(head: &str, base: &str, bundle: Digest) -> Preview {
 pub(super) struct Place {
     pub(super) world: World,
     pub(super) paper: Paper,
+    pub(super) letters: Letters,
     pub(super) requests: Requests<Paper, Same>,
 }
 
@@ -67,10 +70,12 @@ impl Place {
     /// With an open request that was previewed.
     pub(super) async fn new() -> Self {
         let (world, paper) = (World::new(), Paper::default());
-        let requests = requests(&world, &paper);
+        let letters = Letters::new(&world);
+        let requests = requests(&world, &paper, &letters);
         let place = Self {
             world,
             paper,
+            letters,
             requests,
         };
         place.paper.open(REQUEST, "head");
@@ -83,12 +88,19 @@ impl Place {
         self.requests.previews.looks.load(Ordering::Relaxed)
     }
 
+    /// Gives the event that followed, where there is a new one.
     pub(super) async fn wake(&self, comment: Option<u64>) -> Option<Event> {
+        let before = self.letters.taken().len();
+        let ran = self.run(comment).await;
+        ran.unwrap_or_else(|trouble| panic!("{trouble}"));
+        self.letters.taken().get(before).cloned()
+    }
+
+    pub(super) async fn run(&self, comment: Option<u64>) -> Result<(), Trouble> {
         let cluster = &self.requests.cluster;
         let event = Event::new(EventKind::Request, "/test", cluster, "id");
         let data = serde_json::json!({ "request": REQUEST, "comment": comment });
-        let ran = self.requests.run(&event.with(data)).await;
-        ran.unwrap_or_else(|trouble| panic!("{trouble}"))
+        self.requests.run(&event.with(data)).await
     }
 
     pub(super) async fn types(&self, login: &str, words: &str) -> Option<Event> {
@@ -101,7 +113,7 @@ impl Place {
         self.paper.own(REQUEST).remove(0)
     }
 
-    async fn ended(&self, reviewed: Digest, outcome: Outcome) {
+    pub(super) async fn ended(&self, reviewed: Digest, outcome: Outcome) {
         self.reported("merge", reviewed, outcome).await;
     }
 
@@ -123,7 +135,7 @@ impl Place {
     }
 }
 
-fn requests(world: &World, paper: &Paper) -> Requests<Paper, Same> {
+fn requests(world: &World, paper: &Paper, letters: &Letters) -> Requests<Paper, Same> {
     let deploy = &world.deploy;
     Requests {
         cluster: deploy.cluster.clone(),
@@ -137,6 +149,7 @@ fn requests(world: &World, paper: &Paper) -> Requests<Paper, Same> {
         },
         source: deploy.source.clone(),
         store: deploy.store.clone(),
+        queue: Arc::new(letters.clone()),
         limits: Limits::of(Flavour::GitHub),
         policy: Policy {
             from: Who::Members,
@@ -193,7 +206,7 @@ async fn a_request_is_held_over_a_restart_and_released_by_who_may_merge() {
     assert!(place.comment().contains("Held by `alice`"));
 
     // Another process, and a stranger who asks twice.
-    place.requests = requests(&place.world, &place.paper);
+    place.requests = requests(&place.world, &place.paper, &place.letters);
     for _ in 0..2 {
         assert_eq!(place.types("mallory", "windlass release").await, None);
     }
@@ -326,10 +339,7 @@ async fn when_the_forge_wants_to_be_asked_again_is_passed_on() {
     let pause = Duration::from_secs(600);
     place.paper.sheet().away = true;
     place.paper.sheet().again = Some(pause);
-    let cluster = &place.requests.cluster;
-    let event = Event::new(EventKind::Request, "/test", cluster, "id");
-    let event = event.with(serde_json::json!({ "request": REQUEST }));
-    let trouble = place.requests.run(&event).await.unwrap_err();
+    let trouble = place.run(None).await.unwrap_err();
     assert!(
         matches!(&trouble, Trouble::Again(again, _) if *again == pause),
         "{trouble}"

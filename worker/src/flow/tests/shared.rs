@@ -1,5 +1,8 @@
 //! Two workers with a database each look at the same request, and nothing has come from the one to the other yet.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 use windlass_core::ids::Digest;
 use windlass_core::preview::{Flavour, Limits, Mark, Preview, Request, Verdict};
@@ -8,6 +11,7 @@ use super::paper::Paper;
 use super::world::World;
 use crate::flow::request::{Policy, Previewer, Requests, Who};
 use crate::ports::forge::ForgeRequest;
+use crate::queue::embedded::EmbeddedQueue;
 use crate::queue::{Event, EventKind};
 
 const REQUEST: u64 = 12;
@@ -56,7 +60,8 @@ fn worker(
             meanwhile: Box::new(meanwhile),
         },
         source: deploy.source,
-        store: deploy.store,
+        store: deploy.store.clone(),
+        queue: Arc::new(EmbeddedQueue::new(deploy.store, Duration::from_secs(60))),
         limits: Limits::of(Flavour::GitHub),
         policy: Policy {
             from: Who::Members,
@@ -70,7 +75,7 @@ fn worker(
 async fn wake(requests: &Requests<Paper, Looks>) {
     let event = Event::new(EventKind::Request, "/test", &requests.cluster, "id");
     let event = event.with(serde_json::json!({ "request": REQUEST }));
-    assert_eq!(requests.run(&event).await.unwrap(), None);
+    requests.run(&event).await.unwrap();
 }
 
 fn mark(paper: &Paper) -> Mark {
