@@ -130,7 +130,16 @@ async fn an_authority_says_when_to_renew() {
     assert!(next.at < Timestamp::now(), "now");
     // It is told which one it replaces; this pebble does not understand, and gives one all the same.
     World::issued(world.run(&wanted).await);
-    // An authority without suggestions has none, and is not asked again soon.
+}
+
+#[tokio::test]
+async fn an_authority_without_suggestions_is_not_taken_for_one_that_is_silent() {
+    let world = World::new().await;
+    let wanted = world.wanted("blog", &["blog.example.org"]);
+    World::issued(world.run(&wanted).await);
+    let orderer = world.orderer();
+    let leaf = orderer.shelf.leaf(&wanted.name).unwrap().unwrap();
+    // It has none, and is not asked again soon.
     let directory = world.pebble.directory();
     let none = orderer
         .suggested(&world.authority(), &directory, &leaf, &world.access())
