@@ -151,7 +151,6 @@ async fn comments_are_written_edited_and_found_on_any_page() {
     }
 }
 
-/// Whether each of these may merge into `main`.
 /// Gitea numbers them below zero, GitHub says nothing of who is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn accounts_that_are_nobodys_hold_up_nobody() {
@@ -176,6 +175,7 @@ async fn accounts_that_are_nobodys_hold_up_nobody() {
     }
 }
 
+/// Whether each of these may merge into `main`.
 async fn may(client: &AnyForge, fake: &Fake) -> [bool; 3] {
     let mut may = [false; 3];
     for (may, login) in may.iter_mut().zip(["alice", "dora", "mallory"]) {
