@@ -139,5 +139,5 @@ async fn an_authority_that_falls_silent_has_not_taken_back_what_it_said() {
     renewer.round(None).await.unwrap();
     let kept = ledger.suggestion(&blog).await.unwrap().unwrap();
     assert_eq!(kept.window, Some(window));
-    assert!(kept.again > now && kept.again <= Timestamp::now() + LONGEST);
+    assert!(kept.again > now && kept.again <= Timestamp::now() + SILENT);
 }
