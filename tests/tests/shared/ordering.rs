@@ -42,6 +42,8 @@ pub struct Place {
     address: String,
     /// Where each worker answers.
     pub answers: [u16; 2],
+    /// Where the authority's name server answers, for which every name leads to the edge.
+    names: u16,
     others: Vec<Process>,
     dir: tempfile::TempDir,
 }
@@ -68,6 +70,7 @@ impl Place {
             broker: Broker::start()?,
             address,
             answers,
+            names: free()?,
             others: Vec::new(),
             dir,
         };
@@ -94,7 +97,8 @@ impl Place {
     /// pebble, for which every name leads to the edge; its port.
     fn authority(&mut self) -> Result<u16> {
         own_certificate(self.dir.path())?;
-        let [port, management, dns, dns_management] = [free()?, free()?, free()?, free()?];
+        let [port, management, dns_management] = [free()?, free()?, free()?];
+        let dns = self.names;
         let config = json!({"pebble": {
             "listenAddress": format!("127.0.0.1:{port}"),
             "managementListenAddress": format!("127.0.0.1:{management}"),
@@ -226,7 +230,7 @@ backend acme{lines}    server acme 127.0.0.1:{one} no-check
         fs::write(dir.join("password"), PASSWORD)?;
         let config = format!(
             "state: state
-acme: {{ listen: \"127.0.0.1:{}\" }}
+acme: {{ listen: \"127.0.0.1:{}\", resolvers: [\"127.0.0.1:{}\"] }}
 age_identities: [{}]
 sweep: 1h
 queue: amqp://{USER}@{}/v0
@@ -235,6 +239,7 @@ log: {{ filter: \"info,windlass::acme=debug\" }}
 clusters: [{{ name: example, poll: 1h, repository: {{ url: {} }} }}]
 ",
             self.answers[n],
+            self.names,
             self.path("identity").display(),
             self.broker.node(0).address(),
             self.path("origin").display()
