@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use windlass_tests::broker::{Broker, PASSWORD, USER};
 use windlass_tests::cluster::program;
 use windlass_tests::lab::wait_until;
+use windlass_tests::port;
 
 use super::gate::Gate;
 use super::place::{SOON, said};
@@ -48,10 +49,6 @@ pub struct Place {
     dir: tempfile::TempDir,
 }
 
-fn free() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
 impl Place {
     pub fn make() -> Result<Self> {
         let dir = tempfile::tempdir()?;
@@ -64,13 +61,13 @@ impl Place {
             id / 64 % 250 + 1,
             id / 16000 % 250 + 1
         );
-        let answers = [free()?, free()?];
+        let answers = [port::free()?, port::free()?];
         let mut place = Self {
             gate: Gate::before(&address, EDGE)?,
             broker: Broker::start()?,
             address,
             answers,
-            names: free()?,
+            names: port::free()?,
             others: Vec::new(),
             dir,
         };
@@ -97,7 +94,7 @@ impl Place {
     /// pebble, for which every name leads to the edge; its port.
     fn authority(&mut self) -> Result<u16> {
         own_certificate(self.dir.path())?;
-        let [port, management, dns_management] = [free()?, free()?, free()?];
+        let [port, management, dns_management] = [port::free()?, port::free()?, port::free()?];
         let dns = self.names;
         let config = json!({"pebble": {
             "listenAddress": format!("127.0.0.1:{port}"),

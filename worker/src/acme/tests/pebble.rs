@@ -1,7 +1,7 @@
 //! Starts Debian's pebble and pebble-challtestsrv, and ends them with the test. The pebble of Debian 12 (2.4) has neither
 //! renewal information nor profiles: `scripts/setup.sh` puts the one of Debian's next release beside it.
 
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -42,16 +42,7 @@ pub(crate) struct Pebble {
 }
 
 pub(super) fn free_port() -> u16 {
-    // Below those that the kernel gives to whoever connects: it may have given one of them away before the program that
-    // is to listen there has started.
-    loop {
-        let [high, low, ..] = uuid::Uuid::new_v4().into_bytes();
-        let port = 10_000 + u16::from_be_bytes([high, low]) % 22_000;
-        let at = ("127.0.0.1", port);
-        if TcpListener::bind(at).is_ok() && UdpSocket::bind(at).is_ok() {
-            return port;
-        }
-    }
+    windlass_tests::port::free().unwrap()
 }
 
 impl Pebble {
@@ -112,7 +103,11 @@ impl Pebble {
         for port in [self.port, self.management, self.dns_management] {
             let address = SocketAddr::from(([127, 0, 0, 1], port));
             while std::net::TcpStream::connect(address).is_err() {
-                assert!(Instant::now() < deadline, "{port}: {}", self.log());
+                assert!(
+                    Instant::now() < deadline,
+                    "pebble does not come up: {}",
+                    self.log()
+                );
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
