@@ -218,6 +218,7 @@ async fn through_dns_the_delegation_is_looked_at() {
         access.zone_key = Some(super::name_servers::key());
         let orderer = world.orderer();
         let ran = orderer.run(&wanted, &super::world::now(), &access).await;
+        orderer.announce().await.unwrap();
         ran.unwrap().unwrap()
     };
     for (zones, told) in [
@@ -252,4 +253,5 @@ async fn through_dns_the_delegation_is_looked_at() {
     let silent = silent();
     world.resolver = Resolver::asking(vec![silent.local_addr().unwrap()]);
     World::issued(run(&world).await);
+    assert_eq!(world.pebble.orders(), 2, "{}", world.pebble.log());
 }
