@@ -8,6 +8,7 @@ use hickory_net::runtime::TokioRuntimeProvider;
 use hickory_net::tcp::TcpClientStream;
 use hickory_net::udp::UdpClientStream;
 use hickory_net::xfer::{DnsHandle as _, FirstAnswer as _};
+use hickory_proto::ProtoError;
 use hickory_proto::op::{DnsRequest, DnsRequestOptions, Message, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 
@@ -30,8 +31,7 @@ pub(crate) async fn ask(
     kind: RecordType,
     timeout: Duration,
 ) -> Result<Message, NoAnswer> {
-    let mut name = Name::from_ascii(name).map_err(|_| NoAnswer::NoName(name.to_owned()))?;
-    name.set_fqdn(true);
+    let name = fqdn(name).map_err(|_| NoAnswer::NoName(name.to_owned()))?;
     let question = Query::query(name, kind);
     let answer = tokio::time::timeout(timeout, exchange(server, question, timeout))
         .await
@@ -44,6 +44,13 @@ pub(crate) async fn ask(
         other => other.to_string(),
     };
     Err(NoAnswer::Other(refused))
+}
+
+/// A whole name: nothing is tried behind it.
+pub(crate) fn fqdn(name: &str) -> Result<Name, ProtoError> {
+    let mut name = Name::from_ascii(name)?;
+    name.set_fqdn(true);
+    Ok(name)
 }
 
 impl From<NetError> for NoAnswer {

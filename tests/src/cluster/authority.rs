@@ -26,6 +26,7 @@ pub struct Authority {
     pebble: Child,
     dir: TempDir,
     at: String,
+    dns: SocketAddr,
 }
 
 impl Authority {
@@ -81,6 +82,7 @@ impl Authority {
             pebble,
             dir,
             at: at.to_string(),
+            dns,
         };
         authority.ready(SocketAddr::from((at, MANAGEMENT)))?;
         let roots = format!("https://{at}:{MANAGEMENT}/roots/0");
@@ -100,6 +102,11 @@ impl Authority {
             bail!("pebble does not come up:\n{}", self.log());
         }
         Ok(())
+    }
+
+    /// The name server that it asks where names lead.
+    pub fn asks(&self) -> SocketAddr {
+        self.dns
     }
 
     pub fn directory(&self) -> String {

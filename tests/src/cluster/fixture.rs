@@ -35,6 +35,8 @@ pub struct Cluster {
     ssh_key: PathBuf,
     /// Where workers answer an authority's questions, if they are to order certificates.
     answers: Vec<SocketAddr>,
+    /// Whom workers ask where names lead: the world's name servers know nothing of the lab, or something else.
+    resolver: Option<SocketAddr>,
     /// What opens the repository's secrets, if it has any.
     age_identity: Option<PathBuf>,
 }
@@ -52,6 +54,7 @@ impl Cluster {
             windlass: program()?,
             ssh_key: lab.ssh_key(),
             answers: Vec::new(),
+            resolver: None,
             age_identity: None,
             dir,
         };
@@ -166,6 +169,7 @@ impl Cluster {
     pub fn order_from(&mut self, authority: &Authority, lab: &Lab) -> anyhow::Result<()> {
         let answers = SocketAddr::from((lab.host_ip(), ANSWERS));
         self.answers = vec![answers];
+        self.resolver = Some(authority.asks());
         self.write("ca/pebble.pem", &fs::read_to_string(authority.own_root())?)?;
         self.append(
             "cluster.yaml",
@@ -203,6 +207,10 @@ impl Cluster {
 
     pub(super) fn age_identity(&self) -> Option<&Path> {
         self.age_identity.as_deref()
+    }
+
+    pub(super) fn resolver(&self) -> Option<SocketAddr> {
+        self.resolver
     }
 
     /// Where each worker answers the authority.

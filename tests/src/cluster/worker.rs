@@ -73,8 +73,9 @@ impl Worker {
         let acme = cluster
             .answers()
             .get(n)
-            .map_or_else(String::new, |address| {
-                format!("acme: {{ listen: \"{address}\" }}\n")
+            .zip(cluster.resolver())
+            .map_or_else(String::new, |(address, resolver)| {
+                format!("acme: {{ listen: \"{address}\", resolvers: [\"{resolver}\"] }}\n")
             });
         let opened = cluster.age_identity().map_or_else(String::new, |file| {
             format!("age_identities: [{}]\n", file.display())

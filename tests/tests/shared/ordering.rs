@@ -43,6 +43,8 @@ pub struct Place {
     address: String,
     /// Where each worker answers.
     pub answers: [u16; 2],
+    /// Where the authority's name server answers, for which every name leads to the edge.
+    names: u16,
     others: Vec<Process>,
     dir: tempfile::TempDir,
 }
@@ -65,6 +67,7 @@ impl Place {
             broker: Broker::start()?,
             address,
             answers,
+            names: port::free()?,
             others: Vec::new(),
             dir,
         };
@@ -91,8 +94,8 @@ impl Place {
     /// pebble, for which every name leads to the edge; its port.
     fn authority(&mut self) -> Result<u16> {
         own_certificate(self.dir.path())?;
-        let [port, management, dns, dns_management] =
-            [port::free()?, port::free()?, port::free()?, port::free()?];
+        let [port, management, dns_management] = [port::free()?, port::free()?, port::free()?];
+        let dns = self.names;
         let config = json!({"pebble": {
             "listenAddress": format!("127.0.0.1:{port}"),
             "managementListenAddress": format!("127.0.0.1:{management}"),
@@ -224,7 +227,7 @@ backend acme{lines}    server acme 127.0.0.1:{one} no-check
         fs::write(dir.join("password"), PASSWORD)?;
         let config = format!(
             "state: state
-acme: {{ listen: \"127.0.0.1:{}\" }}
+acme: {{ listen: \"127.0.0.1:{}\", resolvers: [\"127.0.0.1:{}\"] }}
 age_identities: [{}]
 sweep: 1h
 queue: amqp://{USER}@{}/v0
@@ -233,6 +236,7 @@ log: {{ filter: \"info,windlass::acme=debug\" }}
 clusters: [{{ name: example, poll: 1h, repository: {{ url: {} }} }}]
 ",
             self.answers[n],
+            self.names,
             self.path("identity").display(),
             self.broker.node(0).address(),
             self.path("origin").display()

@@ -17,17 +17,16 @@ use hickory_proto::op::{DnsRequest, Message, ResponseCode, UpdateMessage as _};
 use hickory_proto::rr::rdata::TXT;
 use hickory_proto::rr::rdata::tsig::TsigAlgorithm;
 use hickory_proto::rr::{Name, RData, Record, RecordType, TSigner};
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::ResolverConfig;
 use tokio::time::Instant;
 use windlass_core::acme::wanted::{Asked, Dns, Server};
-use windlass_core::acme::{Failure, Proof};
+use windlass_core::acme::{Failure, Proof, Wanted};
 use windlass_core::materials::SecretText;
 use windlass_core::model::challenge::{KEY_NAME, KEY_SECRET};
 use windlass_core::model::names::CertName;
 
+use super::resolver::{Resolver, Seen};
 use super::trouble::Trouble;
-use crate::dns::{ask, shown};
+use crate::dns::{ask, fqdn, shown};
 
 const TRY: Duration = Duration::from_secs(5);
 /// Between two looks at the same server.
@@ -45,34 +44,34 @@ const FUDGE: u16 = 300;
 pub struct Records {
     /// How long secondaries may take to fetch what the primary tells them of.
     patience: Duration,
-    /// Whom to ask about zones of others; `None`: whom this machine asks.
-    resolver: Option<ResolverConfig>,
-}
-
-impl Default for Records {
-    fn default() -> Self {
-        Self {
-            patience: Duration::from_secs(60),
-            resolver: None,
-        }
-    }
+    resolver: Resolver,
 }
 
 impl Records {
-    /// Other patience and another resolver: for tests.
-    pub fn with(patience: Duration, resolver: Option<ResolverConfig>) -> Self {
-        Self { patience, resolver }
+    pub fn new(resolver: Resolver) -> Self {
+        Self {
+            patience: Duration::from_secs(60),
+            resolver,
+        }
     }
 
-    /// Sees that each name leads to the zone and that the zone can be written to, and takes away what an earlier order
-    /// left.
+    /// Other patience: for tests.
+    #[cfg(test)]
+    pub(super) fn patient_for(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Sees that the world asks our servers, that each name leads to the zone and that the zone can be written to, and
+    /// takes away what an earlier order left.
     pub(super) async fn clear(
         &self,
-        dns: &Dns,
+        (wanted, dns): (&Wanted, &Dns),
         names: &[CertName],
         key: Option<&SecretText>,
     ) -> Result<(), Trouble> {
         self.aliases(dns, names.iter()).await.map_err(broken)?;
+        let zones = self.delegations(wanted, dns, names.iter()).await;
+        zones.map_err(broken)?;
         let asked = names.iter().filter_map(|name| dns.names.get(&name.base()));
         let texts = asked.map(|asked| (asked.target.to_string(), BTreeSet::new()));
         update(dns, &texts.collect(), key).await
@@ -82,7 +81,7 @@ impl Records {
     /// nobody remembers the earlier ones.
     pub(super) async fn write(
         &self,
-        dns: &Dns,
+        (wanted, dns): (&Wanted, &Dns),
         proofs: &[Proof],
         key: Option<&SecretText>,
     ) -> Result<(), Trouble> {
@@ -91,10 +90,13 @@ impl Records {
         }
         let texts = texts(dns, proofs)?;
         let names = proofs.iter().map(|proof| &proof.name);
-        self.aliases(dns, names).await.map_err(broken)?;
+        self.aliases(dns, names.clone()).await.map_err(broken)?;
         if everywhere(dns, &texts, Duration::ZERO).await.is_ok() {
             return Ok(());
         }
+        // Days may have passed since the order was placed.
+        let zones = self.delegations(wanted, dns, names).await;
+        zones.map_err(broken)?;
         update(dns, &texts, key).await?;
         let served = everywhere(dns, &texts, self.patience).await;
         served.map_err(broken)?;
@@ -115,6 +117,19 @@ impl Records {
         let mut texts = texts(dns, proofs)?;
         texts.values_mut().for_each(BTreeSet::clear);
         update(dns, &texts, key).await
+    }
+
+    /// The zones that an authority comes through are those of our servers: the names' own, and the one for records.
+    async fn delegations(
+        &self,
+        wanted: &Wanted,
+        dns: &Dns,
+        names: impl Iterator<Item = &CertName>,
+    ) -> Result<(), String> {
+        let own = names.filter_map(|name| dns.names.get(&name.base())?.zone.as_ref());
+        let mut zones: BTreeSet<_> = own.collect();
+        zones.insert(&dns.zone);
+        self.resolver.are_ours(wanted, zones).await
     }
 
     /// Every name is an alias of where its record will stand.
@@ -215,9 +230,7 @@ fn message(dns: &Dns, texts: &Texts) -> Result<Message, String> {
 }
 
 fn name(text: &str) -> Result<Name, String> {
-    let mut name = Name::from_ascii(text).map_err(|_| format!("{text:?} is not a name"))?;
-    name.set_fqdn(true);
-    Ok(name)
+    fqdn(text).map_err(|_| format!("{text:?} is not a name"))
 }
 
 /// What is wrong with the key is told without showing any of it.
@@ -295,31 +308,22 @@ async fn leads(server: Server, asked: Asked) -> Result<(), String> {
     ))
 }
 
-async fn leads_elsewhere(resolver: Option<ResolverConfig>, asked: Asked) -> Result<(), String> {
-    let missing = |why: String| {
-        format!(
-            "{} is no CNAME to {}. ({why}); the zone is not one of this repository: put the record there where it is looked after",
-            asked.owner, asked.target
-        )
+async fn leads_elsewhere(resolver: Resolver, asked: Asked) -> Result<(), String> {
+    let alias = |data: &RData| match data {
+        RData::CNAME(_) => Some(data.clone()),
+        _ => None,
     };
-    let builder = match resolver {
-        Some(config) => TokioResolver::builder_with_config(config, TokioRuntimeProvider::new()),
-        None => TokioResolver::builder_tokio().map_err(|error| missing(error.to_string()))?,
+    let owner = asked.owner.as_str();
+    let why = match resolver.look_up(owner, RecordType::CNAME, alias).await {
+        Seen::These(found) if leads_to(found.iter(), &asked) => return Ok(()),
+        Seen::These(_) => "it is something else".to_owned(),
+        Seen::Nothing => "there is no such record".to_owned(),
+        Seen::Unknown(why) => why,
     };
-    let resolver = builder
-        .build()
-        .map_err(|error| missing(error.to_string()))?;
-    let owner = name(asked.owner.as_str())?;
-    let found = tokio::time::timeout(TRY * 2, resolver.lookup(owner, RecordType::CNAME)).await;
-    match found {
-        Ok(Ok(found)) if leads_to(found.answers().iter().map(|own| &own.data), &asked) => Ok(()),
-        Ok(Ok(_)) => Err(missing("it is something else".to_owned())),
-        Ok(Err(error)) if error.is_no_records_found() => {
-            Err(missing("there is no such record".to_owned()))
-        }
-        Ok(Err(error)) => Err(missing(error.to_string())),
-        Err(_) => Err(missing("no answer".to_owned())),
-    }
+    Err(format!(
+        "{owner} is no CNAME to {}. ({why}); the zone is not one of this repository: put the record there where it is looked after",
+        asked.target
+    ))
 }
 
 fn leads_to<'a>(mut records: impl Iterator<Item = &'a RData>, asked: &Asked) -> bool {

@@ -18,6 +18,7 @@ mod past;
 mod paths;
 mod proofs;
 mod record;
+mod resolver;
 mod sealing;
 mod shelf;
 mod steps;
@@ -31,6 +32,7 @@ pub use leaf::Leaf;
 pub use ledger::{Asked, Ledger, OpenOrder, Suggestion};
 pub use orderer::{Access, Announce, Orderer, Ran, Unannounced};
 pub use paths::Paths;
+pub use resolver::Resolver;
 pub use shelf::Shelf;
 
 #[cfg(test)]

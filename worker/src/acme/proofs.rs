@@ -19,7 +19,7 @@ impl<A: Announce> Orderer<A> {
             Some(dns) => {
                 let names = &open.order.begun.names;
                 let key = access.zone_key.as_ref();
-                self.records.clear(dns, names, key).await
+                self.records.clear((wanted, dns), names, key).await
             }
             None => Ok(()),
         }
@@ -35,7 +35,8 @@ impl<A: Announce> Orderer<A> {
         match &wanted.dns {
             Some(dns) if open.order.begun.challenge == Challenge::Dns => {
                 let key = access.zone_key.as_ref();
-                self.records.write(dns, &open.order.proofs, key).await
+                let proofs = &open.order.proofs;
+                self.records.write((wanted, dns), proofs, key).await
             }
             _ => Ok(()),
         }

@@ -216,6 +216,36 @@ clusters:
     }
 
     #[test]
+    fn resolvers_have_a_port_or_none() {
+        let with = |own: &str| {
+            let acme = format!("acme: {{ listen: 0.0.0.0:8402, resolvers: [{own}] }}\n{GOOD}");
+            parsed(&acme)
+        };
+        let config = with("9.9.9.9, '192.0.2.1:5300', '2620:fe::9', '[2620:fe::9]:5300'").unwrap();
+        let resolvers = config.acme.unwrap().value.resolvers;
+        let shown: Vec<String> = resolvers
+            .iter()
+            .map(|own| own.value.0.to_string())
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "9.9.9.9:53",
+                "192.0.2.1:5300",
+                "[2620:fe::9]:53",
+                "[2620:fe::9]:5300"
+            ]
+        );
+        for wrong in ["dns.example.org", "9.9.9", "'192.0.2.1:dns'"] {
+            let error = with(wrong).unwrap_err().to_string();
+            assert!(
+                error.contains(":1:") && error.contains("write `9.9.9.9`"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
     fn the_public_address_is_one_that_a_comment_can_link_to() {
         let with =
             |url: &str| parsed(&GOOD.replace("listen:", &format!("public_url: '{url}'\nlisten:")));

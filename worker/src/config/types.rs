@@ -1,6 +1,6 @@
 //! The keys of `worker.yaml`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -95,6 +95,29 @@ pub struct AcmeConfig {
     /// Absent: they are answered at `listen` alone.
     #[schemars(with = "Option<String>")]
     pub listen: Option<At<SocketAddr>>,
+    /// Recursive name servers that tell where names lead before an authority is asked to look: `9.9.9.9`,
+    /// `192.0.2.1:5300`, `[2620:fe::9]:53`. They are asked in this order. Absent: those that this machine asks, which is
+    /// wrong where its own network is answered otherwise than the world.
+    pub resolvers: Vec<At<ResolverAddress>>,
+}
+
+/// A name server; without a port it is 53.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(with = "String")]
+pub struct ResolverAddress(pub SocketAddr);
+
+impl TryFrom<String> for ResolverAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let alone = text.parse::<IpAddr>();
+        let at = alone
+            .map(|address| SocketAddr::new(address, 53))
+            .or_else(|_| text.parse());
+        at.map(Self)
+            .map_err(|_| "write `9.9.9.9`, `192.0.2.1:5300` or `[2620:fe::9]:53`".to_owned())
+    }
 }
 
 /// How the worker reaches the nodes.

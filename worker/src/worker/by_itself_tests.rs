@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use serde_json::json;
 use tokio::sync::{Notify, watch};
@@ -140,4 +141,47 @@ async fn an_authority_that_falls_silent_has_not_taken_back_what_it_said() {
     let kept = ledger.suggestion(&blog).await.unwrap().unwrap();
     assert_eq!(kept.window, Some(window));
     assert!(kept.again > now && kept.again <= Timestamp::now() + SILENT);
+}
+
+/// Each further certificate would wait for the same silence.
+#[tokio::test]
+async fn a_silent_authority_is_asked_once_in_a_round() {
+    let mut cluster = Cluster::of(World::suggesting().await, &NODES);
+    cluster.roll().await;
+    let renewer = cluster.renewer();
+    renewer.round(None).await.unwrap();
+    let (ledger, shelf) = (&renewer.orderer.ledger, &renewer.orderer.shelf);
+    let certificates = ["blog".parse().unwrap(), "shop".parse().unwrap()];
+    // Both have a suggestion by now, and need none for hours.
+    renewer.round(None).await.unwrap();
+    cluster.world.pebble.stop();
+    // Whoever comes is sent away without an answer, and counted.
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", cluster.world.pebble.port())).await;
+    let (listener, came) = (listener.unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&came);
+    tokio::spawn(async move {
+        while listener.accept().await.is_ok() {
+            counted.fetch_add(1, Relaxed);
+        }
+    });
+    let mut seen = Vec::new();
+    for asking in [&certificates[..1], &certificates[..]] {
+        for name in asking {
+            let stale = Suggestion {
+                serial: shelf.leaf(name).unwrap().unwrap().serial,
+                window: None,
+                again: Timestamp::now() - SignedDuration::from_mins(1),
+            };
+            ledger.suggest(name, &stale).await.unwrap();
+        }
+        let before = came.load(Relaxed);
+        renewer.round(None).await.unwrap();
+        seen.push(came.load(Relaxed) - before);
+        for name in asking {
+            let kept = ledger.suggestion(name).await.unwrap().unwrap();
+            assert!(kept.again > Timestamp::now(), "{name} is not put off");
+        }
+    }
+    assert!(seen[0] > 0, "nobody was asked");
+    assert_eq!(seen[0], seen[1], "asked for each certificate");
 }

@@ -21,7 +21,7 @@ use super::desk;
 use super::handler::Deployer;
 use super::renewer::Renewer;
 use super::shared::Handlers;
-use crate::acme::{Announce, Asked, Orderer, Paths, Records, Shelf};
+use crate::acme::{Announce, Asked, Orderer, Paths, Records, Resolver, Shelf};
 use crate::challenges::Challenges;
 use crate::config::{ClusterConfig, Config};
 use crate::flow::fleet::SshFleet;
@@ -197,6 +197,8 @@ pub(super) fn of(
         tracing::error!(cluster = %cluster.name, why, "certificates lie in the clear as before");
     }
     let at_rest = desk.directories.at_rest.clone();
+    let resolvers = config.acme.iter().flat_map(|acme| &acme.value.resolvers);
+    let resolver = Resolver::asking(resolvers.map(|own| own.value.0).collect());
     let renewer = Renewer {
         cluster: cluster.name.clone(),
         source: deploy.source.clone(),
@@ -205,8 +207,8 @@ pub(super) fn of(
             ledger: desk.ledger,
             shelf: desk.shelf,
             challenges: challenges.clone(),
-            paths: Paths::default(),
-            records: Records::default(),
+            paths: Paths::new(resolver.clone()),
+            records: Records::new(resolver),
             announce: Waking {
                 cluster: cluster.name.clone(),
                 queue: queue.clone(),

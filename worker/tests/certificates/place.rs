@@ -98,7 +98,7 @@ impl Place {
         let config = format!(
             "state: state
 listen: 127.0.0.1:{}
-acme: {{ listen: \"{}:{port}\" }}
+acme: {{ listen: \"{}:{port}\", resolvers: [\"{}\"] }}
 certificates: pem
 sweep: 1h
 clusters:
@@ -108,6 +108,7 @@ clusters:
 ",
             self.port,
             self.address,
+            self.pebble.names(),
             self.path("origin").display()
         );
         fs::write(self.path("worker.yaml"), config).unwrap();

@@ -1,13 +1,14 @@
 //! The certificates that are to be ordered, as they follow from the sites and the policy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 
 use crate::ids::{Digest, NodeName};
 use crate::model::acme::{Authority, KeyType, Ordered};
 use crate::model::names::{CertName, DomainName, HostName, Label};
-use crate::model::reach::{Reach, Way, reach};
+use crate::model::reach::{Reach, Way, reach_through};
+use crate::model::zone::Zone;
 use crate::model::{
     Certificate, Challenge, Model, Placement, address_of, derive, published_address,
 };
@@ -26,6 +27,10 @@ pub struct Wanted {
     pub contact: Vec<String>,
     /// The addresses at which an authority will ask, by name. A name that is missing here must be looked up.
     pub ways: BTreeMap<HostName, Vec<Way>>,
+    /// Of these names, the cluster's zones that lead there: the name's own, and those that its aliases stand in.
+    pub through: BTreeMap<HostName, BTreeSet<DomainName>>,
+    /// All zones of the cluster, each with the names of those who answer for it.
+    pub zones: BTreeMap<DomainName, Vec<HostName>>,
     /// Where it is proven through DNS instead.
     pub dns: Option<Dns>,
 }
@@ -48,6 +53,8 @@ pub struct Asked {
     /// `_acme-challenge.<name>`, which must be an alias of `target`.
     pub owner: DomainName,
     pub target: DomainName,
+    /// The zone that it lies in, where that is one of the cluster's.
+    pub zone: Option<DomainName>,
     /// Who answers for the owner; empty where that is no zone of the cluster.
     pub servers: Vec<Server>,
 }
@@ -71,6 +78,21 @@ impl Wanted {
         match self.dns {
             Some(_) => Challenge::Dns,
             None => Challenge::Http,
+        }
+    }
+
+    /// The cluster's own zones that this one lies in, the zone itself first, with those who answer for each.
+    pub fn upwards(&self, zone: &DomainName) -> Vec<(&DomainName, &[HostName])> {
+        let mut rest = zone.as_str();
+        let mut found = Vec::new();
+        loop {
+            if let Some((own, servers)) = self.zones.get_key_value(rest) {
+                found.push((own, servers.as_slice()));
+            }
+            match rest.split_once('.') {
+                Some((_, above)) => rest = above,
+                None => return found,
+            }
         }
     }
 
@@ -115,13 +137,18 @@ pub fn wanted(model: &Model) -> Vec<Wanted> {
             .iter()
             .filter(|_| dns.is_none())
             .filter_map(CertName::host);
-        let ways = hosts.filter_map(|host| match reach(model, &zones, &host) {
-            Reach::Ways(ways) => Some((host, ways)),
-            Reach::Elsewhere | Reach::Nowhere => None,
-        });
+        let (mut ways, mut through) = (BTreeMap::new(), BTreeMap::new());
+        for host in hosts {
+            if let (Reach::Ways(found), passed) = reach_through(model, &zones, &host) {
+                ways.insert(host.clone(), found);
+                through.insert(host, passed);
+            }
+        }
         Wanted {
             name: name.clone(),
-            ways: ways.collect(),
+            ways,
+            through,
+            zones: answering(model),
             dns,
             names,
             key: ordered.key.unwrap_or(acme.key),
@@ -134,6 +161,13 @@ pub fn wanted(model: &Model) -> Vec<Wanted> {
     .collect()
 }
 
+fn answering(model: &Model) -> BTreeMap<DomainName, Vec<HostName>> {
+    let servers = |zone: &Zone| zone.nameservers.iter().map(|at| at.value.clone()).collect();
+    let all = model.zones.iter();
+    all.map(|(name, zone)| (name.clone(), servers(zone)))
+        .collect()
+}
+
 fn dns(model: &Model, certificate: &Certificate) -> Option<Dns> {
     if !model.by_dns(certificate) {
         return None;
@@ -143,10 +177,12 @@ fn dns(model: &Model, certificate: &Certificate) -> Option<Dns> {
     let names = certificate.names.iter().filter_map(|name| {
         let alias = model.challenge_alias(name)?;
         let own = derive::zone_of(model, &name.base());
+        let zone = own.map(|(zone, _)| zone.clone());
         let servers = own.map_or_else(Vec::new, |(_, own)| servers(model, &own.secondaries));
         let asked = Asked {
             owner: alias.owner,
             target: alias.target,
+            zone,
             servers,
         };
         Some((name.base(), asked))

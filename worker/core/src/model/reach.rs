@@ -1,7 +1,7 @@
 //! Where requests for a name arrive, as far as the repository's own zones tell: what must answer a challenge over
 //! HTTP, and what is asked first whether it would.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::Model;
@@ -35,11 +35,32 @@ pub type Zones<'a> = BTreeMap<&'a DomainName, Vec<RecordSet>>;
 
 /// Follows a name through the zones' records (`derive::zones`).
 pub fn reach(model: &Model, zones: &Zones<'_>, host: &HostName) -> Reach {
+    reach_through(model, zones, host).0
+}
+
+/// With it, the zones of the repository that it went through.
+pub fn reach_through(
+    model: &Model,
+    zones: &Zones<'_>,
+    host: &HostName,
+) -> (Reach, BTreeSet<DomainName>) {
+    let mut through = BTreeSet::new();
+    let reached = follow(model, zones, host, &mut through);
+    (reached, through)
+}
+
+fn follow(
+    model: &Model,
+    zones: &Zones<'_>,
+    host: &HostName,
+    through: &mut BTreeSet<DomainName>,
+) -> Reach {
     let mut name = host.clone();
     for _ in 0..MAX_ALIASES {
         let Some((zone, _)) = zone_of(model, &name) else {
             return Reach::Elsewhere;
         };
+        through.insert(zone.clone());
         let sets = zones.get(zone).map_or(&[][..], Vec::as_slice);
         let owner = derive::relative(name.as_str(), zone);
         let is_delegation = |name: &str| {

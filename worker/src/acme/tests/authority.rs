@@ -3,9 +3,10 @@
 use windlass_core::acme::{Entry, Failure};
 use windlass_core::model::reach::Way;
 
+use super::astray::silent;
 use super::pebble::Options;
 use super::world::World;
-use crate::acme::{Ran, Reason, revoke, roll_account_key};
+use crate::acme::{Ran, Reason, Resolver, revoke, roll_account_key};
 
 fn failed(ran: Ran) -> (Failure, String) {
     match ran {
@@ -73,7 +74,7 @@ pub(super) fn begun(wanted: &windlass_core::acme::Wanted) -> windlass_core::acme
 
 #[tokio::test]
 async fn one_name_of_three_is_refused_and_the_old_certificate_stays() {
-    let world = World::new().await;
+    let mut world = World::new().await;
     let good = world.wanted("blog", &["a.example.org", "b.example.org"]);
     let issued = World::issued(world.run(&good).await);
 
@@ -85,7 +86,9 @@ async fn one_name_of_three_is_refused_and_the_old_certificate_stays() {
     assert_eq!(failure, Failure::Refused);
     assert!(why.contains("blocked.example.com"), "{why}");
 
-    // The third leads elsewhere for the authority, which the repository does not know.
+    // The third leads elsewhere for the authority, which neither the repository nor the worker's resolver knows.
+    let silent = silent();
+    world.resolver = Resolver::asking(vec![silent.local_addr().unwrap()]);
     world.pebble.lead("c.example.org", "127.0.0.77").await;
     let astray = world.wanted("blog", &["a.example.org", "b.example.org", "c.example.org"]);
     let (failure, why) = failed(world.run(&astray).await);

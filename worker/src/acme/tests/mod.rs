@@ -1,5 +1,6 @@
 //! Against a real pebble and its DNS server, each test with its own on free ports.
 
+mod astray;
 mod authority;
 mod forgotten;
 pub(crate) mod joint;

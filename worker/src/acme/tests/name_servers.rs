@@ -212,6 +212,7 @@ impl NameServers {
             let asked = Asked {
                 owner: format!("_acme-challenge.{base}").parse().unwrap(),
                 target: format!("{base}.{ZONE}").parse().unwrap(),
+                zone: own.then(|| "example.org".parse().unwrap()),
                 servers: if own { secondaries.clone() } else { Vec::new() },
             };
             (base.parse().unwrap(), asked)

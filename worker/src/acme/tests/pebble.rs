@@ -145,6 +145,15 @@ impl Pebble {
         assert!(status.is_success(), "{status}: {:?}", answer.text().await);
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its name server, which leads every name to one address.
+    pub(crate) fn names(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.dns_port))
+    }
+
     pub(crate) fn directory(&self) -> String {
         format!("https://127.0.0.1:{}/dir", self.port)
     }

@@ -1,8 +1,5 @@
 //! Names proven through DNS: a real authority asks a real secondary for what the worker wrote to the real primary.
 
-use std::time::Duration;
-
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
 use windlass_core::acme::{Due, Failure, Known, Step, Wanted, due};
 use windlass_core::materials::SecretText;
 use windlass_core::yaml::At;
@@ -11,7 +8,7 @@ use super::authority::begun;
 use super::name_servers::{KEY, NameServers, key};
 use super::pebble::{EAB_KEY, Options};
 use super::world::{World, now};
-use crate::acme::{Access, Ran, Records};
+use crate::acme::{Access, Ran, Resolver};
 
 struct Place {
     world: World,
@@ -30,12 +27,7 @@ impl Place {
             ..options
         };
         let mut world = World::with(options).await;
-        let public = servers.public();
-        let mut udp = ConnectionConfig::udp();
-        udp.port = public.port();
-        let server = NameServerConfig::new(public.ip(), true, vec![udp]);
-        let resolver = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
-        world.records = Records::with(Duration::from_secs(5), Some(resolver));
+        world.resolver = Resolver::asking(vec![servers.public()]);
         Self { world, servers }
     }
 

@@ -3,21 +3,25 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use windlass_core::acme::{Due, Issued, Wanted, Why};
 use windlass_core::ids::ClusterName;
 use windlass_core::materials::SecretText;
-use windlass_core::model::names::Label;
+use windlass_core::model::names::{DomainName, HostName, Label};
 use windlass_core::model::reach::Way;
 use windlass_core::model::{Authority, Eab, KeyType};
 use windlass_core::yaml::At;
 
 use super::pebble::{Options, Pebble, free_port};
-use crate::acme::{Access, Announce, Ledger, Orderer, Paths, Ran, Records, Shelf};
+use crate::acme::{Access, Announce, Ledger, Orderer, Paths, Ran, Records, Resolver, Shelf};
 use crate::challenges::Challenges;
 use crate::inbound::challenge;
 use crate::store::Store;
+
+/// For secondaries that lag behind.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Remembers what it was told.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +41,8 @@ pub(crate) struct World {
     /// The worker's answers; a new process begins with none.
     pub(super) challenges: Arc<Mutex<Challenges>>,
     pub(crate) http_port: u16,
-    pub(super) records: Records,
+    /// Whom the worker asks about the world: at first the one that the authority asks.
+    pub(super) resolver: Resolver,
 }
 
 impl World {
@@ -67,13 +72,14 @@ impl World {
         // As `cli::main` does.
         drop(rustls::crypto::ring::default_provider().install_default());
         let http_port = free_port();
+        let pebble = Pebble::start(http_port, options);
         let world = Self {
             dir: tempfile::tempdir().unwrap(),
-            pebble: Pebble::start(http_port, options),
+            resolver: Resolver::asking(vec![pebble.names()]),
+            pebble,
             told: Told::default(),
             challenges: Arc::default(),
             http_port,
-            records: Records::default(),
         };
         world.answer_at("127.0.0.1").await;
         world.answer_at("127.0.0.2").await;
@@ -112,8 +118,8 @@ impl World {
             ledger: Ledger::new(self.store(), cluster.clone()),
             shelf: Shelf::new(self.dir.path(), &cluster),
             challenges,
-            paths: Paths::at_port(self.http_port),
-            records: self.records.clone(),
+            paths: Paths::new(self.resolver.clone()).at_port(self.http_port),
+            records: Records::new(self.resolver.clone()).patient_for(PATIENCE),
             announce: self.told.clone(),
         }
     }
@@ -139,6 +145,12 @@ impl World {
             .iter()
             .map(|host| (host.parse().unwrap(), ways.clone()))
             .collect();
+        let zone: DomainName = "example.org".parse().unwrap();
+        let through = ways.keys().map(|host: &HostName| {
+            let own = host.is_in(&zone).then(|| zone.clone());
+            (host.clone(), own.into_iter().collect())
+        });
+        let servers = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
         Wanted {
             name: name.parse().unwrap(),
             names: names.iter().map(|name| name.parse().unwrap()).collect(),
@@ -146,6 +158,15 @@ impl World {
             profile: None,
             authorities: vec![self.authority()],
             contact: vec!["hostmaster@example.org".to_owned()],
+            through: through.collect(),
+            zones: [
+                (zone.clone(), servers(&["ns.example.org"])),
+                (
+                    "acme.example.org".parse().unwrap(),
+                    servers(&["ns.acme.example.org"]),
+                ),
+            ]
+            .into(),
             ways,
             dns: None,
         }

@@ -30,6 +30,11 @@ fn each_site_gets_its_own() {
         .map(|way| format!("{} {}", way.node.as_ref().unwrap(), way.address))
         .collect();
     assert_eq!(shown, ["vps1 10.80.0.11", "vps2 10.80.0.12"]);
+    let through: Vec<&str> = shop.through["www.example.org"]
+        .iter()
+        .map(|zone| zone.as_str())
+        .collect();
+    assert_eq!(through, ["example.org"]);
     let site = &model.sites["shop"];
     assert_eq!(model.certificate_of(site).unwrap().0.as_str(), "shop");
 }
@@ -179,5 +184,16 @@ fn what_leads_to_a_challenge_follows_from_the_certificates() {
     );
     let all = wanted(&model);
     let asked = &all[0].dns.as_ref().unwrap().names["other.example.net"];
-    assert!(asked.servers.is_empty(), "looked up where it is served");
+    assert!(
+        asked.servers.is_empty() && asked.zone.is_none(),
+        "looked up where it is served"
+    );
+    // What is asked of the real DNS: the zone itself, then the one above it.
+    let dynamic = all[0].dns.as_ref().unwrap().zone.clone();
+    let shown: Vec<String> = all[0]
+        .upwards(&dynamic)
+        .iter()
+        .map(|(zone, servers)| format!("{zone}: {}", servers.len()))
+        .collect();
+    assert_eq!(shown, ["dyn.example.org: 2", "example.org: 2"]);
 }
