@@ -28,6 +28,7 @@ use crate::ports::Fence;
 use crate::queue::{Event, EventKind};
 use crate::roll::turns::{Carried, Turned};
 use crate::roll::{Driver, RollPermit};
+use crate::store::reports::Report;
 
 /// For a roll's first message. RabbitMQ takes 16 MiB; what is added from turn to turn is small beside the plan, and may
 /// take half as much again.
@@ -197,12 +198,8 @@ impl<F: Fleet> Deploy<F> {
         let data = event.data.clone().context("a turn without its roll")?;
         let message: TurnMessage =
             serde_json::from_value(data).context("a turn's roll cannot be read")?;
-        if self.store.report_of(&message.roll).await?.is_some() {
-            tracing::info!(cluster = %self.cluster, roll = message.roll, turn = message.turn, "the roll is over; this turn came once more");
-            if let Err(why) = self.release(&message).await {
-                tracing::warn!(cluster = %self.cluster, roll = message.roll, %why, "its nodes could not be let go");
-            }
-            return Ok(Answered::default());
+        if let Some(told) = self.store.report_of(&message.roll).await? {
+            return Ok(self.told_before(&message, &told, event).await);
         }
         for entry in &message.entries {
             self.live.note(&message.plan, entry);
@@ -243,7 +240,18 @@ impl<F: Fleet> Deploy<F> {
         self.answer(flowed, event, &trigger, message.started).await
     }
 
-    /// A worker that dies when it has told how a roll ended still holds its nodes.
+    /// A worker that dies when it has told how a roll ended still holds its nodes, and may not have published what follows.
+    async fn told_before(&self, message: &TurnMessage, told: &Report, event: &Event) -> Answered {
+        tracing::info!(cluster = %self.cluster, roll = message.roll, turn = message.turn, "the roll is over; this turn came once more");
+        if let Err(why) = self.release(message).await {
+            tracing::warn!(cluster = %self.cluster, roll = message.roll, %why, "its nodes could not be let go");
+        }
+        Answered {
+            report: None,
+            then: self.follows(told, event),
+        }
+    }
+
     async fn release(&self, message: &TurnMessage) -> Result<(), Trouble> {
         let model = self.model_of(&message.plan.commit).await?;
         let nodes = Arc::new(self.fleet.nodes(&model)?);
