@@ -38,7 +38,7 @@ pub struct Claim {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnId {
     pub roll: String,
-    /// 0 is the event that the roll began with.
+    /// 0 while all nodes are staged, in the event that the roll began with.
     pub number: u32,
     /// The fence of whoever published it.
     pub after: u64,
@@ -72,9 +72,10 @@ impl Claim {
         })
     }
 
-    /// A roll whose turns are under way. Its first message is an event, and is simply worked on again.
+    /// A roll is under way from its first staged node on: whoever began another one before the first turn is taken would
+    /// have it dropped, and nobody told.
     pub fn is_under_way(&self) -> bool {
-        !self.over && self.turn.number > 0
+        !self.over
     }
 }
 
@@ -191,7 +192,7 @@ mod tests {
             assert_eq!(Claim::parse(&claim.to_string()), Some(claim.clone()));
             assert_eq!(claim.is_under_way(), !over);
         }
-        assert!(!Claim::parse(&claim(turn(0, 7000))).unwrap().is_under_way());
+        assert!(Claim::parse(&claim(turn(0, 7000))).unwrap().is_under_way());
         for other in ["", "worker-1", "roll by root@host", "a#b@c/d", "a#1@2"] {
             assert_eq!(Claim::parse(other), None, "{other}");
         }

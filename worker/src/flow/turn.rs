@@ -30,7 +30,7 @@ use crate::roll::turns::{Carried, Turned};
 use crate::roll::{Driver, RollPermit};
 use crate::store::reports::Report;
 
-/// For a roll's first message. RabbitMQ takes 16 MiB; what is added from turn to turn is small beside the plan, and may
+/// For a roll's plan. RabbitMQ takes 16 MiB; what is added from turn to turn is small beside the plan, and may
 /// take half as much again.
 pub const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
 /// Until the next turn of a roll comes, if it comes: another event that arrives before it must not begin a roll.
@@ -101,7 +101,11 @@ impl UnderWay {
         *seen = Some((highest.fence, highest.holder.clone(), since));
         if now.duration_since(since) < self.patience {
             let (worker, number) = (claim.worker, claim.turn.number);
-            return Err(format!("a roll is under way: {worker} has turn {number}"));
+            let at = match number {
+                0 => "stages its nodes".to_owned(),
+                _ => format!("has turn {number}"),
+            };
+            return Err(format!("a roll is under way: {worker} {at}"));
         }
         Ok(Some(Forsaken::of(claim, highest.fence, observed)))
     }
@@ -163,6 +167,12 @@ impl<F: Fleet> Deploy<F> {
             plan: plan.clone().without_secret_digests(),
             entries: Vec::new(),
         };
+        // Before any node hears of it. What is added when they are staged is small.
+        let size = serde_json::to_vec(&self.event(&message)?)?.len();
+        if size > self.largest_message {
+            let outcome = too_large(size, self.largest_message);
+            return Ok(Self::over(&message, outcome));
+        }
         let signals = Signals::default();
         let driver = self.turner(nodes, &signals, usize::MAX);
         let opening = driver.open(
@@ -176,13 +186,7 @@ impl<F: Fleet> Deploy<F> {
             Turned::Over(outcome, _) => Ok(Self::over(&message, outcome)),
             Turned::Next(entries) => {
                 message.entries = entries;
-                let next = self.event(&message)?;
-                let size = serde_json::to_vec(&next)?.len();
-                if size > self.largest_message {
-                    let outcome = too_large(size, self.largest_message);
-                    return Ok(Self::over(&message, outcome));
-                }
-                Ok(Flowed::Next(next))
+                Ok(Flowed::Next(self.event(&message)?))
             }
             Turned::Contested(why) => Err(Trouble::Later(why)),
             Turned::Stale(standing) => Err(Trouble::Later(format!("{standing:?}"))),

@@ -9,6 +9,7 @@ use windlass_core::outcome::Outcome;
 
 use super::pair::Pair;
 use super::world::World;
+use crate::flow::trouble::Trouble;
 use crate::flow::turn::UnderWay;
 use crate::queue::{Event, EventKind, EventQueue as _, Published};
 
@@ -115,6 +116,43 @@ async fn what_follows_a_roll_that_was_called_off_follows_however_often_its_turn_
     let words: Vec<_> = pair.drain().await;
     let words: Vec<_> = words.iter().map(|report| report.outcome.word()).collect();
     assert_eq!(words, ["rolled out"]);
+}
+
+/// Its first turn is lost, or comes when it is over.
+#[tokio::test]
+async fn a_roll_that_was_merely_opened_is_told_of_when_another_begins() {
+    let mut pair = Pair::new();
+    pair.publish(EventKind::Moved).await;
+    pair.step().await.unwrap();
+    let lost = pair.take().await.unwrap();
+    let late = lost.event.clone();
+    assert_eq!(late.kind, EventKind::Turn);
+    pair.queue.ack(lost, &[]).await.unwrap();
+    let cluster = pair.world.deploy.cluster.clone();
+    let asked = Event::new(EventKind::Asked, "/test", &cluster, "asked");
+    for worker in &pair.workers {
+        let early = worker.run(&asked).await;
+        assert!(matches!(early, Err(Trouble::Later(_))), "{early:?}");
+    }
+    for worker in &mut pair.workers {
+        worker.under_way = UnderWay::within(Duration::ZERO);
+    }
+    pair.world.app("second", "good", "1m");
+    let second = pair.world.commit("A person wants this one");
+    pair.publish(EventKind::Asked).await;
+    pair.step().await.unwrap();
+    let told = pair.reports().await;
+    let Outcome::Overtaken { by, nodes, left } = &told[0].outcome else {
+        panic!("{told:?}");
+    };
+    assert_eq!((by, nodes.len(), left.len()), (&second, 0, 2));
+    for worker in &pair.workers {
+        assert!(worker.run(&late).await.unwrap().report.is_none());
+    }
+    let words: Vec<_> = pair.drain().await;
+    assert_eq!(words[0].outcome.word(), "rolled out");
+    assert_eq!(pair.stored().await, 2);
+    assert_eq!(pair.world.fleet.activations(), ["one", "two"]);
 }
 
 /// Its next turn is lost, or comes long after others have gone on.
