@@ -129,7 +129,7 @@ impl Forsaken {
             forsaken.nodes.insert(node.clone());
             let attempt = state.attempt.as_ref().filter(|attempt| {
                 attempt.phase == AttemptPhase::Confirmed
-                    && generation(attempt.fence) == generation(fence)
+                    && generation(attempt.fence) == generation(forsaken.claim.turn.after)
             });
             if let (Some(_), Some(current)) = (attempt, &state.current) {
                 forsaken.done.insert(node.clone());

@@ -27,6 +27,8 @@ pub(super) struct Case {
     pub(super) deadmen: u8,
     /// How many events may begin a roll. With none the search starts where one was opened.
     pub(super) events: u8,
+    /// The numbers of the roll's generation are used up soon.
+    pub(super) runs_out: bool,
     /// A roll is under way from its first staged node on.
     pub(super) opened_counts: bool,
     /// How often a worker notices that there is a newer commit, where the policy is to stop for it.
@@ -117,6 +119,9 @@ pub(super) fn plan(case: Case) -> Plan {
     }
     let mut plan = world.plan();
     plan.fence = next_generation(0);
+    if case.runs_out {
+        plan.fence += 998;
+    }
     for turn in plan.turns.values_mut() {
         turn.drain.clear();
         turn.undrain.clear();

@@ -24,6 +24,7 @@ const GOOD: Case = Case {
     deadmen: 0,
     events: 0,
     opened_counts: true,
+    runs_out: false,
     newer: 0,
     broken: false,
     nodes_refuse: true,
@@ -155,6 +156,20 @@ fn a_newer_commit_ends_the_roll_while_one_is_cut_off() {
         newer,
         ..GOOD
     });
+}
+
+/// As when it could not be told for days how it ended.
+#[test]
+fn a_roll_whose_fences_run_out_goes_on() {
+    let runs_out = true;
+    for (crashes, losses) in [(1, 0), (0, 1)] {
+        holds(Case {
+            crashes,
+            losses,
+            runs_out,
+            ..GOOD
+        });
+    }
 }
 
 /// Two events come while nothing goes wrong but patience.
