@@ -23,3 +23,4 @@ pub mod cluster;
 pub mod demo;
 pub mod forge;
 pub mod lab;
+pub mod port;

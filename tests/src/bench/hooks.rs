@@ -3,7 +3,7 @@
 //! event has reached a queue of ours at the broker, not when it was answered.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use super::numbers::Spread;
 use super::workspace::succeed;
 use crate::broker::{Broker, PASSWORD, USER, VHOSTS};
 use crate::lab::wait_until;
+use crate::port;
 
 /// A worker takes no more in a minute.
 const HOOKS: usize = 240;
@@ -214,7 +215,7 @@ impl Worker {
         repository(&at.join("cluster"))?;
         fs::write(at.join("password"), PASSWORD)?;
         fs::write(at.join("secret"), SECRET)?;
-        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let listen = SocketAddr::from(([127, 0, 0, 1], port::free()?));
         let config = format!(
             "state: state\nlisten: {listen}\nhook: {{ secret_files: [secret] }}\nsweep: 1h\n\
              queue: amqp://{USER}@{}/{vhost}\nbroker: {{ password_file: password }}\n\

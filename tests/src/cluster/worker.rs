@@ -1,7 +1,7 @@
 //! A real `windlass worker` that watches a cluster's bare repository, and what its API tells.
 
 use std::fs::File;
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use super::fixture::{Cluster, run};
 use super::keys::private;
 use super::said::Said;
 use crate::lab::wait_until;
+use crate::port;
 
 pub struct Worker {
     child: Child,
@@ -57,7 +58,7 @@ impl Worker {
         n: usize,
     ) -> anyhow::Result<Self> {
         let own = if n == 0 { String::new() } else { n.to_string() };
-        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let listen = SocketAddr::from(([127, 0, 0, 1], port::free()?));
         let hook_secret = cluster.dir().join("hook-secret");
         if !hook_secret.exists() {
             private(

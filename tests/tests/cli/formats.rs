@@ -1,7 +1,6 @@
 //! `--format json` on every command that has it: one value on standard output that fits its schema, whether the commit
 //! is sound or not, and the exit code that docs/commands.md promises.
 
-use std::net::TcpListener;
 use std::path::Path;
 
 use serde_json::Value;
@@ -18,7 +17,7 @@ impl Ground {
         let ground = Self {
             dir: tempfile::tempdir()?,
         };
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = windlass_tests::port::free()?;
         std::fs::create_dir(ground.repo())?;
         starter_on_the_loopback(&ground.repo(), port)?;
         Ok(ground)

@@ -1,7 +1,6 @@
 //! A machine, a forge with the cluster's repository, and a worker that watches it over HTTPS with a token.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -78,7 +77,7 @@ impl Place {
             (APP, &app),
         ]);
         let dir = tempfile::tempdir()?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = windlass_tests::port::free()?;
         fs::write(dir.path().join("hook"), SECRET)?;
         let address = fake.address();
         let (token, ca) = (fake.token_file(), fake.ca_file());

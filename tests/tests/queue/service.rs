@@ -2,7 +2,6 @@
 //! refusal, and no node is needed.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -63,7 +62,7 @@ impl Worker {
     /// `queue`: lines of the configuration.
     pub fn start(repository: &Repository, queue: &str) -> Result<Self> {
         let dir = tempfile::tempdir()?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = windlass_tests::port::free()?;
         fs::write(dir.path().join("hook"), SECRET)?;
         fs::write(dir.path().join("token"), TOKEN)?;
         fs::write(

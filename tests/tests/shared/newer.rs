@@ -8,9 +8,9 @@ use windlass_tests::lab::wait_until;
 use super::place::{Place, SOON};
 use super::worker::Worker;
 
-/// Workers that have rolled the first commit.
+/// Workers that have rolled the first commit: to its end, not only to each node.
 fn workers(place: &Place, broker: Option<&Broker>) -> Result<Vec<Worker>> {
-    place.push("one")?;
+    let first = place.push("one")?;
     let address = broker.map(|broker| broker.node(0).address());
     let names: &[&str] = match address {
         Some(_) => &["worker-a", "worker-b"],
@@ -18,7 +18,8 @@ fn workers(place: &Place, broker: Option<&Broker>) -> Result<Vec<Worker>> {
     };
     let started = names.iter().map(|name| Worker::start(place, address, name));
     let workers = started.collect::<Result<Vec<_>>>()?;
-    wait_until(SOON, || place.holds("one")).with_context(|| workers[0].log())?;
+    let told = report(&workers, &first)?;
+    ensure!(told["outcome"] == "rolled-out", "{told}");
     Ok(workers)
 }
 

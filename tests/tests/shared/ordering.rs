@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use windlass_tests::broker::{Broker, PASSWORD, USER};
 use windlass_tests::cluster::program;
 use windlass_tests::lab::wait_until;
+use windlass_tests::port;
 
 use super::gate::Gate;
 use super::place::{SOON, said};
@@ -46,10 +47,6 @@ pub struct Place {
     dir: tempfile::TempDir,
 }
 
-fn free() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
 impl Place {
     pub fn make() -> Result<Self> {
         let dir = tempfile::tempdir()?;
@@ -62,7 +59,7 @@ impl Place {
             id / 64 % 250 + 1,
             id / 16000 % 250 + 1
         );
-        let answers = [free()?, free()?];
+        let answers = [port::free()?, port::free()?];
         let mut place = Self {
             gate: Gate::before(&address, EDGE)?,
             broker: Broker::start()?,
@@ -94,7 +91,8 @@ impl Place {
     /// pebble, for which every name leads to the edge; its port.
     fn authority(&mut self) -> Result<u16> {
         own_certificate(self.dir.path())?;
-        let [port, management, dns, dns_management] = [free()?, free()?, free()?, free()?];
+        let [port, management, dns, dns_management] =
+            [port::free()?, port::free()?, port::free()?, port::free()?];
         let config = json!({"pebble": {
             "listenAddress": format!("127.0.0.1:{port}"),
             "managementListenAddress": format!("127.0.0.1:{management}"),

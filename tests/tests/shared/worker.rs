@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -55,7 +55,7 @@ impl Worker {
     ) -> Result<Self> {
         let dir = dir.to_path_buf();
         fs::create_dir(&dir)?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = windlass_tests::port::free()?;
         fs::write(dir.join("hook"), SECRET)?;
         fs::write(dir.join("password"), PASSWORD)?;
         let queue = broker.map_or_else(

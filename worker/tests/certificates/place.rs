@@ -62,15 +62,13 @@ impl Place {
             address: address.clone(),
             ..Options::default()
         };
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let place = Self {
             dir: tempfile::tempdir().unwrap(),
             pebble: Pebble::start(80, options),
-            port: free.local_addr().unwrap().port(),
+            port: windlass_tests::port::free().unwrap(),
             address,
             disk: None,
         };
-        drop(free);
         place.answer_at_port(80);
         fs::create_dir(place.path("pem")).unwrap();
         place.define(&place.pebble.directory());

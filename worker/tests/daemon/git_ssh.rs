@@ -1,7 +1,7 @@
 //! Fetching over ssh from a real sshd: the pinned host key and the deploy key decide, nothing else.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -64,9 +64,7 @@ impl Server {
             &["commit", "-q", "--allow-empty", "-m", "First"],
         ];
         run("git", &commit.concat());
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
+        let port = windlass_tests::port::free().unwrap();
         let config = format!(
             "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\n\
              UsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n",

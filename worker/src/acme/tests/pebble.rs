@@ -1,7 +1,7 @@
 //! Starts Debian's pebble and pebble-challtestsrv, and ends them with the test. The pebble of Debian 12 (2.4) has neither
 //! renewal information nor profiles: `scripts/setup.sh` puts the one of Debian's next release beside it.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -42,11 +42,7 @@ pub(crate) struct Pebble {
 }
 
 pub(super) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    windlass_tests::port::free().unwrap()
 }
 
 impl Pebble {
@@ -107,7 +103,11 @@ impl Pebble {
         for port in [self.port, self.management, self.dns_management] {
             let address = SocketAddr::from(([127, 0, 0, 1], port));
             while std::net::TcpStream::connect(address).is_err() {
-                assert!(Instant::now() < deadline, "pebble does not come up");
+                assert!(
+                    Instant::now() < deadline,
+                    "pebble does not come up: {}",
+                    self.log()
+                );
                 std::thread::sleep(Duration::from_millis(20));
             }
         }

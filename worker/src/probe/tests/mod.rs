@@ -46,8 +46,7 @@ impl Drop for Server {
 }
 
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    windlass_tests::port::free().unwrap()
 }
 
 fn local(port: u16) -> SocketAddr {
