@@ -8,7 +8,8 @@
 
 use std::fmt;
 
-/// Numbers of one generation. That they run out does no harm: the next number is the next generation's.
+/// Numbers of one generation. That they run out does no harm: the next number is the next generation's, and a roll is known
+/// by its name there too.
 const OF_A_GENERATION: u64 = 1000;
 
 /// The first number of the generation after the highest fence of any node. Nodes that were rolled before there
@@ -38,7 +39,7 @@ pub struct Claim {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnId {
     pub roll: String,
-    /// 0 is the event that the roll began with.
+    /// 0 while all nodes are staged, in the event that the roll began with.
     pub number: u32,
     /// The fence of whoever published it.
     pub after: u64,
@@ -72,9 +73,10 @@ impl Claim {
         })
     }
 
-    /// A roll whose turns are under way. Its first message is an event, and is simply worked on again.
+    /// A roll is under way from its first staged node on: whoever began another one before the first turn is taken would
+    /// have it dropped, and nobody told.
     pub fn is_under_way(&self) -> bool {
-        !self.over && self.turn.number > 0
+        !self.over
     }
 }
 
@@ -124,22 +126,26 @@ impl TurnId {
     }
 
     fn beside(&self, fence: u64, holder: &str) -> Standing {
-        let (mine, theirs) = (generation(self.after), generation(fence));
-        if theirs != mine {
-            return if theirs > mine {
-                Standing::Overtaken
+        let claim = Claim::parse(holder);
+        // A roll whose end cannot be told for days takes more numbers than a generation has.
+        if let Some(claim) = claim.as_ref().filter(|claim| claim.turn.roll == self.roll) {
+            return if claim.turn.is_ahead_of(self) {
+                Standing::Repeated
             } else {
                 Standing::Current
             };
         }
-        match Claim::parse(holder) {
-            None if fence > self.after => Standing::Overtaken,
-            None => Standing::Current,
+        let (mine, theirs) = (generation(self.after), generation(fence));
+        let overtaken = match claim {
+            _ if theirs != mine => theirs > mine,
+            None => fence > self.after,
             // Two workers that saw none of each other's nodes took the same generation.
-            Some(claim) if claim.turn.roll > self.roll => Standing::Overtaken,
-            Some(claim) if claim.turn.roll < self.roll => Standing::Current,
-            Some(claim) if claim.turn.is_ahead_of(self) => Standing::Repeated,
-            Some(_) => Standing::Current,
+            Some(claim) => claim.turn.roll > self.roll,
+        };
+        if overtaken {
+            Standing::Overtaken
+        } else {
+            Standing::Current
         }
     }
 
@@ -191,7 +197,7 @@ mod tests {
             assert_eq!(Claim::parse(&claim.to_string()), Some(claim.clone()));
             assert_eq!(claim.is_under_way(), !over);
         }
-        assert!(!Claim::parse(&claim(turn(0, 7000))).unwrap().is_under_way());
+        assert!(Claim::parse(&claim(turn(0, 7000))).unwrap().is_under_way());
         for other in ["", "worker-1", "roll by root@host", "a#b@c/d", "a#1@2"] {
             assert_eq!(Claim::parse(other), None, "{other}");
         }
@@ -207,15 +213,23 @@ mod tests {
             (7004, claim(turn(3, 7003))),
             (6999, "old".to_owned()),
             (0, String::new()),
+            // Own ones, when a generation's numbers are used up.
+            (8001, claim(turn(3, 7002))),
+            (8001, claim(turn(2, 7001))),
         ];
         for (fence, holder) in current {
             assert_eq!(judge(fence, &holder), Standing::Current, "{holder}");
         }
-        let repeated = [(7003, claim(turn(4, 7002))), (7003, claim(turn(3, 7001)))];
+        let repeated = [
+            (7003, claim(turn(4, 7002))),
+            (7003, claim(turn(3, 7001))),
+            (8001, claim(turn(4, 7999))),
+        ];
         for (fence, holder) in repeated {
             assert_eq!(judge(fence, &holder), Standing::Repeated, "{holder}");
         }
-        for (fence, holder) in [(8000, claim(turn(0, 8000))), (7003, "person".to_owned())] {
+        let other = claim(turn(0, 8000)).replace("/r", "/q");
+        for (fence, holder) in [(8000, other), (7003, "person".to_owned())] {
             assert_eq!(judge(fence, &holder), Standing::Overtaken, "{holder}");
         }
     }

@@ -11,6 +11,7 @@ use super::deploy::{Answered, Deploy};
 use super::fleet::Fleet;
 use super::looked::{Ended, Flowed};
 use super::trouble::Trouble;
+use super::turn::Handover;
 use crate::queue::{Event, EventKind};
 use crate::store::reports::Report;
 
@@ -27,17 +28,24 @@ impl<F: Fleet> Deploy<F> {
             Flowed::Nothing => {}
             Flowed::Ended(ended) => {
                 let report = self.remember(ended, trigger, started).await?;
-                if report.outcome.was_called_off() && !self.stop.is_cancelled() {
-                    // What it was called off for may wait in the queue for another attempt.
-                    let id = format!("{}-newer", event.id);
-                    let moved = Event::new(EventKind::Moved, "/roll", &self.cluster, id);
-                    answered.then = Some(moved);
-                }
+                answered.then = self.follows(&report, event);
                 answered.report = Some(report);
             }
             Flowed::Next(turn) => answered.then = Some(turn),
         }
         Ok(answered)
+    }
+
+    /// What a roll was called off for may wait in the queue for another attempt, and comes at once. It is one event, also
+    /// where the roll is told once more.
+    pub(super) fn follows(&self, report: &Report, event: &Event) -> Option<Event> {
+        let stopped = self.handover == Handover::Never && self.stop.is_cancelled();
+        if stopped || !report.outcome.was_called_off() {
+            return None;
+        }
+        let after = report.roll.as_ref().unwrap_or(&event.id);
+        let id = format!("{after}-newer");
+        Some(Event::new(EventKind::Moved, "/roll", &self.cluster, id))
     }
 
     /// Stores and logs how it ended, unless the same was told before.

@@ -28,8 +28,9 @@ use crate::ports::Fence;
 use crate::queue::{Event, EventKind};
 use crate::roll::turns::{Carried, Turned};
 use crate::roll::{Driver, RollPermit};
+use crate::store::reports::Report;
 
-/// For a roll's first message. RabbitMQ takes 16 MiB; what is added from turn to turn is small beside the plan, and may
+/// For a roll's plan. RabbitMQ takes 16 MiB; what is added from turn to turn is small beside the plan, and may
 /// take half as much again.
 pub const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
 /// Until the next turn of a roll comes, if it comes: another event that arrives before it must not begin a roll.
@@ -100,7 +101,11 @@ impl UnderWay {
         *seen = Some((highest.fence, highest.holder.clone(), since));
         if now.duration_since(since) < self.patience {
             let (worker, number) = (claim.worker, claim.turn.number);
-            return Err(format!("a roll is under way: {worker} has turn {number}"));
+            let at = match number {
+                0 => "stages its nodes".to_owned(),
+                _ => format!("has turn {number}"),
+            };
+            return Err(format!("a roll is under way: {worker} {at}"));
         }
         Ok(Some(Forsaken::of(claim, highest.fence, observed)))
     }
@@ -124,7 +129,7 @@ impl Forsaken {
             forsaken.nodes.insert(node.clone());
             let attempt = state.attempt.as_ref().filter(|attempt| {
                 attempt.phase == AttemptPhase::Confirmed
-                    && generation(attempt.fence) == generation(fence)
+                    && generation(attempt.fence) == generation(forsaken.claim.turn.after)
             });
             if let (Some(_), Some(current)) = (attempt, &state.current) {
                 forsaken.done.insert(node.clone());
@@ -162,6 +167,12 @@ impl<F: Fleet> Deploy<F> {
             plan: plan.clone().without_secret_digests(),
             entries: Vec::new(),
         };
+        // Before any node hears of it. What is added when they are staged is small.
+        let size = serde_json::to_vec(&self.event(&message)?)?.len();
+        if size > self.largest_message {
+            let outcome = too_large(size, self.largest_message);
+            return Ok(Self::over(&message, outcome));
+        }
         let signals = Signals::default();
         let driver = self.turner(nodes, &signals, usize::MAX);
         let opening = driver.open(
@@ -175,13 +186,7 @@ impl<F: Fleet> Deploy<F> {
             Turned::Over(outcome, _) => Ok(Self::over(&message, outcome)),
             Turned::Next(entries) => {
                 message.entries = entries;
-                let next = self.event(&message)?;
-                let size = serde_json::to_vec(&next)?.len();
-                if size > self.largest_message {
-                    let outcome = too_large(size, self.largest_message);
-                    return Ok(Self::over(&message, outcome));
-                }
-                Ok(Flowed::Next(next))
+                Ok(Flowed::Next(self.event(&message)?))
             }
             Turned::Contested(why) => Err(Trouble::Later(why)),
             Turned::Stale(standing) => Err(Trouble::Later(format!("{standing:?}"))),
@@ -197,12 +202,8 @@ impl<F: Fleet> Deploy<F> {
         let data = event.data.clone().context("a turn without its roll")?;
         let message: TurnMessage =
             serde_json::from_value(data).context("a turn's roll cannot be read")?;
-        if self.store.report_of(&message.roll).await?.is_some() {
-            tracing::info!(cluster = %self.cluster, roll = message.roll, turn = message.turn, "the roll is over; this turn came once more");
-            if let Err(why) = self.release(&message).await {
-                tracing::warn!(cluster = %self.cluster, roll = message.roll, %why, "its nodes could not be let go");
-            }
-            return Ok(Answered::default());
+        if let Some(told) = self.store.report_of(&message.roll).await? {
+            return Ok(self.told_before(&message, &told, event).await);
         }
         for entry in &message.entries {
             self.live.note(&message.plan, entry);
@@ -243,7 +244,18 @@ impl<F: Fleet> Deploy<F> {
         self.answer(flowed, event, &trigger, message.started).await
     }
 
-    /// A worker that dies when it has told how a roll ended still holds its nodes.
+    /// A worker that dies when it has told how a roll ended still holds its nodes, and may not have published what follows.
+    async fn told_before(&self, message: &TurnMessage, told: &Report, event: &Event) -> Answered {
+        tracing::info!(cluster = %self.cluster, roll = message.roll, turn = message.turn, "the roll is over; this turn came once more");
+        if let Err(why) = self.release(message).await {
+            tracing::warn!(cluster = %self.cluster, roll = message.roll, %why, "its nodes could not be let go");
+        }
+        Answered {
+            report: None,
+            then: self.follows(told, event),
+        }
+    }
+
     async fn release(&self, message: &TurnMessage) -> Result<(), Trouble> {
         let model = self.model_of(&message.plan.commit).await?;
         let nodes = Arc::new(self.fleet.nodes(&model)?);

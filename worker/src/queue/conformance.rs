@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use windlass_core::ids::ClusterName;
 
-use answers::{dead_letters, retries};
+use answers::{breaks, dead_letters, retries};
 
 use super::{Chosen, Event, EventKind, EventQueue, Lease, Published, QueueError, QueueState};
 
@@ -45,6 +45,7 @@ where
         .await
         .context("extended leases stay")?;
     retries(&make().await).await.context("retries")?;
+    breaks(&make().await).await.context("breaks")?;
     dead_letters(&make().await).await.context("dead letters")?;
     waiting_consumers_wake(&make().await)
         .await

@@ -65,12 +65,12 @@ impl EmbeddedQueue {
         at: i64,
         why: &str,
     ) -> Result<(), QueueError> {
-        let (token, why) = (lease.token.clone(), why.to_owned());
+        let (token, breaks, why) = (lease.token.clone(), lease.breaks, why.to_owned());
         let changed = self
             .call(move |connection| {
                 connection.execute(
                     &format!("UPDATE event SET {change} WHERE lease = ?1 AND state = 'leased'"),
-                    params![token, at, why],
+                    params![token, at, why, breaks],
                 )
             })
             .await?;
@@ -173,7 +173,7 @@ impl EventQueue for EmbeddedQueue {
 
     async fn extend(&self, lease: &Lease) -> Result<(), QueueError> {
         let until = now() + millis(self.patience);
-        self.answer(lease, "leased_until = ?2, why = ?3", until, "")
+        self.answer(lease, "leased_until = ?2, why = ?3, breaks = ?4", until, "")
             .await
     }
 
@@ -195,7 +195,7 @@ impl EventQueue for EmbeddedQueue {
         let due = now() + millis(delay);
         self.answer(
             &lease,
-            "state = 'ready', lease = NULL, due = ?2, why = ?3",
+            "state = 'ready', lease = NULL, due = ?2, why = ?3, breaks = ?4",
             due,
             why,
         )
@@ -207,7 +207,7 @@ impl EventQueue for EmbeddedQueue {
     async fn dead(&self, lease: Lease, why: &str) -> Result<(), QueueError> {
         self.answer(
             &lease,
-            "state = 'dead', lease = NULL, due = ?2, why = ?3",
+            "state = 'dead', lease = NULL, due = ?2, why = ?3, breaks = ?4",
             now(),
             why,
         )
@@ -253,7 +253,7 @@ impl EventQueue for EmbeddedQueue {
         let replayed = self
             .of_dead(
                 which,
-                "UPDATE event SET state = 'ready', attempts = 0, due = ?2 WHERE id = ?1 AND state = 'dead'",
+                "UPDATE event SET state = 'ready', attempts = 0, breaks = 0, due = ?2 WHERE id = ?1 AND state = 'dead'",
             )
             .await?;
         self.published.notify_waiters();

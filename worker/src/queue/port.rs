@@ -27,8 +27,18 @@ pub struct Lease {
     pub event: Event,
     /// 1 at the first delivery.
     pub attempt: u32,
+    /// How often the work on it broke before. An attempt that merely came too early breaks nothing.
+    pub breaks: u32,
     /// The backend's own word for this delivery.
     pub token: String,
+}
+
+impl Lease {
+    /// The work on it broke; `retry` and `dead` keep the count with the event.
+    pub fn broken(mut self) -> Self {
+        self.breaks = self.breaks.saturating_add(1);
+        self
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +120,7 @@ pub trait EventQueue: Send + Sync {
         then: &[Event],
     ) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// To be given out again after `delay`.
+    /// To be given out again after `delay`, with the lease's count of breaks.
     fn retry(
         &self,
         lease: Lease,
@@ -138,7 +148,7 @@ pub trait EventQueue: Send + Sync {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Queued>, QueueError>> + Send;
 
-    /// Gives dead events out once more, with their attempts counted from the beginning. None is touched where one of
+    /// Gives dead events out once more, with attempts and breaks counted from the beginning. None is touched where one of
     /// those named is not there.
     fn replay(&self, which: &Chosen) -> impl Future<Output = Result<Answered, QueueError>> + Send;
 

@@ -143,7 +143,7 @@ const TAKE: &str = "
             SELECT 1 FROM event AS held WHERE held.cluster = mine.cluster AND held.queue = mine.queue
               AND held.state = 'leased' AND held.leased_until > ?1))
         ORDER BY json_extract(body, '$.type') IS NOT 'windlass.roll.turn.v1', seq LIMIT 1)
-    RETURNING seq, body, attempts";
+    RETURNING seq, body, attempts, breaks";
 
 pub(super) fn take(
     connection: &Connection,
@@ -157,20 +157,21 @@ pub(super) fn take(
         queues,
         serial,
     } = wanted;
-    let row: Option<(i64, String, u32)> = connection
+    let row: Option<(i64, String, u32, u32)> = connection
         .prepare_cached(TAKE)?
         .query_row(
             params![now, token, patience, clusters, queues, serial],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
         )
         .optional()?;
-    let Some((seq, body, attempt)) = row else {
+    let Some((seq, body, attempt, breaks)) = row else {
         return nothing(connection, wanted, now);
     };
     match serde_json::from_str(&body) {
         Ok(event) => Ok(Taken::Event(Box::new(Lease {
             event,
             attempt,
+            breaks,
             token,
         }))),
         Err(error) => {

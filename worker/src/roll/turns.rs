@@ -105,7 +105,7 @@ where
     N: NodeWriter + 'static,
     P: Prober + 'static,
 {
-    /// Begins a roll: all nodes are staged and checked, none is touched.
+    /// Begins a roll: all nodes are staged and checked, none is touched. It is under way from then on, for everybody.
     pub async fn open(
         &self,
         permit: &RollPermit,
@@ -124,7 +124,7 @@ where
             number: 0,
             after: plan.fence,
         };
-        let fence = fence(&plan, plan.fence, worker, turn, false);
+        let fence = fence(&plan, plan.fence, worker, turn.clone(), false);
         let tokens = tokens(&plan);
         let clock = Clock::start(Timestamp::now());
         let state = RollState::new(&plan, clock.now());
@@ -132,11 +132,20 @@ where
             holder: fence.holder.clone(),
             tokens: tokens.clone(),
         };
-        let performer = self.performer(plan, bundle, fence, tokens, clock);
+        let performer = self.performer(plan.clone(), bundle, fence, tokens, clock);
         let mut run = Run::new(self, RollId(0), state, performer);
         run.note(opened).await?;
         match run.until_rest().await? {
-            Until::Finished(outcome) => Ok(Turned::Over(outcome, None)),
+            Until::Finished(outcome) => {
+                // Nothing was touched, and whoever is given the event once more begins anew: the nodes need not be held
+                // until it is told.
+                let number = plan.fence.saturating_add(1);
+                let over = self::fence(&plan, number, worker, turn, true);
+                Ok(match self.let_go(&plan, &over).await {
+                    Ok(()) => Turned::Over(outcome, None),
+                    Err(why) => Turned::Contested(why),
+                })
+            }
             Until::Rest => Ok(Turned::Next(self.journal.take())),
             Until::Fenced(why) => Ok(Turned::Contested(why)),
         }

@@ -115,19 +115,19 @@ pub(super) async fn work<Q: EventQueue, H: Handler>(
         Answer::Then(event) => queue.ack(lease, std::slice::from_ref(&event)).await,
         Answer::Later(why) => queue.retry(lease, delay_after(attempt), &why).await,
         Answer::Again(delay, why) => queue.retry(lease, delay, &why).await,
-        Answer::Broken(why) if attempt < MAX_BREAKS => {
-            tracing::error!(
-                event = lease.event.id,
-                attempt,
-                why,
-                "an event could not be worked on"
-            );
-            queue.retry(lease, delay_after(attempt), &why).await
-        }
-        Answer::Broken(why) => {
-            tracing::error!(event = lease.event.id, attempt, why, "an event is given up");
-            queue.dead(lease, &why).await
-        }
+        Answer::Broken(why) => broke(queue, lease.broken(), &why).await,
+    }
+}
+
+/// Tried again as often as anything may break, however often it waited before.
+async fn broke<Q: EventQueue>(queue: &Q, lease: Lease, why: &str) -> Result<(), QueueError> {
+    let (event, breaks) = (&lease.event.id, lease.breaks);
+    if breaks < MAX_BREAKS {
+        tracing::error!(event, breaks, why, "an event could not be worked on");
+        queue.retry(lease, delay_after(breaks), why).await
+    } else {
+        tracing::error!(event, breaks, why, "an event is given up");
+        queue.dead(lease, why).await
     }
 }
 
@@ -179,6 +179,7 @@ mod tests {
 
     struct World {
         _dir: tempfile::TempDir,
+        store: Store,
         queue: EmbeddedQueue,
         cluster: ClusterName,
     }
@@ -190,7 +191,7 @@ mod tests {
     ) -> (World, Vec<String>) {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("q.db")).unwrap();
-        let queue = EmbeddedQueue::new(store, Duration::from_secs(1));
+        let queue = EmbeddedQueue::new(store.clone(), Duration::from_secs(1));
         let cluster: ClusterName = "example".parse().unwrap();
         for id in ids {
             let event = Event::new(EventKind::Moved, "/test", &cluster, *id);
@@ -210,6 +211,7 @@ mod tests {
         let asked = handler.asked.lock().unwrap().clone();
         let world = World {
             _dir: dir,
+            store,
             queue,
             cluster,
         };
@@ -221,6 +223,12 @@ mod tests {
             let queued = self.queue.show(id).await.unwrap().unwrap();
             assert_eq!(queued.readable().unwrap().subject, self.cluster);
             (queued.state, queued.attempts, queued.why)
+        }
+
+        /// Whatever waits for another attempt is due.
+        async fn hurry(&self) {
+            let hurry = |db: &mut rusqlite::Connection| db.execute("UPDATE event SET due = 0", []);
+            self.store.call(hurry).await.unwrap();
         }
     }
 
@@ -246,6 +254,51 @@ mod tests {
         assert_eq!(world.state("1").await, waiting);
         let queued = world.queue.show("1").await.unwrap().unwrap();
         assert!(queued.due >= before + pause - Duration::from_secs(1));
+    }
+
+    /// Behind a roll an event may wait for an hour.
+    #[tokio::test]
+    async fn who_waited_long_is_not_given_up_when_it_breaks_once() {
+        let wait = || {
+            Some(Answer::Again(
+                Duration::ZERO,
+                "a roll is under way".to_owned(),
+            ))
+        };
+        let broken = |why: &str| Some(Answer::Broken(why.to_owned()));
+        let mut answers: Vec<_> = (0..8).map(|_| wait()).collect();
+        answers.push(broken("disk full"));
+        let (world, asked) = play(answers, &["1"], Duration::ZERO).await;
+        assert_eq!(asked.len(), 9);
+        let waiting = (QueueState::Ready, 9, "disk full".to_owned());
+        assert_eq!(world.state("1").await, waiting);
+        let queued = world.queue.show("1").await.unwrap().unwrap();
+        let soon = jiff::Timestamp::now() + delay_after(1);
+        assert!(queued.due <= soon, "as soon as after any first break");
+    }
+
+    #[tokio::test]
+    async fn what_breaks_again_and_again_is_given_up() {
+        let answers = vec![Some(Answer::Done)];
+        let (world, _) = play(answers, &["first"], Duration::ZERO).await;
+        let cluster = world.cluster.clone();
+        let event = Event::new(EventKind::Moved, "/test", &cluster, "poison");
+        world.queue.publish(&event).await.unwrap();
+        for broke in 1..=MAX_BREAKS {
+            let handler = Arc::new(Scripted {
+                answers: Mutex::new(vec![None]),
+                asked: Mutex::default(),
+                slow: Duration::ZERO,
+                queue: world.queue.clone(),
+                stop: CancellationToken::new(),
+            });
+            let lease = world.queue.next(&cluster).await.unwrap();
+            assert_eq!(lease.breaks, broke - 1);
+            work(&world.queue, &handler, lease).await.unwrap();
+            let (state, ..) = world.state("poison").await;
+            assert_eq!(state == QueueState::Dead, broke == MAX_BREAKS, "{state:?}");
+            world.hurry().await;
+        }
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::sim::Sim;
 use super::*;
-use crate::fence::{Claim, Standing, TurnId};
+use crate::fence::{Claim, Standing, TurnId, next_generation};
 use crate::ids::NodeName;
 use crate::model::OnNewerCommit;
 use crate::outcome::Outcome;
@@ -25,6 +25,12 @@ pub(super) struct Case {
     pub(super) losses: u8,
     /// How often a node goes back by itself.
     pub(super) deadmen: u8,
+    /// How many events may begin a roll. With none the search starts where one was opened.
+    pub(super) events: u8,
+    /// The numbers of the roll's generation are used up soon.
+    pub(super) runs_out: bool,
+    /// A roll is under way from its first staged node on.
+    pub(super) opened_counts: bool,
     /// How often a worker notices that there is a newer commit, where the policy is to stop for it.
     pub(super) newer: u8,
     /// The gate of the second node does not hold.
@@ -43,6 +49,7 @@ pub(super) struct Log {
     pub(super) digest: u64,
 }
 
+/// Turn 0 is an event that may begin a roll.
 #[derive(Debug, Clone)]
 pub(super) struct Message {
     pub(super) turn: u32,
@@ -54,12 +61,23 @@ pub(super) struct Message {
 pub(super) enum Doing {
     Nothing,
     Look(Message),
+    /// An event found a roll under way.
+    Wait,
+    /// Stages one node after the other.
+    Open {
+        message: Message,
+        number: u64,
+    },
+    /// Another roll takes the nodes.
+    Take {
+        number: u64,
+    },
     Claim {
         message: Message,
         number: u64,
         over: bool,
         before: BTreeMap<NodeName, (u64, String)>,
-        /// What it goes on with when all are claimed; where the claim is the last one, how the roll ended.
+        /// Where the claim is the last one before it is told, how the roll ended.
         outcome: Option<Outcome>,
     },
     Act {
@@ -68,7 +86,11 @@ pub(super) enum Doing {
         before: Reached,
     },
     Publish(Message),
-    Tell(Outcome),
+    Tell {
+        message: Message,
+        number: u64,
+        outcome: Outcome,
+    },
     Acknowledge,
     /// It was refused: the message goes back to the queue.
     Retry,
@@ -96,6 +118,10 @@ pub(super) fn plan(case: Case) -> Plan {
         world.policy.on_newer_commit = OnNewerCommit::Stop;
     }
     let mut plan = world.plan();
+    plan.fence = next_generation(0);
+    if case.runs_out {
+        plan.fence += 998;
+    }
     for turn in plan.turns.values_mut() {
         turn.drain.clear();
         turn.undrain.clear();

@@ -16,6 +16,8 @@ mod turns;
 pub mod vigil;
 
 #[cfg(test)]
+mod begun;
+#[cfg(test)]
 mod carried;
 #[cfg(test)]
 mod network;

@@ -8,82 +8,41 @@ use std::rc::Rc;
 use jiff::Timestamp;
 
 use super::carried::{Case, Doing, Log, Message, Node, enter, held, holder, stands, turn_id};
-use super::sim::{Sim, do_it, failed};
+use super::sim::{do_it, failed};
 use super::*;
 use crate::fence::Standing;
 use crate::ids::NodeName;
 use crate::observed::AttemptPhase;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
-use crate::plan::fixtures::{now, state};
+use crate::plan::fixtures::now;
 
 #[derive(Debug, Clone)]
-struct Queued {
-    message: Message,
+pub(super) struct Queued {
+    pub(super) message: Message,
     /// To whom the broker has delivered it.
-    with: Option<usize>,
+    pub(super) with: Option<usize>,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Net {
     pub(super) nodes: BTreeMap<NodeName, Node>,
-    queue: VecDeque<Queued>,
-    workers: Vec<Doing>,
+    pub(super) queue: VecDeque<Queued>,
+    pub(super) workers: Vec<Doing>,
     pub(super) told: Vec<Outcome>,
-    crashes: u8,
-    losses: u8,
-    deadmen: u8,
-    newer: u8,
+    /// An event has begun the roll, and its first message is with the broker.
+    pub(super) begun: bool,
+    pub(super) published: bool,
+    pub(super) crashes: u8,
+    pub(super) losses: u8,
+    pub(super) deadmen: u8,
+    pub(super) newer: u8,
 }
 
 #[derive(Debug)]
 pub(super) struct Wrong(pub(super) &'static str, pub(super) Box<Net>);
 
 impl Net {
-    /// All nodes are staged and checked; the first turn waits in the queue.
-    pub(super) fn new(plan: &Plan, case: Case) -> Self {
-        let token = |node: &NodeName| (node.clone(), format!("t-{node}"));
-        let holder = holder(0, 0, plan.fence, false);
-        let mut log = Log::new(plan);
-        let opened = RollEvent::Opened {
-            holder: holder.clone(),
-            tokens: plan.turns.keys().map(token).collect(),
-        };
-        log.note(plan, opened);
-        let mut nodes = BTreeMap::new();
-        for node in plan.turns.keys() {
-            let mut sim = Sim::new(state(None));
-            (sim.state.fence, sim.state.holder) = (plan.fence, holder.clone());
-            for act in [Act::Stage, Act::Check] {
-                let (node, token) = (node.clone(), format!("t-{node}"));
-                let begun = RollEvent::Begun {
-                    node: node.clone(),
-                    act,
-                };
-                log.note(plan, begun);
-                let step = Step::Stage { node };
-                log.note(plan, do_it(&mut sim, &step, act, 0, &token, now()));
-            }
-            let activations = 0;
-            nodes.insert(node.clone(), Node { sim, activations });
-        }
-        let log = Rc::new(log);
-        let message = Message { turn: 1, log };
-        Self {
-            nodes,
-            queue: VecDeque::from([Queued {
-                message,
-                with: None,
-            }]),
-            workers: vec![Doing::Nothing; case.workers],
-            told: Vec::new(),
-            crashes: case.crashes,
-            losses: case.losses,
-            deadmen: case.deadmen,
-            newer: case.newer,
-        }
-    }
-
     pub(super) fn key(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         format!("{self:?}").hash(&mut hasher);
@@ -111,6 +70,7 @@ impl Net {
                 continue;
             }
             all.extend(self.noticed(worker, plan));
+            all.extend(self.loses_patience(worker, plan));
             let mut then = self.clone();
             then.go_on(worker, plan, case)?;
             all.push(then);
@@ -180,7 +140,11 @@ impl Net {
         let doing = std::mem::replace(&mut self.workers[worker], Doing::Nothing);
         let next = match doing {
             Doing::Nothing => Doing::Nothing,
+            Doing::Look(message) if message.turn == 0 => self.look_around(case, message),
             Doing::Look(message) => self.look(case, message),
+            Doing::Wait => Doing::Retry,
+            Doing::Open { message, number } => self.open(worker, plan, case, message, number),
+            Doing::Take { number } => self.take(worker, case, number),
             Doing::Claim {
                 message,
                 number,
@@ -197,15 +161,29 @@ impl Net {
                 if !case.publish_first {
                     self.acknowledge(worker);
                 }
+                self.published = true;
                 self.queue.push_back(Queued {
                     message,
                     with: None,
                 });
                 Doing::Acknowledge
             }
-            Doing::Tell(outcome) => {
-                self.told.push(outcome);
-                Doing::Acknowledge
+            Doing::Tell {
+                message,
+                number,
+                outcome,
+            } => {
+                // Who ends a roll that nobody goes on with knows what was told.
+                if message.turn != u32::MAX || self.told.is_empty() {
+                    self.told.push(outcome);
+                }
+                Doing::Claim {
+                    message,
+                    number: number + 1,
+                    over: true,
+                    before: BTreeMap::new(),
+                    outcome: None,
+                }
             }
             Doing::Acknowledge => {
                 self.acknowledge(worker);
@@ -259,7 +237,12 @@ impl Net {
             let sim = &mut self.nodes.get_mut(&node).unwrap().sim;
             before.insert(node, held(sim));
             if !enter(sim, number, &holder, case) {
-                return Doing::Retry;
+                // It was told, and whoever has the nodes now goes on.
+                return if over {
+                    Doing::Acknowledge
+                } else {
+                    Doing::Retry
+                };
             }
             return Doing::Claim {
                 message,
@@ -270,7 +253,14 @@ impl Net {
             };
         }
         if let Some(outcome) = outcome {
-            return Doing::Tell(outcome);
+            return Doing::Tell {
+                message,
+                number,
+                outcome,
+            };
+        }
+        if over {
+            return self.let_go(&message);
         }
         let held: Vec<_> = before.values().cloned().collect();
         if stands(&turn, &held, case) != Standing::Current {
@@ -320,7 +310,7 @@ impl Net {
                 return Ok(Doing::Claim {
                     message,
                     number: log.state.fence + 1,
-                    over: true,
+                    over: false,
                     before: BTreeMap::new(),
                     outcome: Some(outcome),
                 });

@@ -99,6 +99,18 @@ impl Memory {
         }
     }
 
+    /// As if so many claims of the same holder had come in between.
+    pub(super) fn raise(&self, by: u64) {
+        for node in self.inside().nodes.values_mut() {
+            node.fence += by;
+        }
+    }
+
+    pub(super) fn fences(&self) -> Vec<u64> {
+        let inside = self.inside();
+        inside.nodes.values().map(|node| node.fence).collect()
+    }
+
     pub(super) fn holders(&self) -> Vec<String> {
         let inside = self.inside();
         inside.nodes.values().map(|it| it.holder.clone()).collect()

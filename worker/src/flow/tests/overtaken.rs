@@ -9,8 +9,9 @@ use windlass_core::outcome::Outcome;
 
 use super::pair::Pair;
 use super::world::World;
+use crate::flow::trouble::Trouble;
 use crate::flow::turn::UnderWay;
-use crate::queue::{Event, EventKind, EventQueue as _};
+use crate::queue::{Event, EventKind, EventQueue as _, Published};
 
 #[tokio::test]
 async fn a_mending_commit_does_not_wait_for_the_broken_one() {
@@ -80,6 +81,80 @@ async fn a_newer_commit_between_two_turns_ends_the_roll_there() {
     assert_eq!(pair.world.fleet.activations(), ["one", "one", "two"]);
 }
 
+/// Who told how it ended died before the broker had its answer.
+#[tokio::test]
+async fn what_follows_a_roll_that_was_called_off_follows_however_often_its_turn_comes() {
+    let mut pair = Pair::new();
+    pair.world.stops_for_newer();
+    pair.world.commit("Stop for what is newer");
+    pair.publish(EventKind::Moved).await;
+    pair.step().await.unwrap();
+    pair.step().await.unwrap();
+    pair.world.app("second", "good", "1m");
+    pair.world.commit("Between two turns");
+    let (lease, told) = loop {
+        let lease = pair.take().await.unwrap();
+        let answered = pair.workers[0].run(&lease.event).await.unwrap();
+        if answered.report.is_some() {
+            break (lease, answered);
+        }
+        let then: Vec<Event> = answered.then.into_iter().collect();
+        pair.queue.ack(lease, &then).await.unwrap();
+    };
+    let follows = told.then.unwrap();
+    assert_eq!(follows.kind, EventKind::Moved);
+    // The one has told it and stops, the other knows nothing of it.
+    pair.workers[0].stop.cancel();
+    for worker in &pair.workers {
+        let again = worker.run(&lease.event).await.unwrap();
+        assert_eq!(again.then.map(|then| then.id), Some(follows.id.clone()));
+    }
+    pair.workers[0].stop = Default::default();
+    pair.queue.ack(lease, &[follows.clone()]).await.unwrap();
+    let again = pair.queue.publish(&follows).await.unwrap();
+    assert_eq!(again, Published::Known);
+    let words: Vec<_> = pair.drain().await;
+    let words: Vec<_> = words.iter().map(|report| report.outcome.word()).collect();
+    assert_eq!(words, ["rolled out"]);
+}
+
+/// Its first turn is lost, or comes when it is over.
+#[tokio::test]
+async fn a_roll_that_was_merely_opened_is_told_of_when_another_begins() {
+    let mut pair = Pair::new();
+    pair.publish(EventKind::Moved).await;
+    pair.step().await.unwrap();
+    let lost = pair.take().await.unwrap();
+    let late = lost.event.clone();
+    assert_eq!(late.kind, EventKind::Turn);
+    pair.queue.ack(lost, &[]).await.unwrap();
+    let cluster = pair.world.deploy.cluster.clone();
+    let asked = Event::new(EventKind::Asked, "/test", &cluster, "asked");
+    for worker in &pair.workers {
+        let early = worker.run(&asked).await;
+        assert!(matches!(early, Err(Trouble::Later(_))), "{early:?}");
+    }
+    for worker in &mut pair.workers {
+        worker.under_way = UnderWay::within(Duration::ZERO);
+    }
+    pair.world.app("second", "good", "1m");
+    let second = pair.world.commit("A person wants this one");
+    pair.publish(EventKind::Asked).await;
+    pair.step().await.unwrap();
+    let told = pair.reports().await;
+    let Outcome::Overtaken { by, nodes, left } = &told[0].outcome else {
+        panic!("{told:?}");
+    };
+    assert_eq!((by, nodes.len(), left.len()), (&second, 0, 2));
+    for worker in &pair.workers {
+        assert!(worker.run(&late).await.unwrap().report.is_none());
+    }
+    let words: Vec<_> = pair.drain().await;
+    assert_eq!(words[0].outcome.word(), "rolled out");
+    assert_eq!(pair.stored().await, 2);
+    assert_eq!(pair.world.fleet.activations(), ["one", "two"]);
+}
+
 /// Its next turn is lost, or comes long after others have gone on.
 #[tokio::test]
 async fn a_roll_that_nobody_goes_on_with_is_ended_by_the_next_one_and_told_once() {
@@ -123,7 +198,8 @@ async fn a_roll_that_nobody_goes_on_with_is_ended_by_the_next_one_and_told_once(
     assert_eq!(words[0].outcome.word(), "rolled out");
     for worker in &pair.workers {
         let answered = worker.run(&late).await.unwrap();
-        assert!(answered.then.is_none() && answered.report.is_none());
+        let wakes = |then: Event| then.kind == EventKind::Moved;
+        assert!(answered.report.is_none() && answered.then.is_none_or(wakes));
     }
     assert_eq!(pair.stored().await, 2);
     assert_eq!(pair.world.fleet.activations(), ["one", "one", "two"]);

@@ -175,6 +175,31 @@ async fn until_it_is_written_down_how_a_roll_ended_no_other_begins() {
     assert_eq!(words, ["rolled out"]);
 }
 
+/// A disk stays full for days: the numbers of the roll's generation are used up.
+#[tokio::test]
+async fn a_roll_is_told_however_often_that_was_tried() {
+    let mut pair = Pair::new();
+    pair.publish(EventKind::Moved).await;
+    pair.step().await.unwrap();
+    pair.step().await.unwrap();
+    let last = pair.take().await.unwrap().event;
+    let (broken, other) = (&pair.workers[0], &pair.workers[1]);
+    let full = "CREATE TRIGGER full BEFORE INSERT ON report BEGIN SELECT RAISE(ABORT, 'full'); END";
+    let full = move |db: &mut rusqlite::Connection| db.execute_batch(full);
+    broken.store.call(full).await.unwrap();
+    broken.run(&last).await.unwrap_err();
+    pair.world.fleet.raise(990);
+    for _ in 0..10 {
+        let untold = broken.run(&last).await;
+        assert!(matches!(untold, Err(Trouble::Again(..))), "{untold:?}");
+    }
+    let fences = pair.world.fleet.fences();
+    assert!(fences.iter().all(|fence| *fence > 2000), "{fences:?}");
+    let told = other.run(&last).await.unwrap().report.unwrap();
+    assert_eq!(told.outcome.word(), "rolled out");
+    assert_eq!(pair.world.fleet.activations(), ["one", "two"]);
+}
+
 #[tokio::test]
 async fn a_worker_that_stops_leaves_its_turn_to_the_other() {
     let mut pair = Pair::new();

@@ -8,7 +8,7 @@ use lapin::Channel;
 use lapin::message::{BasicGetMessage, Delivery};
 use lapin::options::BasicGetOptions;
 
-use super::message;
+use super::message::{self, Count};
 use super::session::{SendError, Session, acknowledge};
 use super::topology;
 use crate::queue::{
@@ -94,7 +94,7 @@ impl Letter {
             due: message::published(letter).unwrap_or(Timestamp::UNIX_EPOCH),
             event,
             state: QueueState::Dead,
-            attempts: message::tried(letter),
+            attempts: message::count(letter).tried,
             why: message::why(letter),
         }
     }
@@ -109,7 +109,7 @@ impl Letter {
             }
             _ => letter.routing_key.to_string(),
         };
-        let copy = message::again(letter, 0, "");
+        let copy = message::again(letter, Count::default(), "");
         match session.offer(topology::EVENTS, &key, copy).await {
             Ok(()) => self.answered().await.map(|()| None),
             Err(SendError::Refused(why)) => Ok(Some(why)),

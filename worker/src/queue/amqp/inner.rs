@@ -11,9 +11,10 @@ use windlass_core::ids::ClusterName;
 
 use super::book::Book;
 use super::figures::Looked;
+use super::message;
 use super::session::Session;
 use super::settings::Settings;
-use super::shelf::Shelf;
+use super::shelf::{Shelf, Tries};
 use crate::queue::{Content, Event, Lane, Lease, QueueError, QueueState, Queued};
 use crate::store::Store;
 
@@ -140,14 +141,13 @@ impl Inner {
         self.with_shelf(&Place::of(event), |shelf| shelf.expect(event));
     }
 
-    pub(super) fn put(
-        &self,
-        event: Event,
-        attempt: u32,
-        delivery: Delivery,
-    ) -> Option<Arc<Delivery>> {
+    pub(super) fn put(&self, event: Event, delivery: Delivery) -> Option<Arc<Delivery>> {
         let same = self.with_shelf(&Place::of(&event), |shelf| {
-            shelf.put(event, attempt, Arc::new(delivery))
+            let tries = Tries {
+                attempt: message::attempt(&delivery),
+                breaks: message::count(&delivery).broke,
+            };
+            shelf.put(event, tries, Arc::new(delivery))
         });
         self.delivered.notify_waiters();
         same

@@ -193,8 +193,7 @@ async fn receive(
         acknowledge(&delivery).await;
         return Ok(());
     }
-    let attempt = message::attempt(&delivery);
-    let same = inner.put(event, attempt, delivery);
+    let same = inner.put(event, delivery);
     if let Some(same) = same {
         acknowledge(&same).await;
     }
@@ -209,7 +208,7 @@ pub(super) async fn give_up(
 ) -> Result<(), String> {
     let id = message::id(delivery);
     tracing::error!(id, why, "a message is given up");
-    let copy = message::again(delivery, message::tried(delivery), why);
+    let copy = message::again(delivery, message::count(delivery), why);
     let published = session
         .publish(topology::DEAD, delivery.routing_key.as_str(), copy)
         .await;
@@ -229,7 +228,7 @@ async fn renew(inner: Arc<Inner>, session: Arc<Session>) -> String {
             put_back(&delivery).await;
         }
         for (event, delivery) in inner.aged(RENEW) {
-            let copy = message::again(&delivery, message::tried(&delivery), "");
+            let copy = message::again(&delivery, message::count(&delivery), "");
             let published = session
                 .publish(topology::EVENTS, &topology::key(&event), copy)
                 .await;

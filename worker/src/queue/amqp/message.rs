@@ -16,11 +16,22 @@ use crate::queue::{Event, ToldEvent};
 const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
 /// How many attempts came before, by whichever worker.
 const TRIED: &str = "windlass-tried";
+/// How often the work on it broke, at whichever worker. Absent from what an older version published.
+const BROKE: &str = "windlass-broke";
 /// Why it was put back or given up.
 const WHY: &str = "windlass-why";
 const PERSISTENT: u8 = 2;
 /// What is told of a reason; the log has the rest.
 const MAX_WHY: usize = 2000;
+
+/// What is known of the attempts before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Count {
+    /// How many attempts came before.
+    pub(super) tried: u32,
+    /// How many of them broke.
+    pub(super) broke: u32,
+}
 
 /// A message to be published.
 #[derive(Debug, Clone)]
@@ -29,15 +40,15 @@ pub(super) struct Outgoing {
     pub(super) properties: BasicProperties,
 }
 
-pub(super) fn outgoing(event: &Event, tried: u32, why: &str) -> Result<Outgoing, String> {
-    made(event, &event.id, tried, why)
+pub(super) fn outgoing(event: &Event) -> Result<Outgoing, String> {
+    made(event, &event.id)
 }
 
 pub(super) fn told(event: &ToldEvent) -> Result<Outgoing, String> {
-    made(event, &event.id, 0, "")
+    made(event, &event.id)
 }
 
-fn made(event: &impl Serialize, id: &str, tried: u32, why: &str) -> Result<Outgoing, String> {
+fn made(event: &impl Serialize, id: &str) -> Result<Outgoing, String> {
     let body = serde_json::to_vec(event).map_err(|error| error.to_string())?;
     let whole = serde_json::to_value(event).map_err(|error| error.to_string())?;
     let mut headers = FieldTable::default();
@@ -46,7 +57,7 @@ fn made(event: &impl Serialize, id: &str, tried: u32, why: &str) -> Result<Outgo
             insert(&mut headers, &format!("cloudEvents:{attribute}"), value);
         }
     }
-    let properties = marked(BasicProperties::default(), headers, tried, why)
+    let properties = marked(BasicProperties::default(), headers, Count::default(), "")
         .with_content_type(CONTENT_TYPE.into())
         .with_delivery_mode(PERSISTENT)
         .with_app_id("windlass".into());
@@ -62,7 +73,7 @@ fn made(event: &impl Serialize, id: &str, tried: u32, why: &str) -> Result<Outgo
 pub(super) fn unreadable(id: &str, body: &str, why: &str) -> Outgoing {
     let mut headers = FieldTable::default();
     insert(&mut headers, "cloudEvents:id", id);
-    let properties = marked(BasicProperties::default(), headers, 0, why);
+    let properties = marked(BasicProperties::default(), headers, Count::default(), why);
     Outgoing {
         body: body.as_bytes().to_vec(),
         properties: properties
@@ -73,7 +84,7 @@ pub(super) fn unreadable(id: &str, body: &str, why: &str) -> Outgoing {
 }
 
 /// The same message once more, with another count or reason.
-pub(super) fn again(delivery: &Delivery, tried: u32, why: &str) -> Outgoing {
+pub(super) fn again(delivery: &Delivery, count: Count, why: &str) -> Outgoing {
     let mut headers = delivery.properties.headers().clone().unwrap_or_default();
     // What the broker adds when it moves a message must not be taken for ours.
     let ours = headers
@@ -86,17 +97,18 @@ pub(super) fn again(delivery: &Delivery, tried: u32, why: &str) -> Outgoing {
         .into();
     Outgoing {
         body: delivery.data.clone(),
-        properties: marked(delivery.properties.clone(), headers, tried, why),
+        properties: marked(delivery.properties.clone(), headers, count, why),
     }
 }
 
 fn marked(
     properties: BasicProperties,
     mut headers: FieldTable,
-    tried: u32,
+    count: Count,
     why: &str,
 ) -> BasicProperties {
-    headers.insert(TRIED.into(), AMQPValue::LongUInt(tried));
+    headers.insert(TRIED.into(), AMQPValue::LongUInt(count.tried));
+    headers.insert(BROKE.into(), AMQPValue::LongUInt(count.broke));
     let why: String = why.chars().take(MAX_WHY).collect();
     insert(&mut headers, WHY, &why);
     properties.with_headers(headers)
@@ -114,14 +126,17 @@ pub(super) fn parse<E: DeserializeOwned>(delivery: &Delivery) -> Result<E, Strin
 /// The number of this attempt: 1 for the first. That the broker gave it out before counts as one, however often it
 /// did: that tells more about connections than about the event.
 pub(super) fn attempt(delivery: &Delivery) -> u32 {
-    let tried = number(delivery, TRIED).unwrap_or(0);
+    let tried = count(delivery).tried;
     let given_out = delivery.redelivered || number(delivery, "x-delivery-count").unwrap_or(0) > 0;
     tried.saturating_add(1).saturating_add(u32::from(given_out))
 }
 
 /// How many attempts its sender knew of.
-pub(super) fn tried(delivery: &Delivery) -> u32 {
-    number(delivery, TRIED).unwrap_or(0)
+pub(super) fn count(delivery: &Delivery) -> Count {
+    Count {
+        tried: number(delivery, TRIED).unwrap_or(0),
+        broke: number(delivery, BROKE).unwrap_or(0),
+    }
 }
 
 /// Why a dead letter is dead.

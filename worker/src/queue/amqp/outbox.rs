@@ -139,7 +139,7 @@ impl Sender<'_> {
             }
         };
         self.session.ensure(&event.subject).await?;
-        let outgoing = message::outgoing(&event, 0, "").map_err(SendError::Broken)?;
+        let outgoing = message::outgoing(&event).map_err(SendError::Broken)?;
         let key = topology::key(&event);
         self.session.send(topology::EVENTS, &key, outgoing).await
     }

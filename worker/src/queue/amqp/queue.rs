@@ -14,7 +14,7 @@ use super::dead;
 use super::figures;
 use super::inner::{Inner, Place, lock};
 use super::keeper;
-use super::message;
+use super::message::{self, Count};
 use super::session::{acknowledge, put_back};
 use super::settings::Settings;
 use super::shelf::Taken;
@@ -173,7 +173,7 @@ impl EventQueue for AmqpQueue {
             let session = self.inner.session().await?;
             for event in then {
                 session.ensure(&event.subject).await.map_err(backend)?;
-                let outgoing = message::outgoing(event, 0, "").map_err(QueueError::Backend)?;
+                let outgoing = message::outgoing(event).map_err(QueueError::Backend)?;
                 let key = topology::key(event);
                 self.inner.expect(event);
                 let published = session.publish(topology::EVENTS, &key, outgoing);
@@ -186,24 +186,21 @@ impl EventQueue for AmqpQueue {
 
     async fn retry(&self, lease: Lease, delay: Duration, why: &str) -> Result<(), QueueError> {
         let (exchange, delay) = topology::delay_for(delay);
-        let (event, attempt) = (lease.event.clone(), lease.attempt);
+        let (event, count) = (lease.event.clone(), count(&lease));
         self.answer(lease, &exchange, |delivery| {
-            (
-                topology::key(&event),
-                message::again(delivery, attempt, why),
-            )
+            (topology::key(&event), message::again(delivery, count, why))
         })
         .await?;
-        self.inner.book.delayed(&event, attempt, delay, why).await
+        self.inner
+            .book
+            .delayed(&event, count.tried, delay, why)
+            .await
     }
 
     async fn dead(&self, lease: Lease, why: &str) -> Result<(), QueueError> {
-        let (event, attempt) = (lease.event.clone(), lease.attempt);
+        let (event, count) = (lease.event.clone(), count(&lease));
         self.answer(lease, topology::DEAD, |delivery| {
-            (
-                topology::key(&event),
-                message::again(delivery, attempt, why),
-            )
+            (topology::key(&event), message::again(delivery, count, why))
         })
         .await?;
         self.inner.book.let_go(&event).await
@@ -262,6 +259,14 @@ impl EventQueue for AmqpQueue {
 
     async fn discard(&self, which: &Chosen) -> Result<Answered, QueueError> {
         dead::discard(&*self.inner.session().await?, which).await
+    }
+}
+
+/// With this attempt.
+fn count(lease: &Lease) -> Count {
+    Count {
+        tried: lease.attempt,
+        broke: lease.breaks,
     }
 }
 

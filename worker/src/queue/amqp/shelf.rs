@@ -20,10 +20,17 @@ pub(super) struct Shelf<D> {
     expected: Option<(String, Instant)>,
 }
 
+/// What a delivery says of itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tries {
+    pub(super) attempt: u32,
+    pub(super) breaks: u32,
+}
+
 #[derive(Debug)]
 struct Entry<D> {
     event: Event,
-    attempt: u32,
+    tries: Tries,
     /// `None`: its connection is gone, and the broker will give it out again, perhaps to us.
     delivery: Option<D>,
     since: Instant,
@@ -61,7 +68,7 @@ impl<D> Default for Shelf<D> {
 
 impl<D: Clone> Shelf<D> {
     /// Takes a delivery in; gives one that must be acknowledged, because it is the same event as another.
-    pub(super) fn put(&mut self, event: Event, attempt: u32, delivery: D) -> Option<D> {
+    pub(super) fn put(&mut self, event: Event, tries: Tries, delivery: D) -> Option<D> {
         self.expected.take_if(|(id, _)| *id == event.id);
         let held = self.held.iter_mut().map(|held| &mut held.entry);
         let mut all = held.chain(&mut self.waiting);
@@ -76,7 +83,7 @@ impl<D: Clone> Shelf<D> {
         }
         self.waiting.push(Entry {
             event,
-            attempt,
+            tries,
             delivery: Some(delivery),
             since: Instant::now(),
             renewed: false,
@@ -105,7 +112,8 @@ impl<D: Clone> Shelf<D> {
         let entry = self.waiting.remove(next);
         let lease = Lease {
             event: entry.event.clone(),
-            attempt: entry.attempt,
+            attempt: entry.tries.attempt,
+            breaks: entry.tries.breaks,
             token: Uuid::new_v4().to_string(),
         };
         self.held.push(Held {
@@ -179,7 +187,7 @@ impl<D: Clone> Shelf<D> {
         let held = self.held.iter().map(|held| (&held.entry, true));
         let waiting = self.waiting.iter().map(|entry| (entry, false));
         let all = held.chain(waiting);
-        all.map(|(entry, held)| (&entry.event, entry.attempt, held))
+        all.map(|(entry, held)| (&entry.event, entry.tries.attempt, held))
     }
 
     /// The connection is gone, and all deliveries with it. What is worked on goes on: it may come again to us
@@ -210,6 +218,10 @@ mod tests {
     use super::*;
 
     const LONG: Duration = Duration::from_secs(3600);
+    const FIRST: Tries = Tries {
+        attempt: 1,
+        breaks: 0,
+    };
 
     fn event(kind: EventKind, id: &str) -> Event {
         let cluster: ClusterName = "example".parse().unwrap();
@@ -235,7 +247,7 @@ mod tests {
         .enumerate()
         {
             let n = u32::try_from(n).unwrap();
-            assert_eq!(shelf.put(event(kind, id), 1, n), None);
+            assert_eq!(shelf.put(event(kind, id), FIRST, n), None);
         }
         for (id, n) in [("t", 2), ("a", 0), ("b", 1)] {
             let lease = taken(&mut shelf);
@@ -260,16 +272,16 @@ mod tests {
             let taken = shelf.take(LONG, |_| true);
             matches!(taken, Taken::Nothing { until: Some(_) })
         };
-        shelf.put(event(EventKind::Moved, "a"), 1, 1);
+        shelf.put(event(EventKind::Moved, "a"), FIRST, 1);
         shelf.expect(&event(EventKind::Turn, "t"));
         assert!(waits(&mut shelf));
-        shelf.put(event(EventKind::Turn, "t"), 1, 2);
+        shelf.put(event(EventKind::Turn, "t"), FIRST, 2);
         let turn = taken(&mut shelf);
         assert_eq!(turn.event.id, "t");
         shelf.release(&turn.token);
         shelf.expect(&event(EventKind::Turn, "u"));
         shelf.disconnect();
-        shelf.put(event(EventKind::Moved, "a"), 1, 3);
+        shelf.put(event(EventKind::Moved, "a"), FIRST, 3);
         assert_eq!(
             taken(&mut shelf).event.id,
             "a",
@@ -280,19 +292,19 @@ mod tests {
     #[test]
     fn the_same_event_twice_is_one_and_keeps_the_newer_delivery() {
         let mut shelf = Shelf::default();
-        assert_eq!(shelf.put(event(EventKind::Moved, "a"), 1, 1), None);
-        assert_eq!(shelf.put(event(EventKind::Moved, "a"), 1, 2), Some(1));
+        assert_eq!(shelf.put(event(EventKind::Moved, "a"), FIRST, 1), None);
+        assert_eq!(shelf.put(event(EventKind::Moved, "a"), FIRST, 2), Some(1));
         let lease = taken(&mut shelf);
-        assert_eq!(shelf.put(event(EventKind::Moved, "a"), 1, 3), Some(2));
+        assert_eq!(shelf.put(event(EventKind::Moved, "a"), FIRST, 3), Some(2));
         assert_eq!(shelf.release(&lease.token), Some(3));
-        assert_eq!(shelf.put(event(EventKind::Sweep, "s"), 1, 4), None);
-        assert_eq!(shelf.put(event(EventKind::Sweep, "r"), 1, 5), Some(5));
+        assert_eq!(shelf.put(event(EventKind::Sweep, "s"), FIRST, 4), None);
+        assert_eq!(shelf.put(event(EventKind::Sweep, "r"), FIRST, 5), Some(5));
     }
 
     #[test]
     fn what_is_not_answered_in_time_goes_back() {
         let mut shelf = Shelf::default();
-        shelf.put(event(EventKind::Moved, "a"), 1, 1);
+        shelf.put(event(EventKind::Moved, "a"), FIRST, 1);
         let Taken::Event(lease) = shelf.take(Duration::ZERO, |_| true) else {
             panic!("nothing")
         };
@@ -308,12 +320,12 @@ mod tests {
     #[test]
     fn a_lost_connection_takes_the_deliveries_but_not_the_work() {
         let mut shelf = Shelf::default();
-        shelf.put(event(EventKind::Moved, "a"), 1, 1);
-        shelf.put(event(EventKind::Moved, "b"), 1, 2);
+        shelf.put(event(EventKind::Moved, "a"), FIRST, 1);
+        shelf.put(event(EventKind::Moved, "b"), FIRST, 2);
         let lease = taken(&mut shelf);
         shelf.disconnect();
         assert_eq!(shelf.held(&lease.token), None, "someone else may have it");
-        assert_eq!(shelf.put(event(EventKind::Moved, "a"), 2, 3), None);
+        assert_eq!(shelf.put(event(EventKind::Moved, "a"), FIRST, 3), None);
         assert_eq!(shelf.held(&lease.token), Some(3), "it came back to us");
         shelf.release(&lease.token);
         assert!(matches!(
@@ -325,14 +337,14 @@ mod tests {
     #[test]
     fn deliveries_are_renewed_once_they_are_old() {
         let mut shelf = Shelf::default();
-        shelf.put(event(EventKind::Moved, "a"), 1, 1);
+        shelf.put(event(EventKind::Moved, "a"), FIRST, 1);
         assert!(shelf.aged(LONG).is_empty());
         assert_eq!(shelf.aged(Duration::ZERO).len(), 1);
         assert!(
             shelf.aged(Duration::ZERO).is_empty(),
             "its copy is on the way"
         );
-        shelf.put(event(EventKind::Moved, "a"), 1, 2);
+        shelf.put(event(EventKind::Moved, "a"), FIRST, 2);
         assert_eq!(shelf.aged(Duration::ZERO)[0].1, 2);
     }
 
@@ -346,7 +358,7 @@ mod tests {
             .into_iter()
             .enumerate()
         {
-            assert_eq!(shelf.put(event, 1, n), None);
+            assert_eq!(shelf.put(event, FIRST, n), None);
         }
         let first = taken(&mut shelf);
         assert_eq!(first.event.id, "a");
@@ -370,13 +382,13 @@ mod tests {
         let request = |id: &str, number: u64| {
             event(EventKind::Request, id).with(serde_json::json!({"request": number}))
         };
-        assert_eq!(shelf.put(request("a", 12), 1, 1), None);
-        assert_eq!(shelf.put(request("b", 13), 1, 2), None);
-        assert_eq!(shelf.put(request("c", 12), 1, 3), Some(3));
+        assert_eq!(shelf.put(request("a", 12), FIRST, 1), None);
+        assert_eq!(shelf.put(request("b", 13), FIRST, 2), None);
+        assert_eq!(shelf.put(request("c", 12), FIRST, 3), Some(3));
         let held = taken(&mut shelf);
         assert_eq!(held.event.id, "a");
         // While it is looked at it may change once more.
-        assert_eq!(shelf.put(request("d", 12), 1, 4), None);
+        assert_eq!(shelf.put(request("d", 12), FIRST, 4), None);
         assert!(shelf.left_over(LONG).is_empty());
         assert_eq!(shelf.left_over(Duration::ZERO), [2, 4]);
         assert_eq!(shelf.release(&held.token), Some(1));

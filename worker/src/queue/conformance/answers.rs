@@ -25,6 +25,34 @@ pub(super) async fn retries<Q: EventQueue>(queue: &Q) -> anyhow::Result<()> {
     nothing(queue, &cluster).await
 }
 
+/// What was tried often is not what broke often, and only the caller knows which it was.
+pub(super) async fn breaks<Q: EventQueue>(queue: &Q) -> anyhow::Result<()> {
+    let cluster = cluster("one")?;
+    queue.publish(&event(&cluster, "1")).await?;
+    let counts = |lease: &Lease| (lease.attempt, lease.breaks);
+    let lease = take(queue, &cluster).await?;
+    ensure!(counts(&lease) == (1, 0), "{lease:?}");
+    queue.retry(lease, Duration::ZERO, "a roll").await?;
+    let lease = take(queue, &cluster).await?;
+    ensure!(counts(&lease) == (2, 0), "{lease:?}");
+    queue
+        .retry(lease.broken(), Duration::ZERO, "broken")
+        .await?;
+    let lease = take(queue, &cluster).await?;
+    ensure!(counts(&lease) == (3, 1), "{lease:?}");
+    queue.retry(lease, Duration::ZERO, "a roll").await?;
+    let lease = take(queue, &cluster).await?;
+    ensure!(counts(&lease) == (4, 1), "{lease:?}");
+    // Nobody answers: whether that was a break is not known.
+    let lease = take(queue, &cluster).await?;
+    ensure!(lease.attempt > 4 && lease.breaks == 1, "{lease:?}");
+    queue.dead(lease.broken(), "broken").await?;
+    queue.replay(&Chosen::one("1")).await?;
+    let lease = take(queue, &cluster).await?;
+    ensure!(counts(&lease) == (1, 0), "{lease:?}");
+    queue.ack(lease, &[]).await.context("the last answer")
+}
+
 pub(super) async fn dead_letters<Q: EventQueue>(queue: &Q) -> anyhow::Result<()> {
     let cluster = cluster("one")?;
     queue.publish(&event(&cluster, "1")).await?;

@@ -13,7 +13,8 @@ use windlass_core::roll::{RollEvent, TurnMessage};
 
 use super::fleet::Fleet;
 use super::probes::Probes;
-use super::world::{World, cluster};
+use super::world::{World, cluster, node};
+use crate::ports::{Fence, NodeWriter as _};
 use crate::roll::turns::{Carried, Turned};
 use crate::roll::{Driver, RollError, RollPermit, Silent};
 
@@ -151,6 +152,36 @@ impl Relay {
         }
     }
 
+    /// Ends a roll that nobody goes on with, as `flow::overtake` does.
+    async fn overtake(&mut self) {
+        let held = self.world.fleet.look(|nodes| {
+            let all = nodes.values().map(|node| &node.state);
+            let highest = all.max_by_key(|state| state.fence).unwrap();
+            (highest.fence, Claim::parse(&highest.holder).unwrap())
+        });
+        let (after, mut claim) = held;
+        (claim.turn.number, claim.turn.after) = (u32::MAX, after);
+        for (number, over) in [(after + 1, false), (after + 2, true)] {
+            let fence = Fence {
+                cluster: cluster(),
+                number,
+                holder: Claim {
+                    over,
+                    ..claim.clone()
+                }
+                .to_string(),
+            };
+            for name in ["a", "b", "c"] {
+                // Who does not answer is kept from others by the next roll's fence.
+                drop(self.world.fleet.claim(&fence, &node(name)).await);
+            }
+        }
+        let (by, roll) = ("newer".to_owned(), claim.turn.roll);
+        let (nodes, left) = (Vec::new(), vec![node("a"), node("b"), node("c")]);
+        self.told
+            .push((roll, Outcome::Overtaken { by, nodes, left }));
+    }
+
     /// Takes what comes first and works on it.
     pub(super) async fn step(&mut self) -> bool {
         let Some(delivery) = self.queue.pop_front() else {
@@ -158,6 +189,7 @@ impl Relay {
         };
         match (&delivery, self.flow()) {
             (Delivery::Event, Flow::Nothing) => return true,
+            (Delivery::Event, Flow::Later) if self.queue.is_empty() => self.overtake().await,
             (Delivery::Event, Flow::Later) => {
                 self.queue.push_back(delivery);
                 return true;
@@ -178,6 +210,8 @@ impl Relay {
     /// One outcome of each roll, and nodes that are as it says.
     pub(super) fn check_end(&self, what: &str) {
         let (_, last) = self.told.last().unwrap_or_else(|| panic!("{what}: lost"));
+        let over = !matches!(self.flow(), Flow::Later);
+        assert!(over, "{what}: whoever comes next waits for nothing");
         self.world.check_end(Some(last), what);
         for (roll, outcome) in &self.told {
             for (other, told) in &self.told {
