@@ -8,7 +8,7 @@ use crate::certificates::{CertificateView, Sighted};
 use crate::cli::{Status, Written};
 use crate::inbound::commands::{Choice, Wake, Woken};
 use crate::queue::{
-    Answered, CertificateDue, CertificatesIssued, Event, Queued, RequestChanged, ToldEvent,
+    Answered, Asked, CertificateDue, CertificatesIssued, Event, Queued, RequestChanged, ToldEvent,
 };
 
 /// All schemas, each with the name of its file.
@@ -18,9 +18,11 @@ pub fn all() -> Vec<(&'static str, Value)> {
     all
 }
 
-/// An event's data is what its type says: a turn's is in `turn.json`, a pull request's in `request-changed.json`.
+/// An event's data is what its type says: a turn's is in `turn.json`, a pull request's in `request-changed.json`, and so
+/// on; docs/queue.md has them all.
 pub fn own() -> Vec<(&'static str, Value)> {
     vec![
+        ("asked.json", of::<Asked>()),
         ("certificate-due.json", of::<CertificateDue>()),
         ("certificates-issued.json", of::<CertificatesIssued>()),
         ("certificate-state.json", of::<CertificateView>()),

@@ -6,7 +6,10 @@ use windlass_tests::forge::{Flavour, Word};
 use super::place::{APP, Place, component};
 
 fn story(flavour: Flavour) -> Result<()> {
-    let place = Place::make(flavour)?;
+    // Nothing but webhooks tells the worker anything.
+    let mut place = Place::with_poll(flavour, "on_divergence: roll", "1h")?;
+    place.reconfigure("poll: 3s", "poll: 1h")?;
+    place.reconfigure("sweep: 60s", "sweep: 1h")?;
     let version = |version: &str| component(version, "true");
     let first = place.fake.open(12, "alice", &[(APP, &version("2"))]);
     assert_eq!(place.deliver("opened", Word::Opened(12)), 202);
@@ -34,6 +37,7 @@ fn story(flavour: Flavour) -> Result<()> {
     assert_eq!(place.deliver("opened-13", Word::Opened(13)), 202);
     let comment = place.says(13, "merging would change 1 of 1 node")?;
     place.fake.merge(13);
+    assert_eq!(place.deliver("push-13", Word::Push), 202);
     assert_eq!(place.deliver("merged-13", Word::Merged(13)), 202);
     assert_eq!(place.says(13, "rolled back (vps1")?, comment);
     place.has_status(&head, "failure", "rolled back (vps1")?;

@@ -87,6 +87,7 @@ impl<F: Fleet> Deploy<F> {
         let latest = self.store.reports(Some(&self.cluster), 1).await?.pop();
         if latest.is_some_and(|latest| told_before(&latest, &report.commit, &report.outcome)) {
             tracing::debug!(cluster = %self.cluster, outcome = report.outcome.word(), "as before");
+            self.store.told(&self.cluster).await?;
             return Ok(report);
         }
         let report = self.store.add_report(report).await?;

@@ -1,9 +1,12 @@
-//! A roll that a worker left when it died is finished, or taken back, before anything else is done.
+//! A roll that a worker left when it died is finished, or taken back, and one whose end it told nobody is told, before
+//! anything else is done.
 
 use anyhow::Context as _;
 use jiff::Timestamp;
 use std::sync::Arc;
 use windlass_core::model::{self, Model};
+use windlass_core::outcome::Outcome;
+use windlass_core::plan::Plan;
 
 use super::deploy::Deploy;
 use super::fleet::Fleet;
@@ -24,10 +27,14 @@ impl<F: Fleet> Deploy<F> {
 
     pub(super) async fn resume(&self, permit: &RollPermit) -> Result<(), Trouble> {
         let journal = StoreJournal::new(self.store.clone());
+        if let Some(untold) = journal.untold(&self.cluster).await? {
+            let ended = ended(untold.plan, untold.outcome);
+            self.remember(ended, "resumed", untold.begun).await?;
+        }
         let Some(open) = journal.unfinished(&self.cluster).await? else {
             return Ok(());
         };
-        let (commit, subject) = (open.plan.commit.clone(), open.plan.subject.clone());
+        let commit = open.plan.commit.clone();
         tracing::warn!(cluster = %self.cluster, commit, "a roll was left unfinished; taking it up");
         let started = Timestamp::now();
         let model = self.model_of(&commit).await?;
@@ -36,15 +43,8 @@ impl<F: Fleet> Deploy<F> {
         let driver = self.driver(nodes, &signals);
         let resuming = driver.resume(permit, &self.cluster);
         if let Some(outcome) = self.looking(&open.plan, &signals, resuming).await? {
-            let ended = Ended {
-                roll: None,
-                commit,
-                subject,
-                bundle: Some(open.plan.bundle),
-                reviewed: open.plan.reviewed,
-                outcome,
-            };
-            self.remember(ended, "resumed", started).await?;
+            self.remember(ended(open.plan, outcome), "resumed", started)
+                .await?;
         }
         Ok(())
     }
@@ -61,5 +61,16 @@ impl<F: Fleet> Deploy<F> {
         let loaded = tokio::task::spawn_blocking(move || model::load(&snapshot)).await?;
         let model = loaded.model;
         Ok(model.context("the definitions that the unfinished roll came from cannot be read")?)
+    }
+}
+
+fn ended(plan: Plan, outcome: Outcome) -> Ended {
+    Ended {
+        roll: None,
+        commit: plan.commit,
+        subject: plan.subject,
+        bundle: Some(plan.bundle),
+        reviewed: plan.reviewed,
+        outcome,
     }
 }

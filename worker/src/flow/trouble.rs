@@ -33,9 +33,11 @@ impl<E: Into<anyhow::Error>> From<E> for Trouble {
     fn from(error: E) -> Self {
         let error: anyhow::Error = error.into();
         if error.is::<Cancelled>() {
-            Self::Later("the worker stops".to_owned())
-        } else {
-            Self::Broken(error)
+            return Self::Later("the worker stops".to_owned());
+        }
+        match error.downcast_ref() {
+            Some(GitError::Away { .. }) => Self::Later(format!("{error:#}")),
+            _ => Self::Broken(error),
         }
     }
 }

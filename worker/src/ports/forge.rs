@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use windlass_core::preview::Status;
 
 /// An account of the forge.
@@ -57,6 +57,19 @@ pub struct Comment {
     pub written: Option<Timestamp>,
     /// When it got the text that it has, by the same clock.
     pub edited: Option<Timestamp>,
+}
+
+/// A forge that notes both times for a new comment may do so one after the other, in whole seconds.
+const AT_ONCE: SignedDuration = SignedDuration::from_secs(1);
+
+impl Comment {
+    /// Whether its text is another one than its author's first: others may edit it too.
+    pub fn is_edited(&self) -> bool {
+        match (self.written, self.edited) {
+            (Some(written), Some(edited)) => edited.duration_since(written) > AT_ONCE,
+            _ => false,
+        }
+    }
 }
 
 /// A webhook that the forge has for this project.

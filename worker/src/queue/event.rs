@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use windlass_core::ids::ClusterName;
+use windlass_core::ids::{ClusterName, Digest};
 use windlass_core::model::names::Label;
 
 /// One reason to look at a cluster.
@@ -83,6 +83,18 @@ pub struct RequestChanged {
     /// A comment on it that may hold a command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<u64>,
+}
+
+/// What `windlass.asked.v1` says, and `windlass.git.moved.v1` where it follows from a released merge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Asked {
+    /// What was rolled back may be tried again.
+    Retry,
+    /// This commit may be rolled although the branch was rewound to it.
+    AcceptRewind(String),
+    /// This bundle waits, and may be rolled though it is not what was reviewed.
+    Release(Digest),
 }
 
 /// What `windlass.certificate.issued.v1` says where several workers share a cluster's work.

@@ -14,7 +14,7 @@ pub mod told;
 
 pub use any::AnyQueue;
 pub use event::{
-    CertificateDue, CertificatesIssued, Event, EventKind, Lane, RequestChanged, Rolled,
+    Asked, CertificateDue, CertificatesIssued, Event, EventKind, Lane, RequestChanged, Rolled,
 };
 pub use port::{EventQueue, Figures, Lease, Published, QueueError, QueueFigures};
 pub use queued::{Answered, Chosen, Content, Left, QueueState, Queued, Unreadable};

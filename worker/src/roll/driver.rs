@@ -6,8 +6,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
-use windlass_core::codes::plan::CANCELLED;
-use windlass_core::finding::Finding;
 use windlass_core::ids::{ClusterName, NodeName};
 use windlass_core::outcome::Outcome;
 use windlass_core::plan::Plan;
@@ -124,10 +122,7 @@ where
             .map_or_else(|| clock.now(), |entry| entry.at);
         let state = RollState::replay(&open.plan, begun, &open.entries)?;
         if state.is_untouched() {
-            let message = "the worker ended before any node was touched";
-            let findings = [Finding::error(CANCELLED, message)].into_iter().collect();
-            let outcome = Outcome::Refused { findings };
-            self.journal.close(open.id, &outcome).await?;
+            self.journal.forget(open.id).await?;
             return Ok(None);
         }
         // All nodes were staged before the first was touched, so no release is needed any more.

@@ -3,6 +3,8 @@
 
 use std::future::Future;
 
+use jiff::Timestamp;
+use rusqlite::OptionalExtension as _;
 use windlass_core::ids::ClusterName;
 use windlass_core::outcome::Outcome;
 use windlass_core::plan::Plan;
@@ -29,6 +31,14 @@ pub struct OpenRoll {
     pub entries: Vec<Entry>,
 }
 
+/// A roll that is over, and nobody was told yet how it ended.
+#[derive(Debug, Clone)]
+pub struct Untold {
+    pub plan: Plan,
+    pub outcome: Outcome,
+    pub begun: Timestamp,
+}
+
 pub trait Journal: Send + Sync {
     fn begin(&self, plan: &Plan) -> impl Future<Output = Result<RollId, JournalError>> + Send;
     /// No more fits: the roll must come to its end here.
@@ -50,6 +60,8 @@ pub trait Journal: Send + Sync {
         &self,
         cluster: &ClusterName,
     ) -> impl Future<Output = Result<Option<OpenRoll>, JournalError>> + Send;
+    /// One that had touched nothing is over: there is nothing to tell.
+    fn forget(&self, roll: RollId) -> impl Future<Output = Result<(), JournalError>> + Send;
 }
 
 /// In the worker's database, which syncs every transaction.
@@ -62,13 +74,33 @@ impl StoreJournal {
     pub fn new(store: Store) -> Self {
         Self { store }
     }
+
+    /// What a worker that was killed between a roll's end and its report left. Storing a report settles it.
+    pub async fn untold(&self, cluster: &ClusterName) -> Result<Option<Untold>, JournalError> {
+        let cluster = cluster.to_string();
+        let row = self.store.call(move |db| {
+            let newest = "SELECT plan, outcome, begun FROM roll
+                WHERE cluster = ?1 AND told = 0 AND outcome IS NOT NULL ORDER BY id DESC LIMIT 1";
+            let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+            db.query_row(newest, [cluster], columns).optional()
+        });
+        let row: Option<(String, String, String)> = row.await?;
+        row.map(|(plan, outcome, begun)| {
+            Ok(Untold {
+                plan: serde_json::from_str(&plan)?,
+                outcome: serde_json::from_str(&outcome)?,
+                begun: begun.parse().unwrap_or_else(|_| Timestamp::now()),
+            })
+        })
+        .transpose()
+    }
 }
 
 impl Journal for StoreJournal {
     async fn begin(&self, plan: &Plan) -> Result<RollId, JournalError> {
         let cluster = plan.cluster.to_string();
         let plan = serde_json::to_string(plan)?;
-        let begun = jiff::Timestamp::now().to_string();
+        let begun = Timestamp::now().to_string();
         let insert = "INSERT INTO roll (cluster, begun, plan) VALUES (?1, ?2, ?3)";
         let id = self.store.call(move |db| {
             db.execute(insert, (cluster, begun, plan))?;
@@ -93,6 +125,14 @@ impl Journal for StoreJournal {
         let done = self
             .store
             .call(move |db| db.execute(update, (roll.0, outcome)).map(drop));
+        Ok(done.await?)
+    }
+
+    async fn forget(&self, roll: RollId) -> Result<(), JournalError> {
+        let delete = "DELETE FROM roll WHERE id = ?1";
+        let done = self
+            .store
+            .call(move |db| db.execute(delete, [roll.0]).map(drop));
         Ok(done.await?)
     }
 

@@ -25,6 +25,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("told.sql")),
     M::up(include_str!("../acme/shared.sql")),
     M::up(include_str!("../acme/asked.sql")),
+    M::up(include_str!("../roll/told.sql")),
     M::up(include_str!("../queue/breaks.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

@@ -13,6 +13,10 @@ use super::{Store, StoreError};
 /// How many reports are kept for each cluster.
 const KEPT: i64 = 1000;
 
+/// Of the rolls that are over none is untold any more.
+const TOLD: &str =
+    "UPDATE roll SET told = 1 WHERE cluster = ?1 AND told = 0 AND outcome IS NOT NULL";
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// Given by the store, each worker's its own; 0 before it is stored.
@@ -61,12 +65,20 @@ impl Store {
                     [&report.roll],
                     |row| row.get(0),
                 )?;
+                transaction.execute(TOLD, [report.cluster.as_str()])?;
                 transaction.commit()?;
                 Ok(report)
             })
             .await?;
         self.news().notify_waiters();
         Ok(report)
+    }
+
+    /// How a roll ended that was told in the same words before.
+    pub async fn told(&self, cluster: &ClusterName) -> Result<(), StoreError> {
+        let name = cluster.to_string();
+        self.call(move |connection| connection.execute(TOLD, [name]).map(drop))
+            .await
     }
 
     /// Another one where a report has come, from wherever it did.

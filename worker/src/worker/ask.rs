@@ -2,27 +2,16 @@
 //! database, running or not, and the worker is woken.
 
 use anyhow::{Context as _, bail};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
-use windlass_core::ids::{ClusterName, Digest};
+use windlass_core::ids::ClusterName;
 
 use super::queues;
 use crate::config::Config;
-use crate::queue::{Event, EventKind};
+use crate::queue::{Asked, Event, EventKind};
 use crate::store::{Store, StoreError};
 
 pub(crate) const DATABASE: &str = "windlass.db";
-
-/// What a person asked for, as the event's data.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Asked {
-    Retry,
-    AcceptRewind(String),
-    /// What waits may be rolled, though it is not what was reviewed.
-    Release(Digest),
-}
 
 /// Does here what was asked of another worker. Once more where it was asked of this one, which does no harm.
 pub(super) async fn heed(store: &Store, event: &Event) -> Result<(), StoreError> {

@@ -268,8 +268,9 @@ impl<Q: EventQueue> Poller<Q> {
             let looked = known.iter().find(|known| known.number == listed.number);
             if looked.is_none_or(|known| known.is_behind(&listed.head, &base, settled)) {
                 let look = (listed.head.clone(), base.clone(), settled);
-                if told.looks.get(&listed.number) != Some(&look) {
-                    self.publish(listed.number, None).await;
+                if told.looks.get(&listed.number) != Some(&look)
+                    && self.publish(listed.number, None).await
+                {
                     told.looks.insert(listed.number, look);
                 }
             }
@@ -278,6 +279,7 @@ impl<Q: EventQueue> Poller<Q> {
             known.stage == Stage::Open && !open.iter().any(|open| open.number == known.number)
         });
         for known in gone {
+            // Where it could not be queued it is found once more.
             self.publish(known.number, None).await;
             told.looks.remove(&known.number);
         }
@@ -315,7 +317,9 @@ impl<Q: EventQueue> Poller<Q> {
     async fn hear(&self, number: u64, since: Timestamp) -> Result<(), Trouble> {
         let missed = self.requests.missed(number, since).await?;
         for comment in &missed.comments {
-            self.publish(number, Some(*comment)).await;
+            if !self.publish(number, Some(*comment)).await {
+                return Err(Trouble::Later("an event could not be queued".to_owned()));
+            }
         }
         self.requests.heard(number, &missed).await
     }
@@ -333,24 +337,32 @@ impl<Q: EventQueue> Poller<Q> {
         else {
             return;
         };
-        told.report = latest;
         for known in &known {
             let (head, base) = (&known.head, &known.base);
-            match known.stage {
-                Stage::Merged => self.publish(known.number, None).await,
-                Stage::Open if known.is_behind(head, base, settled) => {
-                    let look = (head.clone(), base.clone(), settled);
-                    if told.looks.get(&known.number) != Some(&look) {
-                        self.publish(known.number, None).await;
-                        told.looks.insert(known.number, look);
-                    }
+            let look = (head.clone(), base.clone(), settled);
+            let is_due = match known.stage {
+                Stage::Merged => true,
+                Stage::Open => {
+                    known.is_behind(head, base, settled)
+                        && told.looks.get(&known.number) != Some(&look)
                 }
-                Stage::Open | Stage::Over => {}
+                Stage::Over => false,
+            };
+            if !is_due {
+                continue;
+            }
+            if !self.publish(known.number, None).await {
+                return;
+            }
+            if known.stage == Stage::Open {
+                told.looks.insert(known.number, look);
             }
         }
+        told.report = latest;
     }
 
-    async fn publish(&self, number: u64, comment: Option<u64>) {
+    /// Whether it is durable: what is not must be found again.
+    async fn publish(&self, number: u64, comment: Option<u64>) -> bool {
         let id = match comment {
             // However often it is found.
             Some(comment) => format!("{}-{number}-comment-{comment}", self.cluster()),
@@ -362,8 +374,10 @@ impl<Q: EventQueue> Poller<Q> {
             comment,
         };
         let event = event.with(json!(changed));
-        if let Err(error) = self.queue.publish(&event).await {
+        let published = self.queue.publish(&event).await;
+        if let Err(error) = &published {
             tracing::error!(cluster = %self.cluster(), %error, "an event could not be queued");
         }
+        published.is_ok()
     }
 }

@@ -8,7 +8,7 @@ use super::look::{Next, Previewer, Requests};
 use super::trouble::of_forge;
 use crate::flow::trouble::Trouble;
 use crate::ports::forge::{Comment, ForgeRequest, ForgeWriter, Stage};
-use crate::queue::{Event, EventKind};
+use crate::queue::{Asked, Event, EventKind};
 use crate::store::requests::{self as store, KnownRequest};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +28,16 @@ pub enum Command {
 }
 
 impl Command {
+    /// What its author typed. Whoever may write can edit what somebody else wrote who may merge.
+    pub fn typed(comment: &Comment) -> Option<Self> {
+        match comment.is_edited() {
+            true => None,
+            false => Self::of(&comment.body),
+        }
+    }
+
     /// The first line that begins with `windlass`; a quoted one does not.
-    pub fn of(comment: &str) -> Option<Self> {
+    fn of(comment: &str) -> Option<Self> {
         let mut lines = comment.lines().map(str::trim);
         let line = lines.find(|line| line.starts_with("windlass "))?;
         let words: Vec<&str> = line.split_whitespace().skip(1).collect();
@@ -62,7 +70,7 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         let Some(comment) = found.map_err(of_forge)? else {
             return Ok(Next::Look);
         };
-        let Some(command) = Command::of(&comment.body) else {
+        let Some(command) = Command::typed(&comment) else {
             return Ok(Next::Look);
         };
         if comment.author == self.me().await? {
@@ -203,7 +211,7 @@ fn release(cluster: &ClusterName, asked: (u64, u64), waits: Option<Digest>) -> E
     let id = id(cluster, asked, word);
     let event = Event::new(EventKind::Moved, "/forge", cluster, id);
     match waits {
-        Some(bundle) => event.with(json!({ "release": bundle })),
+        Some(bundle) => event.with(json!(Asked::Release(bundle))),
         None => event,
     }
 }
@@ -211,7 +219,7 @@ fn release(cluster: &ClusterName, asked: (u64, u64), waits: Option<Digest>) -> E
 /// As `windlass retry` says it.
 fn retry(cluster: &ClusterName, asked: (u64, u64)) -> Event {
     let id = id(cluster, asked, "retry");
-    Event::new(EventKind::Asked, "/forge", cluster, id).with(json!("retry"))
+    Event::new(EventKind::Asked, "/forge", cluster, id).with(json!(Asked::Retry))
 }
 
 /// The same for all that hear of the comment, however often.

@@ -43,7 +43,7 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
             is_new(comment)
                 && comment.author != me
                 && !known.answered.contains(&comment.id)
-                && Command::of(&comment.body).is_some()
+                && Command::typed(comment).is_some()
         });
         Ok(Missed {
             comments: missed.map(|comment| comment.id).collect(),

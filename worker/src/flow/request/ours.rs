@@ -39,7 +39,7 @@ pub(super) async fn ruled<F: ForgeReader>(
     let since = ruled.unwrap_or_default();
     let later = |comment: &&Comment| comment.id > since && comment.author.id != me.id;
     for comment in comments.iter().filter(later) {
-        let holds = match Command::of(&comment.body) {
+        let holds = match Command::typed(comment) {
             Some(Command::Hold) => true,
             Some(Command::Release) => false,
             _ => continue,

@@ -191,6 +191,51 @@ async fn trouble_outside_is_no_verdict() {
 }
 
 #[tokio::test]
+async fn a_roll_that_somebody_must_go_on_with_waits_for_git() {
+    let world = World::new();
+    let origin = world.dir.path().join("origin");
+    std::fs::rename(&origin, world.dir.path().join("elsewhere")).unwrap();
+    let unknown = world.deploy.model_of(&"0".repeat(40)).await;
+    assert!(matches!(unknown, Err(Trouble::Later(_))), "{unknown:?}");
+}
+
+/// A worker is killed after the roll's last entry, and before anything else is written.
+#[tokio::test]
+async fn how_a_roll_ended_is_told_by_the_next_worker_where_the_last_one_could_not() {
+    let world = World::new();
+    let (store, cluster) = (&world.deploy.store, &world.deploy.cluster);
+    let killed = || async {
+        let forget = "DELETE FROM report; DELETE FROM quarantine; UPDATE roll SET told = 0;
+            UPDATE cluster SET rolled = NULL";
+        let done = store.call(move |db| db.execute_batch(forget)).await;
+        done.unwrap();
+    };
+    let told = || async { store.reports(Some(cluster), 9).await.unwrap() };
+
+    world.run(Moved).await.unwrap();
+    killed().await;
+    world.deploy.recover().await.unwrap();
+    world.deploy.recover().await.unwrap();
+    let reports = told().await;
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    assert_eq!(reports[0].outcome.word(), "rolled out");
+    assert!(world.run(Moved).await.is_none(), "it was dealt with");
+
+    world.app("second", "bad", "1s");
+    world.commit("Break the site");
+    let before = world.run(Moved).await.unwrap();
+    assert_eq!(before.outcome.word(), "rolled back");
+    killed().await;
+    world.deploy.recover().await.unwrap();
+    let reports = told().await;
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    assert_eq!(reports[0].outcome, before.outcome);
+    assert_eq!(reports[0].commit, before.commit);
+    let held = store.quarantined_bundles(cluster).await.unwrap();
+    assert_eq!(held, BTreeSet::from([before.bundle.unwrap()]));
+}
+
+#[tokio::test]
 async fn a_mending_commit_does_not_wait_for_the_broken_one() {
     let world = World::new();
     world.run(Moved).await.unwrap();

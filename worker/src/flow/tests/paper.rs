@@ -31,6 +31,7 @@ pub(crate) struct Sheet {
 pub(crate) struct Paper(Arc<Mutex<Sheet>>);
 
 const US: &str = "windlass-bot";
+const AFTERWARDS: Duration = Duration::from_secs(60);
 
 pub(crate) fn account(login: &str) -> Account {
     let id = login.bytes().map(u64::from).sum();
@@ -78,6 +79,15 @@ impl Paper {
         };
         sheet.comments.push((request, comment));
         id
+    }
+
+    /// Somebody else edits what was said.
+    pub(crate) fn is_changed(&self, comment: u64, body: &str) {
+        let mut sheet = self.sheet();
+        let mut comments = sheet.comments.iter_mut();
+        let (_, found) = comments.find(|(_, it)| it.id == comment).unwrap();
+        body.clone_into(&mut found.body);
+        found.edited = found.written.map(|written| written + AFTERWARDS);
     }
 
     /// What we said on a request.

@@ -320,7 +320,14 @@ async fn commands_that_no_webhook_told_of_are_found_once() {
     let delivered = place.paper.says(REQUEST, "alice", "windlass explain WL601");
     place.wake(Some(delivered)).await;
     let lost = place.paper.says(REQUEST, "alice", "windlass hold");
-    place.paper.says(REQUEST, "alice", "just words");
+    let words = place.paper.says(REQUEST, "alice", "just words");
+    place.paper.is_changed(words, "windlass release");
+    place.wake(Some(words)).await;
+    assert_eq!(
+        place.paper.own(REQUEST).len(),
+        2,
+        "an edited one is no command"
+    );
     // Another worker, or one that lost its database: what is older than its last look is left alone.
     let later = start + Duration::from_secs(3600);
     assert!(missed(later).await.comments.is_empty());

@@ -289,6 +289,9 @@ async fn a_hold_is_found_in_the_comments_although_no_webhook_told_of_it() {
     place.paper.says(REQUEST, "mallory", "windlass release");
     place.paper.says(REQUEST, "alice", "Wait.\nwindlass hold");
     place.paper.says(REQUEST, "mallory", "windlass release");
+    // Whoever may write can edit what somebody wrote who may merge.
+    let fine = place.paper.says(REQUEST, "alice", "fine");
+    place.paper.is_changed(fine, "windlass release");
     place.merge(How::Merge);
     let report = place.roll().await;
     assert_eq!(World::refusal(&report), ["WL419"].into());

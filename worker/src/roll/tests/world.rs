@@ -148,6 +148,10 @@ impl Journal for Mortal {
     async fn unfinished(&self, cluster: &ClusterName) -> Result<Option<OpenRoll>, JournalError> {
         self.inner.unfinished(cluster).await
     }
+    async fn forget(&self, roll: RollId) -> Result<(), JournalError> {
+        self.live()?;
+        self.inner.forget(roll).await
+    }
 }
 
 pub(super) struct World {
