@@ -157,34 +157,12 @@ impl Net {
                 log,
                 before,
             } => self.act(plan, case, message, &log, before)?,
-            Doing::Publish(message) => {
-                if !case.publish_first {
-                    self.acknowledge(worker);
-                }
-                self.published = true;
-                self.queue.push_back(Queued {
-                    message,
-                    with: None,
-                });
-                Doing::Acknowledge
-            }
+            Doing::Publish(message) => self.publish(worker, case, message),
             Doing::Tell {
                 message,
                 number,
                 outcome,
-            } => {
-                // Who ends a roll that nobody goes on with knows what was told.
-                if message.turn != u32::MAX || self.told.is_empty() {
-                    self.told.push(outcome);
-                }
-                Doing::Claim {
-                    message,
-                    number: number + 1,
-                    over: true,
-                    before: BTreeMap::new(),
-                    outcome: None,
-                }
-            }
+            } => self.tell(message, number, outcome),
             Doing::Acknowledge => {
                 self.acknowledge(worker);
                 Doing::Nothing
@@ -199,6 +177,32 @@ impl Net {
         }
         self.workers[worker] = next;
         Ok(())
+    }
+
+    fn publish(&mut self, worker: usize, case: Case, message: Message) -> Doing {
+        if !case.publish_first {
+            self.acknowledge(worker);
+        }
+        self.published = true;
+        self.queue.push_back(Queued {
+            message,
+            with: None,
+        });
+        Doing::Acknowledge
+    }
+
+    /// Who ends a roll that nobody goes on with knows what was told.
+    fn tell(&mut self, message: Message, number: u64, outcome: Outcome) -> Doing {
+        if message.turn != u32::MAX || self.told.is_empty() {
+            self.told.push(outcome);
+        }
+        Doing::Claim {
+            message,
+            number: number + 1,
+            over: true,
+            before: BTreeMap::new(),
+            outcome: None,
+        }
     }
 
     fn look(&self, case: Case, message: Message) -> Doing {

@@ -110,7 +110,8 @@ async fn what_follows_a_roll_that_was_called_off_follows_however_often_its_turn_
         assert_eq!(again.then.map(|then| then.id), Some(follows.id.clone()));
     }
     pair.workers[0].stop = Default::default();
-    pair.queue.ack(lease, &[follows.clone()]).await.unwrap();
+    let then = std::slice::from_ref(&follows);
+    pair.queue.ack(lease, then).await.unwrap();
     let again = pair.queue.publish(&follows).await.unwrap();
     assert_eq!(again, Published::Known);
     let words: Vec<_> = pair.drain().await;
