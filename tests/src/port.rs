@@ -3,15 +3,19 @@
 //! count in one file.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{Read as _, Seek as _, Write as _};
 use std::net::{TcpListener, UdpSocket};
+
+use anyhow::{Result, bail};
+
+use crate::broker;
 
 /// Clear of well-known ones, of those of the [`broker`](crate::broker), and of the kernel's.
 const PORTS: std::ops::Range<u16> = 11_000..21_000;
 
 /// A port at which nothing listens, for TCP and for UDP.
-pub fn free() -> io::Result<u16> {
-    let path = std::env::temp_dir().join("windlass-tests.port");
+pub fn free() -> Result<u16> {
+    let path = broker::root()?.join("last-port");
     let mut counter = File::options()
         .read(true)
         .write(true)
@@ -32,11 +36,11 @@ pub fn free() -> io::Result<u16> {
         if TcpListener::bind(("0.0.0.0", port)).is_ok()
             && UdpSocket::bind(("0.0.0.0", port)).is_ok()
         {
+            counter.set_len(0)?;
             counter.rewind()?;
-            // Always five digits: nothing is left of the last one.
             counter.write_all(port.to_string().as_bytes())?;
             return Ok(port);
         }
     }
-    Err(io::Error::other("no port is free"))
+    bail!("no port is free")
 }

@@ -13,4 +13,5 @@ pub use certificates::Certificates;
 pub use group::{Broker, PASSWORD, USER, VHOSTS};
 pub use node::BrokerNode;
 pub use proxy::Proxy;
+pub(crate) use slot::root;
 pub use version::Version;

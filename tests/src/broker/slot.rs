@@ -90,7 +90,8 @@ impl Drop for Slot {
     }
 }
 
-fn root() -> Result<PathBuf> {
+/// This user's own folder for what all tests share.
+pub(crate) fn root() -> Result<PathBuf> {
     let user = fs::metadata("/proc/self")?.uid();
     let root = std::env::temp_dir().join(format!("windlass-brokers-{user}"));
     let mut builder = fs::DirBuilder::new();

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use tempfile::TempDir;
 
 use super::authority::Authority;
+use super::files::{copy_tree, ignore_missing};
 use super::keys::{Keys, private};
 use super::worker::Worker;
 use crate::broker::{Broker, PASSWORD, USER};
@@ -365,30 +366,6 @@ fn overlay() -> PathBuf {
 fn subnet(ip: &str) -> String {
     let (network, _) = ip.rsplit_once('.').unwrap_or((ip, ""));
     format!("{network}.0/24")
-}
-
-fn ignore_missing(error: std::io::Error) -> std::io::Result<()> {
-    if error.kind() == std::io::ErrorKind::NotFound {
-        Ok(())
-    } else {
-        Err(error)
-    }
-}
-
-fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
-        let (source, target) = {
-            let entry = entry?;
-            (entry.path(), to.join(entry.file_name()))
-        };
-        if source.is_dir() {
-            copy_tree(&source, &target)?;
-        } else {
-            fs::copy(&source, &target)?;
-        }
-    }
-    Ok(())
 }
 
 /// Runs a command to its end; its standard output, or an error with what it said.

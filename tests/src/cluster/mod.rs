@@ -4,6 +4,7 @@
 
 mod authority;
 mod client;
+mod files;
 mod fixture;
 mod kept;
 mod keys;

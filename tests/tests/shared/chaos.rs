@@ -247,7 +247,7 @@ fn check_outcomes(workers: &[Worker]) -> Result<()> {
     ensure!(untold.is_empty(), "begun, and no end was told: {untold:?}");
     ensure!(begun.len() > 1, "only {begun:?} were begun");
     // What comes in bursts becomes one roll of the newest.
-    ensure!(begun.len() < usize::try_from(PUSHES / 2)?, "{begun:?}");
+    ensure!(begun.len() < usize::try_from(PUSHES)?, "{begun:?}");
     ensure!(outcomes.values().any(|outcome| outcome == "rolled-out"));
     Ok(())
 }

@@ -18,8 +18,12 @@ use windlass_core::model::names::{DomainName, HostName};
 
 use crate::dns::fqdn;
 
-/// For one question, however many servers are asked: a resolver that is away must not hold orders up for long.
+/// For one question, shared by the servers that are asked: a resolver that is away must not hold orders up for long.
 const LIMIT: Duration = Duration::from_secs(5);
+/// And for each of them at least, to ask its way through the world.
+const EACH: Duration = Duration::from_millis(2500);
+/// As many names as anybody reads.
+const SHOWN: usize = 8;
 /// What else may be the matter where the real DNS does not say what the definitions do.
 pub(super) const OTHERWISE: &str = "where only the worker's own network is answered so, name resolvers of the world as `acme.resolvers` in worker.yaml";
 
@@ -131,7 +135,8 @@ impl Resolver {
         let Ok(name) = fqdn(name) else {
             return Seen::Unknown(format!("{name:?} is not a name"));
         };
-        let each = LIMIT / u32::try_from(servers.len()).unwrap_or(u32::MAX).max(1);
+        let share = LIMIT / u32::try_from(servers.len()).unwrap_or(u32::MAX).max(1);
+        let each = share.max(EACH);
         let mut silent = "there is no name server to be asked".to_owned();
         for server in servers {
             let at = server.ip;
@@ -189,9 +194,15 @@ fn is_among(name: &str, servers: &[HostName]) -> bool {
     servers.iter().any(|own| own.as_str() == name)
 }
 
+/// Whoever answers for a stranger's zone says how many there are.
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: BTreeSet<&str> = names.collect();
-    names.into_iter().collect::<Vec<_>>().join(", ")
+    let shown: Vec<&str> = names.iter().copied().take(SHOWN).collect();
+    let more = match names.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{more}", shown.join(", "))
 }
 
 /// Said once per look: orders go on, and whoever wonders why an authority saw something else finds it.

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use windlass_core::preview::Status;
 
 /// An account of the forge.
@@ -59,15 +59,12 @@ pub struct Comment {
     pub edited: Option<Timestamp>,
 }
 
-/// A forge that notes both times for a new comment may do so one after the other, in whole seconds.
-const AT_ONCE: SignedDuration = SignedDuration::from_secs(1);
-
 impl Comment {
-    /// Whether its text is another one than its author's first: others may edit it too.
+    /// Whether its text may be another one than its author's first: others can edit it too. A new one has both times alike.
     pub fn is_edited(&self) -> bool {
         match (self.written, self.edited) {
-            (Some(written), Some(edited)) => edited.duration_since(written) > AT_ONCE,
-            _ => false,
+            (Some(written), Some(edited)) => edited > written,
+            _ => true,
         }
     }
 }

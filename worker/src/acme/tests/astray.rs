@@ -184,7 +184,7 @@ async fn a_resolver_that_is_away_holds_nothing_up_for_long() {
         World::issued(world.run(&wanted).await);
         // Looked at twice: before there is an order, and before the authority looks.
         assert!(
-            begun.elapsed() < Duration::from_secs(25),
+            begun.elapsed() < Duration::from_secs(60),
             "{at}: {:?}",
             begun.elapsed()
         );

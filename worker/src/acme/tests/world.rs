@@ -21,7 +21,7 @@ use crate::inbound::challenge;
 use crate::store::Store;
 
 /// For secondaries that lag behind.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Remembers what it was told.
 #[derive(Debug, Clone, Default)]

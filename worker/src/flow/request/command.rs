@@ -28,12 +28,11 @@ pub enum Command {
 }
 
 impl Command {
-    /// What its author typed. Whoever may write can edit what somebody else wrote who may merge.
+    /// What its author typed. Whoever may write can edit what somebody else wrote who may merge; but nothing is rolled by
+    /// holding it, and a hold with one more word is meant to hold.
     pub fn typed(comment: &Comment) -> Option<Self> {
-        match comment.is_edited() {
-            true => None,
-            false => Self::of(&comment.body),
-        }
+        let command = Self::of(&comment.body)?;
+        (command == Self::Hold || !comment.is_edited()).then_some(command)
     }
 
     /// The first line that begins with `windlass`; a quoted one does not.

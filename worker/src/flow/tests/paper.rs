@@ -31,7 +31,8 @@ pub(crate) struct Sheet {
 pub(crate) struct Paper(Arc<Mutex<Sheet>>);
 
 const US: &str = "windlass-bot";
-const AFTERWARDS: Duration = Duration::from_secs(60);
+/// As little as a forge can tell.
+const AFTERWARDS: Duration = Duration::from_secs(1);
 
 pub(crate) fn account(login: &str) -> Account {
     let id = login.bytes().map(u64::from).sum();

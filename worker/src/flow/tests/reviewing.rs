@@ -287,7 +287,8 @@ async fn what_is_pushed_past_requests_is_rolled() {
 async fn a_hold_is_found_in_the_comments_although_no_webhook_told_of_it() {
     let place = Place::with("on_divergence: roll").await;
     place.paper.says(REQUEST, "mallory", "windlass release");
-    place.paper.says(REQUEST, "alice", "Wait.\nwindlass hold");
+    let hold = place.paper.says(REQUEST, "alice", "Wait.\nwindlass hold");
+    place.paper.is_changed(hold, "Wait!\nwindlass hold");
     place.paper.says(REQUEST, "mallory", "windlass release");
     // Whoever may write can edit what somebody wrote who may merge.
     let fine = place.paper.says(REQUEST, "alice", "fine");
