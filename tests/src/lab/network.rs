@@ -55,15 +55,20 @@ pub(super) fn create(lab: u8) -> Result<()> {
     )
 }
 
-/// Forgets an interface that a killed node may have left.
+/// Forgets an interface that a killed node may have left. The kernel removes it as well, with the node's namespace, at a moment
+/// of its own.
 pub(super) fn forget(lab: u8, node: &str) -> Result<()> {
-    let interface = interface(lab, node);
-    let left = run(&["ip", "-n", &namespace(lab), "-brief", "link", "show"])?;
-    if left
-        .lines()
-        .any(|line| line.starts_with(&format!("{interface}@")))
-    {
-        run(&["ip", "-n", &namespace(lab), "link", "delete", &interface])?;
+    let (ns, interface) = (namespace(lab), interface(lab, node));
+    let is_left = || -> Result<bool> {
+        let links = run(&["ip", "-n", &ns, "-brief", "link", "show"])?;
+        let own = format!("{interface}@");
+        Ok(links.lines().any(|line| line.starts_with(&own)))
+    };
+    if is_left()? {
+        let deleted = run(&["ip", "-n", &ns, "link", "delete", &interface]);
+        if is_left()? {
+            deleted?;
+        }
     }
     Ok(())
 }
