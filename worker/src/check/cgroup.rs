@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// Groups are named after the process that made them: what a killed worker left is told from what is in use.
 const PREFIX: &str = "windlass-check-";
+/// Between two looks whether killed processes are gone; those before it take as long together.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// The worker's own place in a delegated unit.
 const LEAF: &str = "windlass-worker";
 
@@ -164,12 +166,13 @@ impl Cage {
     /// Removes it; its processes were killed, and are gone in a moment.
     pub(super) async fn close(self) {
         let left = self.left;
+        let own: Vec<PathBuf> = self.groups.iter().map(|group| group.dir.clone()).collect();
         drop(self);
-        for _ in 0..100 {
-            if retry_removal(left) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        let mut wait = Duration::from_millis(1);
+        while own.iter().any(|dir| dir.exists()) && wait < LONGEST_WAIT {
+            tokio::time::sleep(wait).await;
+            retry_removal(left);
+            wait *= 2;
         }
     }
 
@@ -197,11 +200,9 @@ impl Drop for Cage {
     }
 }
 
-/// Whether nothing is left.
-fn retry_removal(left: &Mutex<BTreeSet<PathBuf>>) -> bool {
+fn retry_removal(left: &Mutex<BTreeSet<PathBuf>>) {
     let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
     left.retain(|dir| fs::remove_dir(dir).is_err() && dir.exists());
-    left.is_empty()
 }
 
 /// Our own group in the v1 hierarchy of this controller.

@@ -66,7 +66,11 @@ impl Sandbox {
             return Err(ProgramError::Limit("its share of memory".to_owned()));
         }
         let seconds = program.wall.as_secs();
-        talked.unwrap_or_else(|_| Err(ProgramError::Limit(format!("{seconds} s"))))
+        let talked = talked.unwrap_or_else(|_| Err(ProgramError::Limit(format!("{seconds} s"))));
+        if matches!(talked, Err(ProgramError::Broken(_))) {
+            self.doubt();
+        }
+        talked
     }
 
     fn spawn(&self, program: &Program, cage: Option<&Cage>) -> std::io::Result<Child> {

@@ -1,6 +1,7 @@
 //! Runs the checks of a whole bundle, each distinct one once: nodes that get the same files share a run, and what
 //! was run before is remembered. The judging is the core's.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -151,7 +152,7 @@ impl Tally<'_> {
     }
 }
 
-/// The distinct checks, in the order of the nodes and their components, and findings for those that cannot run.
+/// The distinct checks, those with most to read first, and findings for those that cannot run.
 fn jobs(bundle: &Bundle) -> (Vec<Job<'_>>, Findings) {
     let mut jobs: BTreeMap<Digest, Job<'_>> = BTreeMap::new();
     let mut findings = Findings::default();
@@ -176,7 +177,10 @@ fn jobs(bundle: &Bundle) -> (Vec<Job<'_>>, Findings) {
             }
         }
     }
-    (jobs.into_values().collect(), findings)
+    let mut jobs: Vec<Job<'_>> = jobs.into_values().collect();
+    // Begun last, what takes longest would keep everybody waiting alone.
+    jobs.sort_by_key(|job| Reverse(job.candidate.bytes()));
+    (jobs, findings)
 }
 
 fn judged(job: &Job<'_>, ended: &Ended, output: &str) -> Vec<Finding> {

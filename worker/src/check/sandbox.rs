@@ -9,6 +9,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
@@ -28,6 +30,8 @@ const PATH: &str =
 const CAPABILITIES: [&str; 3] = ["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_NET_BIND_SERVICE"];
 /// Waits for a line before anything of the sandbox begins: by then the process is in its cgroup.
 const HOLD: &str = "read -r go && exec \"$@\"";
+/// How bubblewrap begins to say why there is no sandbox.
+const REFUSAL: &str = "bwrap: ";
 /// How the inner shell says that the candidate did not fit in.
 const NOT_PLACED: &str = "windlass: the candidate could not be placed in the sandbox";
 
@@ -64,6 +68,8 @@ pub struct Sandbox {
     limits: Limits,
     /// Bubblewrap, found in `PATH`.
     pub(super) entry: &'static str,
+    /// It was seen to work, and has not failed since.
+    works: Arc<AtomicBool>,
 }
 
 impl Default for Sandbox {
@@ -74,14 +80,21 @@ impl Default for Sandbox {
 
 impl Sandbox {
     pub fn new(limits: Limits) -> Self {
-        let entry = "bwrap";
-        Self { limits, entry }
+        Self {
+            limits,
+            entry: "bwrap",
+            works: Arc::default(),
+        }
     }
 
     /// By another program than `bwrap`.
     #[must_use]
     pub fn entered_by(self, entry: &'static str) -> Self {
-        Self { entry, ..self }
+        Self {
+            entry,
+            works: Arc::default(),
+            ..self
+        }
     }
 
     /// Whether all processes of a check meet a limit together; else why not.
@@ -89,8 +102,22 @@ impl Sandbox {
         cages().map(drop)
     }
 
-    /// Whether programs can be run here; else why not.
+    /// Whether programs can be run here; else why not. Tried out only until it has worked once.
     pub async fn available(&self) -> Result<(), String> {
+        if self.works.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let tried = self.try_out().await;
+        self.works.store(tried.is_ok(), Ordering::Relaxed);
+        tried
+    }
+
+    /// Something ended before it began: whoever asks next is told why.
+    pub(super) fn doubt(&self) {
+        self.works.store(false, Ordering::Relaxed);
+    }
+
+    async fn try_out(&self) -> Result<(), String> {
         let mut command = Command::new(self.entry);
         as_nobody(&mut command);
         self.describe(&mut command, |_| true, &CAPABILITIES);
@@ -150,6 +177,9 @@ impl Sandbox {
             cage.close().await;
         }
         let output = capture.text();
+        if matches!(ended, Ended::NotFound(_)) || output.starts_with(REFUSAL) {
+            self.doubt();
+        }
         if ended == Ended::Exit(125) && output.contains(NOT_PLACED) {
             return (
                 Ended::Killed("its files could not be placed".to_owned()),

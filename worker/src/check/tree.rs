@@ -115,6 +115,11 @@ impl Candidate {
         })
     }
 
+    /// Of its files together.
+    pub(super) fn bytes(&self) -> usize {
+        self.files.values().map(|seen| seen.content.len()).sum()
+    }
+
     /// The archive: later entries replace earlier ones, so the candidate comes last.
     pub(super) fn archive(&self) -> std::io::Result<Vec<u8>> {
         let mut archive = Archive(tar::Builder::new(Vec::new()));

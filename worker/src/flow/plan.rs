@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use windlass_core::ids::{Digest, NodeName, NodePath};
 use windlass_core::observed::Observed;
@@ -49,8 +50,7 @@ pub async fn old_contents(
     nodes: &impl NodeReader,
     plan: &Plan,
 ) -> BTreeMap<NodeName, BTreeMap<NodePath, Vec<u8>>> {
-    let mut contents = BTreeMap::new();
-    for (node, turn) in &plan.turns {
+    let turns = plan.turns.iter().map(async |(node, turn)| {
         let paths: Vec<NodePath> = turn
             .changes
             .iter()
@@ -58,13 +58,11 @@ pub async fn old_contents(
             .map(|change| change.path.clone())
             .collect();
         if paths.is_empty() {
-            continue;
+            return None;
         }
         // A file that cannot be read is shown as changed without its difference.
-        contents.insert(
-            node.clone(),
-            nodes.read_files(node, &paths).await.unwrap_or_default(),
-        );
-    }
-    contents
+        let held = nodes.read_files(node, &paths).await.unwrap_or_default();
+        Some((node.clone(), held))
+    });
+    join_all(turns).await.into_iter().flatten().collect()
 }

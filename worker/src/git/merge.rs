@@ -30,9 +30,13 @@ pub enum Merged {
 }
 
 impl Mirror {
-    /// Fetches what a reference such as `refs/pull/12/head` or `refs/merge-requests/3/head` points at.
-    pub fn fetch_reference(&self, reference: &str) -> Result<String, GitError> {
-        limits::apply();
+    /// Fetches the watched branch and what a reference such as `refs/pull/12/head` or `refs/merge-requests/3/head` points
+    /// at; gives both commits.
+    pub fn fetch_request(&self, reference: &str) -> Result<(String, String), GitError> {
+        self.mended(|mirror| mirror.fetch_request_once(reference))
+    }
+
+    fn fetch_request_once(&self, reference: &str) -> Result<(String, String), GitError> {
         let unknown = |why: &str| GitError::NoCommit {
             rev: reference.to_owned(),
             why: why.to_owned(),
@@ -44,9 +48,14 @@ impl Mirror {
         };
         let kept = format!("refs/windlass/requests/{inner}");
         let repository = self.open()?;
-        self.receive(&repository, &format!("+{reference}:{kept}"), MAX_RECEIVED)?;
+        if !Self::was_fetched(&repository) {
+            // The limit is for what the request brings, not for the history that is there already.
+            self.fetch_once()?;
+        }
+        let refspec = format!("+{reference}:{kept}");
+        let base = self.receive(&repository, Some(&refspec), MAX_RECEIVED)?;
         match repository.refname_to_id(&kept) {
-            Ok(id) => Ok(id.to_string()),
+            Ok(id) => Ok((base, id.to_string())),
             Err(error) if error.code() == ErrorCode::NotFound => {
                 Err(unknown("the remote has no such reference"))
             }

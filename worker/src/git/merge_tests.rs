@@ -20,8 +20,7 @@ impl World {
     }
 
     fn merged(&self) -> Merged {
-        let base = self.mirror.fetch().unwrap();
-        let head = self.mirror.fetch_reference(REQUEST).unwrap();
+        let (base, head) = self.mirror.fetch_request(REQUEST).unwrap();
         self.mirror.merge(&base, &head).unwrap()
     }
 }
@@ -122,7 +121,7 @@ fn a_reference_that_is_not_there_or_is_none_is_said() {
         "+refs/heads/main:refs/heads/x",
         "",
     ] {
-        let error = world.mirror.fetch_reference(name).unwrap_err();
+        let error = world.mirror.fetch_request(name).unwrap_err();
         assert!(
             matches!(error, GitError::NoCommit { .. }),
             "{name}: {error}"

@@ -42,12 +42,20 @@ impl Mirror {
 
     /// Fetches the watched branch and gives the commit it points at.
     pub fn fetch(&self) -> Result<String, GitError> {
+        self.mended(Self::fetch_once)
+    }
+
+    /// Where the mirror is damaged it is cloned again, once.
+    pub(super) fn mended<T>(
+        &self,
+        fetch: impl Fn(&Self) -> Result<T, GitError>,
+    ) -> Result<T, GitError> {
         limits::apply();
-        match self.fetch_once() {
+        match fetch(self) {
             Err(GitError::Damaged { why, .. }) => {
                 tracing::warn!(mirror = %self.dir.display(), why, "the mirror is damaged; cloning it again");
                 self.discard()?;
-                self.fetch_once()
+                fetch(self)
             }
             fetched => fetched,
         }
@@ -91,38 +99,40 @@ impl Mirror {
         }
     }
 
-    fn fetch_once(&self) -> Result<String, GitError> {
-        let repository = self.open()?;
-        let wanted = format!("refs/heads/{}", self.remote.branch);
-        let refspec = format!("+{wanted}:{FETCHED}");
-        let head = self.receive(&repository, &refspec, usize::MAX)?;
-        let head = head.ok_or_else(|| GitError::NoBranch {
-            url: self.remote.url.clone(),
-            branch: self.remote.branch.clone(),
-        })?;
-        self.complete(&repository, head)?;
-        Ok(head.to_string())
+    pub(super) fn fetch_once(&self) -> Result<String, GitError> {
+        self.receive(&self.open()?, None, usize::MAX)
     }
 
-    /// Fetches one reference, and says what it points at; `None` where the remote does not have it. More than `most`
-    /// bytes are not taken.
+    /// Fetches the watched branch, and over the same connection what else is wanted; gives the commit that the branch
+    /// points at. More than `most` bytes are not taken.
     pub(super) fn receive(
         &self,
         repository: &Repository,
-        refspec: &str,
+        also: Option<&str>,
         most: usize,
-    ) -> Result<Option<Oid>, GitError> {
+    ) -> Result<String, GitError> {
+        let wanted = format!("refs/heads/{}", self.remote.branch);
+        let watched = format!("+{wanted}:{FETCHED}");
+        let refspecs: Vec<&str> = std::iter::once(watched.as_str()).chain(also).collect();
         let of_remote = |error: git2::Error| self.fetch_error(&error);
         let remote = repository.remote_anonymous(&self.remote.url);
         let mut remote = remote.map_err(of_remote)?;
         let mut options = self.remote.options(most);
         remote
-            .fetch(&[refspec], Some(&mut options), None)
+            .fetch(&refspecs, Some(&mut options), None)
             .map_err(of_remote)?;
-        let wanted = refspec.trim_start_matches('+').split(':').next();
         let heads = remote.list().map_err(of_remote)?;
-        let head = heads.iter().find(|head| Some(head.name()) == wanted);
-        Ok(head.map(git2::RemoteHead::oid))
+        let head = heads.iter().find(|head| head.name() == wanted);
+        let head = head.ok_or_else(|| GitError::NoBranch {
+            url: self.remote.url.clone(),
+            branch: self.remote.branch.clone(),
+        })?;
+        self.complete(repository, head.oid())?;
+        Ok(head.oid().to_string())
+    }
+
+    pub(super) fn was_fetched(repository: &Repository) -> bool {
+        repository.refname_to_id(FETCHED).is_ok()
     }
 
     pub(super) fn folder(&self) -> &str {

@@ -35,14 +35,17 @@ impl Source {
 
     /// Fetches the watched branch; tries again when the remote is away.
     pub async fn fetch(&self) -> Result<String, GitError> {
-        let waits = ExponentialBuilder::default()
-            .with_min_delay(FIRST_WAIT)
-            .with_max_times(TRIES - 1)
-            .with_jitter();
-        (|| self.look())
-            .retry(waits)
-            .when(|error| matches!(error, GitError::Away { .. }))
-            .await
+        (|| self.look()).retry(waits()).when(is_away).await
+    }
+
+    /// Fetches the watched branch together with a request's reference, which the caller names (`refs/pull/12/head`): one
+    /// connection for both. Gives what they point at; tries again when the remote is away.
+    pub async fn fetch_request(&self, reference: &str) -> Result<(String, String), GitError> {
+        let fetch = || {
+            let reference = reference.to_owned();
+            self.run(move |mirror| mirror.fetch_request(&reference))
+        };
+        fetch.retry(waits()).when(is_away).await
     }
 
     pub async fn snapshot(&self, commit: &str) -> Result<Snapshot, GitError> {
@@ -58,13 +61,6 @@ impl Source {
     pub async fn step(&self, from: &str, to: &str) -> Result<Step, GitError> {
         let (from, to) = (from.to_owned(), to.to_owned());
         self.run(move |mirror| mirror.step(&from, &to)).await
-    }
-
-    /// What a request's reference points at; the caller names it (`refs/pull/12/head`).
-    pub async fn fetch_reference(&self, reference: &str) -> Result<String, GitError> {
-        let reference = reference.to_owned();
-        self.run(move |mirror| mirror.fetch_reference(&reference))
-            .await
     }
 
     pub async fn merge(&self, base: &str, head: &str) -> Result<Merged, GitError> {
@@ -86,4 +82,15 @@ impl Source {
             })
         })
     }
+}
+
+fn waits() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(FIRST_WAIT)
+        .with_max_times(TRIES - 1)
+        .with_jitter()
+}
+
+fn is_away(error: &GitError) -> bool {
+    matches!(error, GitError::Away { .. })
 }

@@ -17,7 +17,7 @@ use super::consumer::{Answer, Handler};
 use super::desk;
 use super::handler::Deployer;
 use super::shared::Handlers;
-use crate::check::{Checker, Limits as SandboxLimits, Sandbox};
+use crate::check::{Checker, Sandbox};
 use crate::config::{ClusterConfig, Config, ForgeConfig, ForgeKind, PreviewsFrom};
 use crate::flow::deploy::Deploy;
 use crate::flow::preview::{Previews, SshReaders, Stranger};
@@ -82,10 +82,8 @@ fn own<F, Q: EventQueue + Clone + 'static>(
     queue: &Q,
 ) -> anyhow::Result<Own> {
     let sandbox = Sandbox::default();
-    let checker = Checker::new(Sandbox::new(SandboxLimits::default()));
-    let readers = SshReaders {
-        key: config.ssh.identity_file.clone(),
-    };
+    let checker = Checker::new(sandbox.clone());
+    let readers = SshReaders::new(config.ssh.identity_file.clone());
     let previews = Previews::new(
         cluster.name.clone(),
         // What strangers send does not come into the mirror that is rolled from.

@@ -35,8 +35,8 @@ pub(crate) struct Nodes {
 
 impl Readers for Nodes {
     type Nodes = Self;
-    fn readers(&self, _: &Model) -> io::Result<Self> {
-        Ok(self.clone())
+    fn readers(&self, _: &Model) -> io::Result<Arc<Self>> {
+        Ok(Arc::new(self.clone()))
     }
 }
 

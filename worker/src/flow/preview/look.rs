@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use windlass_core::codes::checks;
 use windlass_core::finding::{Finding, Findings};
-use windlass_core::ids::ClusterName;
+use windlass_core::ids::{ClusterName, NodeName};
 use windlass_core::model::{self, Model};
 use windlass_core::observed::Observed;
 use windlass_core::plan::{self, Adopt, Inventory, Outline, Plan};
@@ -80,6 +81,14 @@ struct Base {
     model: Arc<Model>,
     /// Absent where it does not render.
     bundle: Option<Bundle>,
+}
+
+/// The nodes that the base defines, and what they are about to say.
+struct Nodes<N> {
+    base: Arc<Base>,
+    nodes: Arc<N>,
+    /// One task; dropped, it asks no further.
+    answers: JoinSet<Observed>,
 }
 
 type Failed = String;
@@ -166,10 +175,11 @@ impl<R: Readers> Previews<R> {
         asked: &Asked,
         look: &CancellationToken,
     ) -> Result<(), Failed> {
-        let (base, head) = self.fetch(asked).await?;
+        let (fetched, available) = tokio::join!(self.fetch(asked), self.stranger.available());
+        let (base, head) = fetched?;
         preview.request.base.clone_from(&base);
         preview.request.head.clone_from(&head);
-        if let Err(why) = self.stranger.available().await {
+        if let Err(why) = available {
             preview.verdict = Verdict::NotRun { why };
             return Ok(());
         }
@@ -185,11 +195,11 @@ impl<R: Readers> Previews<R> {
         };
         let stubs = Stubs::of(&self.directories).map_err(words)?;
         // A base that is broken is mended by a request, so what is wrong with it is not told here.
-        let (base, rendered) = tokio::join!(
-            self.base(&base, &stubs),
+        let (asked, rendered) = tokio::join!(
+            self.ask(&base, &stubs),
             self.stranger.render(&snapshot, &stubs)
         );
-        let base = base?;
+        let asked = asked?;
         let Answer { findings, bundle } = rendered.map_err(words)?;
         told::findings(preview, &findings, &snapshot);
         let Some(head) = bundle.filter(|_| !preview.has_errors()) else {
@@ -197,38 +207,54 @@ impl<R: Readers> Previews<R> {
             return Ok(());
         };
         preview.bundle = Some(head.reviewed());
-        self.plan(preview, &base, &head, &snapshot, look).await
+        self.plan(preview, asked, &head, &snapshot, look).await
     }
 
     async fn fetch(&self, asked: &Asked) -> Result<(String, String), Failed> {
-        let base = self.source.fetch().await.map_err(words)?;
-        let head = self.source.fetch_reference(&asked.reference).await;
-        let head = head.map_err(words)?;
+        let fetched = self.source.fetch_request(&asked.reference).await;
+        let (base, head) = fetched.map_err(words)?;
         if head != asked.head {
             return Err("it was pushed to in this moment".to_owned());
         }
         Ok((base, head))
     }
 
-    /// Checks run while the nodes are asked.
+    /// Begins to ask the base's nodes how they are: they answer while the request is rendered and checked.
+    async fn ask(&self, base: &str, stubs: &Stubs) -> Result<Nodes<R::Nodes>, Failed> {
+        let base = self.base(base, stubs).await?;
+        let nodes = self.readers.readers(&base.model).map_err(words)?;
+        let (asked, names) = (Arc::clone(&nodes), base.model.nodes.keys().cloned());
+        let names: Vec<NodeName> = names.collect();
+        let mut answers = JoinSet::new();
+        answers.spawn(async move { observe::all(&asked, names).await });
+        Ok(Nodes {
+            base,
+            nodes,
+            answers,
+        })
+    }
+
     async fn plan(
         &self,
         preview: &mut Preview,
-        base: &Base,
+        Nodes {
+            base,
+            nodes,
+            mut answers,
+        }: Nodes<R::Nodes>,
         head: &Bundle,
         snapshot: &Snapshot,
         look: &CancellationToken,
     ) -> Result<(), Failed> {
         // It was loaded to its end in the sandbox, from the same bytes.
-        let model = load(snapshot).await?;
-        let nodes = Arc::new(self.readers.readers(&base.model).map_err(words)?);
-        let names = base
-            .model
+        let (mut findings, model, observed) =
+            tokio::join!(self.check(head, look), load(snapshot), answers.join_next());
+        let model = model?;
+        let observed = observed.and_then(Result::ok);
+        let mut observed = observed.ok_or("the nodes could not be asked")?;
+        observed
             .nodes
-            .keys()
-            .filter(|name| head.releases.contains_key(*name));
-        let observe = observe::all(&nodes, names.cloned());
-        let (mut findings, observed) = tokio::join!(self.check(head, look), observe);
+            .retain(|name, _| head.releases.contains_key(name));
         findings.extend(self.examine(&model)?);
         let kept = match &base.bundle {
             Some(bundle) => keep_unchanged(head, bundle, &observed),

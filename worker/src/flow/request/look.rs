@@ -182,12 +182,11 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
             self.post(request, known, preview).await?;
             return Ok(Next::Nothing);
         }
-        let base = self.source.look().await;
-        let base = base.map_err(|error| Trouble::Later(error.to_string()))?;
-        let settled = self.store.settled(&self.cluster).await?;
-        let same = !known.is_behind(&request.head, &base, settled);
         let told = known.preview.clone();
-        if let Some(preview) = told.filter(|it| same && is_final(it) && is_whole(it)) {
+        let told = told.filter(|it| known.head == request.head && is_final(it) && is_whole(it));
+        if let Some(preview) = told
+            && !self.is_behind(request, &known).await?
+        {
             // It was told; but a comment may have been deleted since.
             self.post(request, known, preview).await?;
             return Ok(Next::Nothing);
@@ -196,6 +195,17 @@ impl<F: ForgeWriter, P: Previewer> Requests<F, P> {
         self.status(&request.head, &mut known, &checking).await?;
         self.store.remember_request(&self.cluster, &known).await?;
         Ok(Next::Look)
+    }
+
+    async fn is_behind(
+        &self,
+        request: &ForgeRequest,
+        known: &KnownRequest,
+    ) -> Result<bool, Trouble> {
+        let base = self.source.look().await;
+        let base = base.map_err(|error| Trouble::Later(error.to_string()))?;
+        let settled = self.store.settled(&self.cluster).await?;
+        Ok(known.is_behind(&request.head, &base, settled))
     }
 
     pub(super) fn blank(&self, request: &ForgeRequest, verdict: Verdict) -> Preview {

@@ -110,9 +110,8 @@ impl Place {
             signers: None,
         };
         let source = Source::new(Mirror::new(dir.join("look.git"), remote, String::new()));
-        source.fetch().await.unwrap();
         let reference = "refs/heads/request-12";
-        source.fetch_reference(reference).await.unwrap();
+        source.fetch_request(reference).await.unwrap();
         let Merged::Clean { snapshot, .. } = source.merge(base, head).await.unwrap() else {
             panic!("a conflict");
         };
