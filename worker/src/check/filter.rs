@@ -216,7 +216,9 @@ mod tests {
             format!("$! = 0; $r = syscall({call}, {first}, {second}, 0, 0, 0, 0); print($r < 0 ? $! + 0 : 0, qq(\\n));")
         });
         let script = format!("exec perl -e '{}'\n", calls.collect::<String>());
-        let said = Sandbox::default().program(&shell, script.as_bytes()).await;
+        let sandbox = Sandbox::default();
+        let begun = sandbox.begin(shell).await.unwrap();
+        let said = sandbox.answer(begun, script.as_bytes()).await;
         let said = String::from_utf8(said.unwrap()).unwrap();
         said.lines().map(|line| line.parse().unwrap()).collect()
     }

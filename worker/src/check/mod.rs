@@ -10,7 +10,7 @@ mod runner;
 mod sandbox;
 mod tree;
 
-pub use program::{Program, ProgramError};
+pub use program::{Begun, Program, ProgramError};
 pub use remembered::Remembered;
 pub use runner::{Cancelled, Checker, Progress};
 pub use sandbox::{Limits, Sandbox};

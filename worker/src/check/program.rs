@@ -49,13 +49,39 @@ pub enum ProgramError {
     Broken(String),
 }
 
+/// A program that waits in its sandbox for its input. Dropping it kills it.
+#[derive(Debug)]
+pub struct Begun {
+    program: Program,
+    child: Child,
+    cage: Option<Cage>,
+}
+
 impl Sandbox {
-    /// Runs the program to its end; what it wrote. Dropping the future kills it.
-    pub async fn program(&self, program: &Program, input: &[u8]) -> Result<Vec<u8>, ProgramError> {
+    /// Making a sandbox takes longer than many an answer: it can be had before the input is.
+    pub async fn begin(&self, program: Program) -> Result<Begun, ProgramError> {
         let broken = |error: std::io::Error| ProgramError::Broken(error.to_string());
         let cage = self.cage();
-        let mut child = self.spawn(program, cage.as_ref()).map_err(broken)?;
-        let talk = talk(&mut child, program, input);
+        let mut child = self.spawn(&program, cage.as_ref()).map_err(broken)?;
+        if let Some(stdin) = &mut child.stdin {
+            // One that has ended already says why when it is asked.
+            let _ = stdin.write_all(b"\n").await;
+        }
+        Ok(Begun {
+            program,
+            child,
+            cage,
+        })
+    }
+
+    /// Lets the program run to its end with this; what it wrote. Dropping the future kills it.
+    pub async fn answer(&self, begun: Begun, input: &[u8]) -> Result<Vec<u8>, ProgramError> {
+        let Begun {
+            program,
+            mut child,
+            cage,
+        } = begun;
+        let talk = talk(&mut child, &program, input);
         let talked = tokio::time::timeout(program.wall, talk).await;
         let _ = child.kill().await;
         let ran_out = cage.as_ref().is_some_and(Cage::ran_out);
@@ -118,7 +144,6 @@ async fn talk(child: &mut Child, program: &Program, input: &[u8]) -> Result<Vec<
     let feed = async {
         if let Some(mut stdin) = stdin {
             // A program that ends early breaks the pipe; its status says why.
-            let _ = stdin.write_all(b"\n").await;
             let _ = stdin.write_all(input).await;
         }
         std::future::pending::<()>().await;

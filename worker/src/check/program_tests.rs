@@ -16,7 +16,9 @@ fn shell() -> Program {
 
 async fn follow(input: &str) -> Result<String, ProgramError> {
     let (sandbox, shell) = (Sandbox::default(), shell());
-    let output = sandbox.program(&shell, input.as_bytes()).await?;
+    let output = sandbox
+        .answer(sandbox.begin(shell).await?, input.as_bytes())
+        .await?;
     Ok(String::from_utf8(output).unwrap())
 }
 

@@ -3,10 +3,8 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use windlass_core::check::{Ended, judge, merged};
@@ -50,7 +48,8 @@ struct Job<'a> {
 
 impl Checker {
     pub fn new(sandbox: Sandbox) -> Self {
-        let parallel = std::thread::available_parallelism().map_or(2, usize::from);
+        // One more than processors: while a sandbox is set up it mostly waits for the kernel.
+        let parallel = std::thread::available_parallelism().map_or(2, usize::from) + 1;
         Self { sandbox, parallel }
     }
 
@@ -81,29 +80,33 @@ impl Checker {
             progress,
             done: 0,
         };
-        let mut running = JoinSet::new();
-        let permits = Arc::new(Semaphore::new(self.parallel));
+        let mut waiting = Vec::new();
         for (index, job) in jobs.iter().enumerate() {
-            if let Some((status, output)) = remembered.get(&job.candidate.digest) {
-                tally.take(index, &Ended::Exit(status), &output, true);
-                continue;
+            match remembered.get(&job.candidate.digest) {
+                Some((status, output)) => tally.take(index, &Ended::Exit(status), &output, true),
+                None => waiting.push((index, job)),
             }
-            let (sandbox, candidate) = (self.sandbox.clone(), job.candidate.clone());
-            let timeout = Duration::from_secs(u64::from(job.check.command.timeout));
-            let permits = Arc::clone(&permits);
-            running.spawn(async move {
-                let _permit = permits.acquire().await;
-                let (ended, output) = sandbox.run(&candidate, timeout).await;
-                (index, ended, output)
-            });
         }
-        while let Some(ended) = tokio::select! {
-            () = cancel.cancelled() => {
-                running.shutdown().await;
-                return Err(Cancelled);
+        let mut waiting = waiting.into_iter();
+        let mut running = JoinSet::new();
+        loop {
+            let free = self.parallel.saturating_sub(running.len());
+            for (index, job) in waiting.by_ref().take(free) {
+                let (sandbox, candidate) = (self.sandbox.clone(), job.candidate.clone());
+                let timeout = Duration::from_secs(u64::from(job.check.command.timeout));
+                running.spawn(async move {
+                    let (ended, output) = sandbox.run(&candidate, timeout).await;
+                    (index, ended, output)
+                });
             }
-            ended = running.join_next() => ended,
-        } {
+            let ended = tokio::select! {
+                () = cancel.cancelled() => {
+                    running.shutdown().await;
+                    return Err(Cancelled);
+                }
+                ended = running.join_next() => ended,
+            };
+            let Some(ended) = ended else { break };
             match ended {
                 Ok((index, ended, output)) => {
                     tally.remember(index, &ended, &output, remembered);

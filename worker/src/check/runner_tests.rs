@@ -3,6 +3,8 @@
 #[path = "hostile_tests.rs"]
 mod hostile;
 
+use std::sync::Arc;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Instant;

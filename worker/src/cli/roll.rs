@@ -121,7 +121,7 @@ async fn show(
     diff: bool,
 ) -> anyhow::Result<()> {
     let diffs = if diff {
-        let old = plan::old_contents(&*candidate.nodes, plan).await;
+        let old = plan::old_contents(&*candidate.nodes, plan, None).await;
         let key = uuid::Uuid::new_v4().into_bytes();
         Some(report::diff::of_plan(
             plan,

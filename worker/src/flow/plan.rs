@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use windlass_core::ids::{Digest, NodeName, NodePath};
 use windlass_core::observed::Observed;
 use windlass_core::plan::{self, Adopt, Inventory, Outline, Plan};
+use windlass_core::release::{Bundle, Release};
 
 use super::prepare::{Prepared, Rendered};
 use crate::ports::NodeReader;
@@ -45,24 +46,37 @@ pub fn make(
     })
 }
 
-/// The stored contents on the nodes of the files that the plan replaces or removes; secret ones are not read.
+/// The stored contents on the nodes of the files that the plan replaces or removes; secret ones are not read. A file that
+/// is at hand in `known`, to the byte, is not read from its node.
 pub async fn old_contents(
     nodes: &impl NodeReader,
     plan: &Plan,
+    known: Option<&Bundle>,
 ) -> BTreeMap<NodeName, BTreeMap<NodePath, Vec<u8>>> {
     let turns = plan.turns.iter().map(async |(node, turn)| {
-        let paths: Vec<NodePath> = turn
-            .changes
-            .iter()
-            .filter(|change| change.before.is_some() && !change.secret)
-            .map(|change| change.path.clone())
-            .collect();
-        if paths.is_empty() {
-            return None;
+        let known = known.and_then(|known| known.releases.get(node));
+        let (mut held, mut paths) = (BTreeMap::new(), Vec::new());
+        for change in turn.changes.iter().filter(|change| !change.secret) {
+            let Some(before) = change.before else {
+                continue;
+            };
+            match known.and_then(|known| same(known, &change.path, before)) {
+                Some(content) => drop(held.insert(change.path.clone(), content)),
+                None => paths.push(change.path.clone()),
+            }
         }
-        // A file that cannot be read is shown as changed without its difference.
-        let held = nodes.read_files(node, &paths).await.unwrap_or_default();
-        Some((node.clone(), held))
+        if !paths.is_empty() {
+            // A file that cannot be read is shown as changed without its difference.
+            held.extend(nodes.read_files(node, &paths).await.unwrap_or_default());
+        }
+        (node.clone(), held)
     });
-    join_all(turns).await.into_iter().flatten().collect()
+    join_all(turns).await.into_iter().collect()
+}
+
+fn same(release: &Release, path: &NodePath, digest: Digest) -> Option<Vec<u8>> {
+    let file = release.meta.files.get(path);
+    // The node writes the SOA serial into a zone by itself.
+    file.filter(|file| file.digest == digest && !file.secret && !file.serial)?;
+    release.contents.get(path).map(|content| content.to_vec())
 }

@@ -128,7 +128,7 @@ impl<F: Fleet> Deploy<F> {
 
     async fn preview(&self, asked: &Asked<'_>, request: Request, nodes: &F::Nodes) -> Preview {
         let (plan, rendered) = (asked.plan, asked.rendered);
-        let held = old_contents(nodes, plan).await;
+        let held = old_contents(nodes, plan, None).await;
         let key = uuid::Uuid::new_v4().into_bytes();
         let diffs = diff::of_plan(plan, &held, &rendered.bundle, &Fingerprints(&key));
         let base = match plan::base_commit(asked.observed) {

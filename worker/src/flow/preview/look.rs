@@ -1,15 +1,14 @@
 //! One look at a request. `through` reads like the picture in ARCHITECTURE.md up to the plan, and ends there.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use windlass_core::codes::checks;
 use windlass_core::finding::{Finding, Findings};
-use windlass_core::ids::{ClusterName, NodeName};
+use windlass_core::ids::ClusterName;
 use windlass_core::model::{self, Model};
 use windlass_core::observed::Observed;
 use windlass_core::plan::{self, Adopt, Inventory, Outline, Plan};
@@ -18,6 +17,7 @@ use windlass_core::release::Bundle;
 use windlass_core::report::diff::{self, Fingerprints};
 use windlass_core::snapshot::Snapshot;
 
+use super::base::{Answers, Base};
 use super::outside::Stranger;
 use super::readers::Readers;
 use super::running::{Running, Superseded};
@@ -25,12 +25,11 @@ use super::secrets::keep_unchanged;
 use super::stubs::Stubs;
 use super::told;
 use super::wire::Answer;
-use crate::check::{Checker, ProgramError, Remembered};
+use crate::check::{Checker, Remembered};
 use crate::flow::plan::old_contents;
 use crate::git::merge::Merged;
 use crate::git::source::Source;
 use crate::materials::{self, Directories};
-use crate::roll::observe;
 use crate::store::Store;
 
 /// All checks of one request together.
@@ -54,13 +53,13 @@ pub struct Asked {
 /// checks said, not what was rendered.
 pub struct Previews<R> {
     pub cluster: ClusterName,
-    source: Source,
+    pub(super) source: Source,
     directories: Directories,
-    stranger: Stranger,
+    pub(super) stranger: Stranger,
     checker: Checker,
-    readers: R,
+    pub(super) readers: R,
     said: Remembered,
-    base: Mutex<Option<Arc<Base>>>,
+    pub(super) base: Mutex<Option<Arc<Base>>>,
     /// Makes fingerprints of what is secret.
     key: [u8; 16],
     running: Running,
@@ -74,24 +73,7 @@ struct Pages {
     address: Option<String>,
 }
 
-/// What the base renders to, kept until it moves.
-struct Base {
-    commit: String,
-    stubs: Stubs,
-    model: Arc<Model>,
-    /// Absent where it does not render.
-    bundle: Option<Bundle>,
-}
-
-/// The nodes that the base defines, and what they are about to say.
-struct Nodes<N> {
-    base: Arc<Base>,
-    nodes: Arc<N>,
-    /// One task; dropped, it asks no further.
-    answers: JoinSet<Observed>,
-}
-
-type Failed = String;
+pub(super) type Failed = String;
 
 impl<R: Readers> Previews<R> {
     /// `source` is a mirror that nothing else uses.
@@ -175,7 +157,12 @@ impl<R: Readers> Previews<R> {
         asked: &Asked,
         look: &CancellationToken,
     ) -> Result<(), Failed> {
-        let (fetched, available) = tokio::join!(self.fetch(asked), self.stranger.available());
+        let early = self.ask_early();
+        let (fetched, available, begun) = tokio::join!(
+            self.fetch(asked),
+            self.stranger.available(),
+            self.stranger.begin()
+        );
         let (base, head) = fetched?;
         preview.request.base.clone_from(&base);
         preview.request.head.clone_from(&head);
@@ -196,10 +183,11 @@ impl<R: Readers> Previews<R> {
         let stubs = Stubs::of(&self.directories).map_err(words)?;
         // A base that is broken is mended by a request, so what is wrong with it is not told here.
         let (asked, rendered) = tokio::join!(
-            self.ask(&base, &stubs),
-            self.stranger.render(&snapshot, &stubs)
+            self.ask(early, &base, &stubs),
+            self.stranger
+                .render(begun.map_err(words)?, &snapshot, &stubs)
         );
-        let asked = asked?;
+        let answers = asked?;
         let Answer { findings, bundle } = rendered.map_err(words)?;
         told::findings(preview, &findings, &snapshot);
         let Some(head) = bundle.filter(|_| !preview.has_errors()) else {
@@ -207,7 +195,7 @@ impl<R: Readers> Previews<R> {
             return Ok(());
         };
         preview.bundle = Some(head.reviewed());
-        self.plan(preview, asked, &head, &snapshot, look).await
+        self.plan(preview, answers, &head, &snapshot, look).await
     }
 
     async fn fetch(&self, asked: &Asked) -> Result<(String, String), Failed> {
@@ -219,39 +207,19 @@ impl<R: Readers> Previews<R> {
         Ok((base, head))
     }
 
-    /// Begins to ask the base's nodes how they are: they answer while the request is rendered and checked.
-    async fn ask(&self, base: &str, stubs: &Stubs) -> Result<Nodes<R::Nodes>, Failed> {
-        let base = self.base(base, stubs).await?;
-        let nodes = self.readers.readers(&base.model).map_err(words)?;
-        let (asked, names) = (Arc::clone(&nodes), base.model.nodes.keys().cloned());
-        let names: Vec<NodeName> = names.collect();
-        let mut answers = JoinSet::new();
-        answers.spawn(async move { observe::all(&asked, names).await });
-        Ok(Nodes {
-            base,
-            nodes,
-            answers,
-        })
-    }
-
     async fn plan(
         &self,
         preview: &mut Preview,
-        Nodes {
-            base,
-            nodes,
-            mut answers,
-        }: Nodes<R::Nodes>,
+        mut answers: Answers<R::Nodes>,
         head: &Bundle,
         snapshot: &Snapshot,
         look: &CancellationToken,
     ) -> Result<(), Failed> {
         // It was loaded to its end in the sandbox, from the same bytes.
         let (mut findings, model, observed) =
-            tokio::join!(self.check(head, look), load(snapshot), answers.join_next());
-        let model = model?;
-        let observed = observed.and_then(Result::ok);
-        let mut observed = observed.ok_or("the nodes could not be asked")?;
+            tokio::join!(self.check(head, look), load(snapshot), answers.all());
+        let (model, mut observed) = (model?, observed?);
+        let base = &answers.base;
         observed
             .nodes
             .retain(|name, _| head.releases.contains_key(name));
@@ -265,7 +233,7 @@ impl<R: Readers> Previews<R> {
         findings.extend(plan.findings.clone());
         told::findings(preview, &findings.sorted(), snapshot);
         let (against, diffs) = if told::all_answered(&observed) {
-            let held = old_contents(nodes.as_ref(), &plan).await;
+            let held = old_contents(answers.nodes.as_ref(), &plan, base.bundle.as_ref()).await;
             (
                 Against::Nodes,
                 diff::of_plan(&plan, &held, &kept, &Fingerprints(&self.key)),
@@ -305,31 +273,6 @@ impl<R: Readers> Previews<R> {
         findings.extend(materials::examine(model, &materials, Timestamp::now()));
         Ok(findings)
     }
-
-    async fn base(&self, commit: &str, stubs: &Stubs) -> Result<Arc<Base>, Failed> {
-        let known = || self.base.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = known().clone();
-        if let Some(base) = kept
-            && base.commit == commit
-            && base.stubs == *stubs
-        {
-            return Ok(base);
-        }
-        let snapshot = self.source.snapshot(commit).await.map_err(words)?;
-        let bundle = match self.stranger.render(&snapshot, stubs).await {
-            Ok(answer) => answer.bundle,
-            Err(ProgramError::Broken(why)) => return Err(why),
-            Err(_) => None,
-        };
-        let base = Arc::new(Base {
-            commit: commit.to_owned(),
-            stubs: stubs.clone(),
-            model: load(&snapshot).await?,
-            bundle,
-        });
-        *known() = Some(Arc::clone(&base));
-        Ok(base)
-    }
 }
 
 fn make(
@@ -355,7 +298,7 @@ fn make(
     })
 }
 
-async fn load(snapshot: &Snapshot) -> Result<Arc<Model>, Failed> {
+pub(super) async fn load(snapshot: &Snapshot) -> Result<Arc<Model>, Failed> {
     let snapshot = snapshot.clone();
     let loading = tokio::task::spawn_blocking(move || model::load(&snapshot));
     let loaded = loading.await.map_err(words)?;
@@ -364,6 +307,6 @@ async fn load(snapshot: &Snapshot) -> Result<Arc<Model>, Failed> {
         .ok_or_else(|| "its base defines no cluster that can be read".to_owned())
 }
 
-fn words(error: impl std::fmt::Display) -> Failed {
+pub(super) fn words(error: impl std::fmt::Display) -> Failed {
     format!("{error:#}")
 }

@@ -2,6 +2,7 @@
 //! is its own runs in a process of its own in the sandbox (`inside`), without secrets, and comes back as data
 //! (`outside`). Nodes are only read.
 
+mod base;
 pub mod inside;
 mod look;
 mod outside;

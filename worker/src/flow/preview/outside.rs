@@ -10,7 +10,7 @@ use windlass_core::snapshot::Snapshot;
 use super::inside::COMMAND;
 use super::stubs::Stubs;
 use super::wire::{self, Answer};
-use crate::check::{Program, ProgramError, Sandbox};
+use crate::check::{Begun, Program, ProgramError, Sandbox};
 
 /// A thousand sites on three nodes take a fifth of a second.
 const CPU_SECONDS: u32 = 10;
@@ -44,13 +44,8 @@ impl Stranger {
         self.sandbox.available().await
     }
 
-    pub(super) async fn render(
-        &self,
-        snapshot: &Snapshot,
-        stubs: &Stubs,
-    ) -> Result<Answer, ProgramError> {
-        let broken = |error: std::io::Error| ProgramError::Broken(error.to_string());
-        let question = wire::ask(snapshot, stubs).map_err(broken)?;
+    /// Ours alone up to here: what is a stranger's comes in with `render`.
+    pub(super) async fn begin(&self) -> Result<Begun, ProgramError> {
         let program = Program {
             file: self.program.clone(),
             argument: COMMAND,
@@ -60,7 +55,18 @@ impl Stranger {
             processes: PROCESSES,
             output_bytes: OUTPUT_BYTES,
         };
-        match self.sandbox.program(&program, &question).await {
+        self.sandbox.begin(program).await
+    }
+
+    pub(super) async fn render(
+        &self,
+        begun: Begun,
+        snapshot: &Snapshot,
+        stubs: &Stubs,
+    ) -> Result<Answer, ProgramError> {
+        let broken = |error: std::io::Error| ProgramError::Broken(error.to_string());
+        let question = wire::ask(snapshot, stubs).map_err(broken)?;
+        match self.sandbox.answer(begun, &question).await {
             Ok(bytes) => wire::answered(&bytes).map_err(broken),
             Err(ProgramError::Limit(limit)) => Ok(endless(&limit)),
             Err(error) => Err(error),
