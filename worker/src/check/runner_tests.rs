@@ -3,10 +3,8 @@
 #[path = "hostile_tests.rs"]
 mod hostile;
 
-use std::sync::Arc;
-
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use windlass_core::release::{Command, FileMeta, ReleaseComponent, ReleaseMeta};
