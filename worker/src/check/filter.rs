@@ -4,19 +4,18 @@
 //! the kernel has a fault.
 
 use std::collections::BTreeMap;
-use std::io::{PipeReader, Write as _};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::sync::LazyLock;
 
-use command_fds::{CommandFdExt as _, FdMapping};
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
     SeccompFilter, SeccompRule, TargetArch, sock_filter,
 };
-use tokio::process::Command;
 
-/// As which it is handed to bubblewrap.
-pub(super) const NUMBER: i32 = 8;
-pub(super) const NUMBER_WORD: &str = "8";
+/// The open file from which bubblewrap reads it.
+pub(super) const NUMBER: &str = "8";
 
 const REFUSED: &[i64] = &[
     // Other processes.
@@ -104,24 +103,16 @@ pub(super) fn exists() -> bool {
     FILTER.is_some()
 }
 
-/// Hands the filter to a command that becomes bubblewrap, which is told of it as `--seccomp 8`.
-pub(super) fn hand_over(command: &mut Command) -> std::io::Result<()> {
-    let Some(filter) = &*FILTER else {
-        return Ok(());
-    };
-    let mapping = FdMapping {
-        parent_fd: written(filter)?.into(),
-        child_fd: NUMBER,
-    };
-    let mapped = command.fd_mappings(vec![mapping]);
-    mapped.map(drop).map_err(std::io::Error::other)
-}
-
-/// A pipe holds more than any filter has.
-fn written(filter: &[u8]) -> std::io::Result<PipeReader> {
-    let (reader, mut writer) = std::io::pipe()?;
-    writer.write_all(filter)?;
-    Ok(reader)
+/// Where what becomes bubblewrap opens it. Nobody else finds it by a name, and it is written once.
+pub(super) fn path() -> io::Result<String> {
+    static WRITTEN: LazyLock<io::Result<File>> = LazyLock::new(|| {
+        let mut file = tempfile::tempfile()?;
+        file.write_all(FILTER.as_deref().unwrap_or_default())?;
+        Ok(file)
+    });
+    let why = |error: &io::Error| io::Error::new(error.kind(), format!("its filter: {error}"));
+    let number = WRITTEN.as_ref().map_err(why)?.as_raw_fd();
+    Ok(format!("/proc/{}/fd/{number}", std::process::id()))
 }
 
 fn program(arch: TargetArch) -> Result<Vec<u8>, BackendError> {

@@ -9,15 +9,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 use super::cgroup::Cage;
-use super::filter;
-use super::sandbox::{NOBODY, Sandbox, is_root};
+use super::sandbox::{OPENED, Sandbox};
 
-/// The program's file is opened before anything is given up; a line is awaited, by when the process is in its cgroup.
-const HOLD: &str = "exec 9<\"$1\"; shift; read -r go && exec \"$@\"";
-const OPENED: &str = "/proc/self/fd/9";
 const SAID: u64 = 4096;
 /// What a shell adds to the number of the signal that ended its program.
 const SIGNALLED: i32 = 128;
@@ -100,14 +96,7 @@ impl Sandbox {
     }
 
     fn spawn(&self, program: &Program, cage: Option<&Cage>) -> std::io::Result<Child> {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", HOLD, "sh"]).arg(&program.file);
-        if is_root() {
-            let nobody = NOBODY.to_string();
-            command.args(["setpriv", "--reuid", &nobody, "--regid", &nobody]);
-            command.arg("--clear-groups");
-        }
-        command.arg(self.entry);
+        let mut command = self.entering(&program.file)?;
         self.describe(&mut command, |_| true, &[]);
         let limits = format!(
             "exec prlimit --cpu={}:{} --data={} --nproc={} --fsize=0 --core=0 -- {OPENED} {}",
@@ -130,7 +119,6 @@ impl Sandbox {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        filter::hand_over(&mut command)?;
         let child = command.spawn()?;
         if let (Some(cage), Some(pid)) = (cage, child.id()) {
             cage.admit(pid)?;

@@ -173,6 +173,16 @@ async fn a_package_may_ship_what_the_sandbox_has_already() {
 }
 
 #[tokio::test]
+async fn the_machines_authorities_are_there_for_those_who_name_them() {
+    let unnamed = "cd /etc && test ! -e ssl/certs";
+    assert_accepts(&["ca-certificates"], unnamed, &[]).await;
+    let by_the_check = "test -e /etc/ssl/certs/ca-certificates.crt";
+    assert_accepts(&["ca-certificates"], by_the_check, &[]).await;
+    let by_a_file = ("/etc/haproxy/haproxy.cfg", "ca-file @system-ca\n");
+    assert_accepts(&[], "cd /etc && test -e ssl/certs", &[by_a_file]).await;
+}
+
+#[tokio::test]
 async fn identical_files_are_checked_once_and_remembered() {
     let node = |name, content| {
         release(

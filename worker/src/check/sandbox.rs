@@ -8,7 +8,7 @@
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,15 +21,20 @@ use windlass_core::check::Ended;
 use super::capture::Capture;
 use super::cgroup::{Cage, Total, cages};
 use super::filter;
-use super::tree::{COMMAND, Candidate, SCRIPTS, SYSTEM_FILES};
+use super::tree::{AUTHORITIES, COMMAND, Candidate, SCRIPTS, SYSTEM_FILES};
 
-pub(super) const NOBODY: u32 = 65534;
+const NOBODY: u32 = 65534;
 const PATH: &str =
     "/run/windlass/scripts:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Enough to load a firewall or bind a port in the sandbox's own network; nothing that reaches out of it.
 const CAPABILITIES: [&str; 3] = ["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_NET_BIND_SERVICE"];
-/// Waits for a line before anything of the sandbox begins: by then the process is in its cgroup.
-const HOLD: &str = "read -r go && exec \"$@\"";
+/// Opens what the sandbox must not see the way to, and waits for a line before anything of it begins: by then the
+/// process is in its cgroup.
+const HOLD: &str = "exec 8<\"$1\" 9<\"$2\"; shift 2; read -r go && exec \"$@\"";
+/// The program of `HOLD` in the sandbox.
+pub(super) const OPENED: &str = "/proc/self/fd/9";
+/// What a shell and `setpriv` end with where the program is not there.
+const NOT_THERE: i32 = 127;
 /// How bubblewrap begins to say why there is no sandbox.
 const REFUSAL: &str = "bwrap: ";
 /// How the inner shell says that the candidate did not fit in.
@@ -118,24 +123,13 @@ impl Sandbox {
     }
 
     async fn try_out(&self) -> Result<(), String> {
-        let mut command = Command::new(self.entry);
-        as_nobody(&mut command);
-        self.describe(&mut command, |_| true, &CAPABILITIES);
-        command.args(["/bin/sh", "-c", "exec prlimit --nproc=1 true"]);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        filter::hand_over(&mut command).map_err(|error| error.to_string())?;
-        let output = match command.output().await {
-            Ok(output) => output,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err("bubblewrap is not installed".to_owned());
-            }
-            Err(error) => return Err(format!("bubblewrap cannot be started: {error}")),
-        };
+        let output = self.tried().await;
+        let output = output.map_err(|error| format!("bubblewrap cannot be started: {error}"))?;
         if output.status.success() {
             return Ok(());
+        }
+        if output.status.code() == Some(NOT_THERE) {
+            return Err("bubblewrap is not installed".to_owned());
         }
         let said = String::from_utf8_lossy(&output.stderr);
         Err(said
@@ -143,6 +137,38 @@ impl Sandbox {
             .last()
             .unwrap_or("bubblewrap failed")
             .to_owned())
+    }
+
+    async fn tried(&self) -> std::io::Result<Output> {
+        let mut command = self.entering(Path::new("/dev/null"))?;
+        self.describe(&mut command, |_| true, &CAPABILITIES);
+        command.args(["/bin/sh", "-c", "exec prlimit --nproc=1 true"]);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command.spawn()?;
+        if let Some(stdin) = &mut child.stdin {
+            // One that has ended already says why below.
+            let _ = stdin.write_all(b"\n").await;
+        }
+        child.wait_with_output().await
+    }
+
+    /// The command that becomes bubblewrap. It opens files by itself and gives up being root by itself: handing down files and
+    /// users from here would copy this whole process first, which in a large worker takes longer than the sandbox.
+    pub(super) fn entering(&self, program: &Path) -> std::io::Result<Command> {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", HOLD, "sh", &filter::path()?]);
+        command.arg(program);
+        if is_root() {
+            let nobody = NOBODY.to_string();
+            command.args(["setpriv", "--reuid", &nobody, "--regid", &nobody]);
+            command.arg("--clear-groups");
+        }
+        command.arg(self.entry);
+        Ok(command)
     }
 
     /// Runs one check to its end. Dropping the future kills everything it started.
@@ -177,7 +203,7 @@ impl Sandbox {
             cage.close().await;
         }
         let output = capture.text();
-        if matches!(ended, Ended::NotFound(_)) || output.starts_with(REFUSAL) {
+        if ended == Ended::Exit(NOT_THERE) || output.starts_with(REFUSAL) {
             self.doubt();
         }
         if ended == Ended::Exit(125) && output.contains(NOT_PLACED) {
@@ -216,18 +242,18 @@ impl Sandbox {
     ) -> std::io::Result<(Child, pipe::Receiver)> {
         // One pipe for both streams: the order of a program's lines means something.
         let (reader, writer) = std::io::pipe()?;
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", HOLD, "sh", self.entry]);
-        as_nobody(&mut command);
+        let mut command = self.entering(Path::new("/dev/null"))?;
         let is_shown = |path: &str| !candidate.has_below(path);
         self.describe(&mut command, is_shown, &CAPABILITIES);
+        if candidate.names_authorities() && is_shown(AUTHORITIES) {
+            command.args(["--ro-bind-try", AUTHORITIES, AUTHORITIES]);
+        }
         command.args(["/bin/sh", "-c", &self.launcher(timeout)]);
         command
             .stdin(Stdio::piped())
             .stdout(writer.try_clone()?)
             .stderr(writer)
             .kill_on_drop(true);
-        filter::hand_over(&mut command)?;
         let child = command.spawn()?;
         if let (Some(cage), Some(pid)) = (cage, child.id()) {
             cage.admit(pid)?;
@@ -272,7 +298,7 @@ impl Sandbox {
         }
         command.args(["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]);
         if filter::exists() {
-            command.args(["--seccomp", filter::NUMBER_WORD]);
+            command.args(["--seccomp", filter::NUMBER]);
         }
         command.args(["--cap-drop", "ALL"]);
         for capability in capabilities {
@@ -328,12 +354,6 @@ async fn talk(
         Some(code) => Ended::Exit(code),
         None => Ended::Killed(status.to_string()),
     })
-}
-
-fn as_nobody(command: &mut Command) {
-    if is_root() {
-        command.uid(NOBODY).gid(NOBODY);
-    }
 }
 
 pub(super) fn is_root() -> bool {

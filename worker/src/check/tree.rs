@@ -23,7 +23,7 @@ const NOT_OURS: [&str; 8] = [
 ];
 
 /// What programs need of this machine's `/etc`; nothing in it is secret.
-pub(super) const SYSTEM_FILES: [&str; 9] = [
+pub(super) const SYSTEM_FILES: [&str; 8] = [
     "/etc/alternatives",
     "/etc/ld.so.cache",
     "/etc/ld.so.conf",
@@ -31,9 +31,12 @@ pub(super) const SYSTEM_FILES: [&str; 9] = [
     "/etc/localtime",
     "/etc/protocols",
     "/etc/services",
-    "/etc/ssl/certs",
     "/etc/ssl/openssl.cnf",
 ];
+/// The authorities that this machine trusts. HAProxy reads each of them at every start, whether its configuration needs
+/// them or not, which takes longer than all the rest: only those who name them see them.
+pub(super) const AUTHORITIES: &str = "/etc/ssl/certs";
+const NAMES_OF_AUTHORITIES: [&str; 3] = ["/etc/ssl", "/usr/lib/ssl", "@system-ca"];
 
 #[derive(Debug, Clone)]
 struct Seen {
@@ -112,6 +115,17 @@ impl Candidate {
         self.files.keys().any(|file| {
             let rest = file.as_str().strip_prefix(path);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+
+    /// Whether it may be about the authorities that this machine trusts.
+    pub(super) fn names_authorities(&self) -> bool {
+        let files = self.files.values().map(|seen| &*seen.content);
+        let scripts = self.scripts.values().map(String::as_bytes);
+        let mut texts = files.chain(scripts).chain([self.run.as_bytes()]);
+        texts.any(|text| {
+            let text = String::from_utf8_lossy(text);
+            NAMES_OF_AUTHORITIES.iter().any(|name| text.contains(name))
         })
     }
 
@@ -224,6 +238,7 @@ impl Archive {
             // A package that ships one of those is no reason to put a file where one is mounted.
             let mounted = SYSTEM_FILES
                 .iter()
+                .chain([&AUTHORITIES])
                 .any(|own| Path::new(path).starts_with(own));
             let parsed = path.parse::<NodePath>();
             let Ok(parsed) = parsed else { continue };
