@@ -32,7 +32,7 @@ pub struct Claimed {
 }
 
 /// Why a node did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum NodeError {
     /// No connection, a lost one, or an answer that broke off: nobody knows what happened on the node.
     #[error("{node} cannot be reached: {why}")]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::AsRawFd as _;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
@@ -103,16 +103,28 @@ pub(super) fn exists() -> bool {
     FILTER.is_some()
 }
 
-/// Where what becomes bubblewrap opens it. Nobody else finds it by a name, and it is written once.
-pub(super) fn path() -> io::Result<String> {
-    static WRITTEN: LazyLock<io::Result<File>> = LazyLock::new(|| {
-        let mut file = tempfile::tempfile()?;
-        file.write_all(FILTER.as_deref().unwrap_or_default())?;
-        Ok(file)
-    });
-    let why = |error: &io::Error| io::Error::new(error.kind(), format!("its filter: {error}"));
-    let number = WRITTEN.as_ref().map_err(why)?.as_raw_fd();
-    Ok(format!("/proc/{}/fd/{number}", std::process::id()))
+/// Where what becomes bubblewrap opens it: a file without a name, which bubblewrap closes before anything runs inside.
+pub(super) fn path() -> io::Result<Option<String>> {
+    static WRITTEN: OnceLock<File> = OnceLock::new();
+    let Some(filter) = &*FILTER else {
+        return Ok(None);
+    };
+    let file = match WRITTEN.get() {
+        Some(file) => file,
+        None => {
+            let why = |error| io::Error::other(format!("its filter: {error}"));
+            let file = written(filter).map_err(why)?;
+            WRITTEN.get_or_init(|| file)
+        }
+    };
+    let number = file.as_raw_fd();
+    Ok(Some(format!("/proc/{}/fd/{number}", std::process::id())))
+}
+
+fn written(filter: &[u8]) -> io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    file.write_all(filter)?;
+    Ok(file)
 }
 
 fn program(arch: TargetArch) -> Result<Vec<u8>, BackendError> {

@@ -96,7 +96,7 @@ impl Sandbox {
     }
 
     fn spawn(&self, program: &Program, cage: Option<&Cage>) -> std::io::Result<Child> {
-        let mut command = self.entering(&program.file)?;
+        let mut command = self.entering(Some(&program.file))?;
         self.describe(&mut command, |_| true, &[]);
         let limits = format!(
             "exec prlimit --cpu={}:{} --data={} --nproc={} --fsize=0 --core=0 -- {OPENED} {}",

@@ -66,12 +66,7 @@ impl Checker {
             return Ok(merged(findings).sorted());
         }
         if let Err(why) = self.sandbox.available().await {
-            // A warning stops no roll, and the report of a roll that went well does not carry it.
-            tracing::warn!(
-                "{} checks were not run on this machine [WL306]: {why}",
-                jobs.len()
-            );
-            findings.push(no_sandbox(&why, jobs.len()));
+            findings.push(not_run(&why, jobs.len()));
             return Ok(merged(findings).sorted());
         }
         let mut tally = Tally {
@@ -79,7 +74,9 @@ impl Checker {
             findings,
             progress,
             done: 0,
+            without: 0,
         };
+        let mut without_sandbox = None;
         let mut waiting = Vec::new();
         for (index, job) in jobs.iter().enumerate() {
             match remembered.get(&job.candidate.digest) {
@@ -94,10 +91,7 @@ impl Checker {
             for (index, job) in waiting.by_ref().take(free) {
                 let (sandbox, candidate) = (self.sandbox.clone(), job.candidate.clone());
                 let timeout = Duration::from_secs(u64::from(job.check.command.timeout));
-                running.spawn(async move {
-                    let (ended, output) = sandbox.run(&candidate, timeout).await;
-                    (index, ended, output)
-                });
+                running.spawn(async move { (index, sandbox.run(&candidate, timeout).await) });
             }
             let ended = tokio::select! {
                 () = cancel.cancelled() => {
@@ -108,15 +102,23 @@ impl Checker {
             };
             let Some(ended) = ended else { break };
             match ended {
-                Ok((index, ended, output)) => {
+                Ok((index, Ok((ended, output)))) => {
                     tally.remember(index, &ended, &output, remembered);
                     tally.take(index, &ended, &output, false);
+                }
+                // It worked when the first of them began.
+                Ok((_, Err(why))) => {
+                    tally.without += 1;
+                    without_sandbox = Some(why);
                 }
                 Err(error) => tally.findings.push(Finding::error(
                     checks::CHECK_KILLED,
                     format!("a check ended without a result: {error}"),
                 )),
             }
+        }
+        if let Some(why) = without_sandbox {
+            tally.findings.push(not_run(&why, tally.without));
         }
         Ok(merged(tally.findings).sorted())
     }
@@ -128,6 +130,8 @@ struct Tally<'a> {
     findings: Findings,
     progress: &'a (dyn Fn(Progress) + Sync),
     done: usize,
+    /// Those that found no sandbox.
+    without: usize,
 }
 
 impl Tally<'_> {
@@ -204,6 +208,12 @@ fn judged(job: &Job<'_>, ended: &Ended, output: &str) -> Vec<Finding> {
             finding
         })
         .collect()
+}
+
+fn not_run(why: &str, count: usize) -> Finding {
+    // A warning stops no roll, and the report of a roll that went well does not carry it.
+    tracing::warn!("{count} checks were not run on this machine [WL306]: {why}");
+    no_sandbox(why, count)
 }
 
 fn no_sandbox(why: &str, count: usize) -> Finding {

@@ -284,6 +284,39 @@ async fn missing_programs_unplaceable_files_and_no_sandbox_are_told() {
 }
 
 #[tokio::test]
+async fn a_sandbox_that_breaks_is_told_and_nobody_is_refused_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(dir.path(), everyone).unwrap();
+    let (entry, broken) = (dir.path().join("bwrap"), dir.path().join("broken"));
+    let text = "#!/bin/sh\ntest ! -e ${0%/*}/broken || { echo 'bwrap: No permissions' >&2; exit 1; }\nexec bwrap \"$@\"\n";
+    std::fs::write(&entry, text).unwrap();
+    let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&entry, everyone).unwrap();
+    let entry: &'static str = entry.to_str().unwrap().to_owned().leak();
+
+    let checker = Checker::new(Sandbox::default().entered_by(entry));
+    let (remembered, cancel) = (Remembered::default(), CancellationToken::new());
+    let run = async |text: &str| {
+        let bundle = bundle(vec![release("vps1", &[], vec![check(text)], &[])]);
+        let found = checker.run(&bundle, &remembered, &|_| {}, &cancel).await;
+        let found = found.unwrap();
+        let codes = found.iter().map(|finding| finding.code);
+        codes.collect::<Vec<_>>()
+    };
+    assert_eq!(run("true").await, []);
+    std::fs::write(&broken, "").unwrap();
+    for _ in 0..2 {
+        assert_eq!(run(": another; true").await, [checks::NO_SANDBOX]);
+    }
+    std::fs::remove_file(&broken).unwrap();
+    assert_eq!(run(": another; true").await, []);
+    // What a check says by itself is no word about the sandbox.
+    assert_eq!(run("echo 'bwrap: x'; exit 1").await.len(), 1);
+    assert_eq!(run("true").await, []);
+}
+
+#[tokio::test]
 async fn scripts_lie_in_the_working_directory_and_on_the_path() {
     let mut with_script = check("./trial.sh && trial.sh");
     let script = "#!/bin/sh\ncat /usr/local/etc/x | grep -q here\n".to_owned();

@@ -28,15 +28,17 @@ const PATH: &str =
     "/run/windlass/scripts:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Enough to load a firewall or bind a port in the sandbox's own network; nothing that reaches out of it.
 const CAPABILITIES: [&str; 3] = ["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_NET_BIND_SERVICE"];
-/// Opens what the sandbox must not see the way to, and waits for a line before anything of it begins: by then the
-/// process is in its cgroup.
-const HOLD: &str = "exec 8<\"$1\" 9<\"$2\"; shift 2; read -r go && exec \"$@\"";
-/// The program of `HOLD` in the sandbox.
+/// Opens what the sandbox must not see the way to.
+const OPEN_FILTER: &str = "exec 8<\"$1\"; shift; ";
+const OPEN_PROGRAM: &str = "exec 9<\"$1\"; shift; ";
+/// Waits for a line before anything of the sandbox begins: by then the process is in its cgroup.
+const HOLD: &str = "read -r go && exec \"$@\"";
+/// The program that was opened, as the sandbox sees it.
 pub(super) const OPENED: &str = "/proc/self/fd/9";
 /// What a shell and `setpriv` end with where the program is not there.
 const NOT_THERE: i32 = 127;
-/// How bubblewrap begins to say why there is no sandbox.
-const REFUSAL: &str = "bwrap: ";
+/// How those begin who say why there is no sandbox; a check may say the same of something else.
+const REFUSALS: [&str; 3] = ["bwrap: ", "setpriv: ", "sh: "];
 /// How the inner shell says that the candidate did not fit in.
 const NOT_PLACED: &str = "windlass: the candidate could not be placed in the sandbox";
 
@@ -117,7 +119,7 @@ impl Sandbox {
         tried
     }
 
-    /// Something ended before it began: whoever asks next is told why.
+    /// Something may have ended before it began: whoever asks next is told.
     pub(super) fn doubt(&self) {
         self.works.store(false, Ordering::Relaxed);
     }
@@ -128,19 +130,21 @@ impl Sandbox {
         if output.status.success() {
             return Ok(());
         }
-        if output.status.code() == Some(NOT_THERE) {
-            return Err("bubblewrap is not installed".to_owned());
-        }
         let said = String::from_utf8_lossy(&output.stderr);
-        Err(said
-            .lines()
-            .last()
-            .unwrap_or("bubblewrap failed")
-            .to_owned())
+        let why = said.lines().last().unwrap_or("bubblewrap failed");
+        // A program that is missing in the sandbox, or that may not be run here, ends the same way.
+        let missing = output.status.code() == Some(NOT_THERE)
+            && why.contains(self.entry)
+            && (why.ends_with("not found") || why.contains("No such file"));
+        Err(if missing {
+            "bubblewrap is not installed".to_owned()
+        } else {
+            why.to_owned()
+        })
     }
 
     async fn tried(&self) -> std::io::Result<Output> {
-        let mut command = self.entering(Path::new("/dev/null"))?;
+        let mut command = self.entering(None)?;
         self.describe(&mut command, |_| true, &CAPABILITIES);
         command.args(["/bin/sh", "-c", "exec prlimit --nproc=1 true"]);
         command
@@ -158,10 +162,16 @@ impl Sandbox {
 
     /// The command that becomes bubblewrap. It opens files by itself and gives up being root by itself: handing down files and
     /// users from here would copy this whole process first, which in a large worker takes longer than the sandbox.
-    pub(super) fn entering(&self, program: &Path) -> std::io::Result<Command> {
+    pub(super) fn entering(&self, program: Option<&Path>) -> std::io::Result<Command> {
+        let filter = filter::path()?;
+        let opens = [
+            filter.as_ref().map(|_| OPEN_FILTER),
+            program.map(|_| OPEN_PROGRAM),
+        ];
+        let script: String = opens.into_iter().flatten().chain([HOLD]).collect();
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", HOLD, "sh", &filter::path()?]);
-        command.arg(program);
+        command.args(["-c", &script, "sh"]);
+        command.args(filter).args(program);
         if is_root() {
             let nobody = NOBODY.to_string();
             command.args(["setpriv", "--reuid", &nobody, "--regid", &nobody]);
@@ -171,8 +181,24 @@ impl Sandbox {
         Ok(command)
     }
 
-    /// Runs one check to its end. Dropping the future kills everything it started.
-    pub(super) async fn run(&self, candidate: &Candidate, timeout: Duration) -> (Ended, String) {
+    /// Runs one check to its end; `Err` says why there is no sandbox any more. Dropping the future kills everything it
+    /// started.
+    pub(super) async fn run(
+        &self,
+        candidate: &Candidate,
+        timeout: Duration,
+    ) -> Result<(Ended, String), String> {
+        let (ended, output) = self.run_to_its_end(candidate, timeout).await;
+        let failed = matches!(ended, Ended::Exit(status) if status != 0);
+        let refused = REFUSALS.iter().any(|words| output.starts_with(words));
+        if failed && (refused || ended == Ended::Exit(NOT_THERE)) {
+            self.doubt();
+            self.available().await?;
+        }
+        Ok((ended, output))
+    }
+
+    async fn run_to_its_end(&self, candidate: &Candidate, timeout: Duration) -> (Ended, String) {
         let mut capture = Capture::default();
         let cage = self.cage();
         let ended = match self.start(candidate, timeout, cage.as_ref()) {
@@ -194,18 +220,12 @@ impl Sandbox {
                     Err(_) => Ended::TimedOut,
                 }
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Ended::NotFound(self.entry.to_owned())
-            }
             Err(error) => Ended::Killed(error.to_string()),
         };
         if let Some(cage) = cage {
             cage.close().await;
         }
         let output = capture.text();
-        if ended == Ended::Exit(NOT_THERE) || output.starts_with(REFUSAL) {
-            self.doubt();
-        }
         if ended == Ended::Exit(125) && output.contains(NOT_PLACED) {
             return (
                 Ended::Killed("its files could not be placed".to_owned()),
@@ -242,7 +262,7 @@ impl Sandbox {
     ) -> std::io::Result<(Child, pipe::Receiver)> {
         // One pipe for both streams: the order of a program's lines means something.
         let (reader, writer) = std::io::pipe()?;
-        let mut command = self.entering(Path::new("/dev/null"))?;
+        let mut command = self.entering(None)?;
         let is_shown = |path: &str| !candidate.has_below(path);
         self.describe(&mut command, is_shown, &CAPABILITIES);
         if candidate.names_authorities() && is_shown(AUTHORITIES) {

@@ -36,7 +36,13 @@ pub(super) const SYSTEM_FILES: [&str; 8] = [
 /// The authorities that this machine trusts. HAProxy reads each of them at every start, whether its configuration needs
 /// them or not, which takes longer than all the rest: only those who name them see them.
 pub(super) const AUTHORITIES: &str = "/etc/ssl/certs";
-const NAMES_OF_AUTHORITIES: [&str; 3] = ["/etc/ssl", "/usr/lib/ssl", "@system-ca"];
+const NAMES_OF_AUTHORITIES: [&str; 5] = [
+    "/etc/ssl",
+    "/usr/lib/ssl",
+    "@system-ca",
+    "httpclient",
+    "openssl ",
+];
 
 #[derive(Debug, Clone)]
 struct Seen {

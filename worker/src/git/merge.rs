@@ -48,12 +48,15 @@ impl Mirror {
         };
         let kept = format!("refs/windlass/requests/{inner}");
         let repository = self.open()?;
-        if !Self::was_fetched(&repository) {
-            // The limit is for what the request brings, not for the history that is there already.
-            self.fetch_once()?;
-        }
         let refspec = format!("+{reference}:{kept}");
-        let base = self.receive(&repository, Some(&refspec), MAX_RECEIVED)?;
+        let base = match self.receive(&repository, Some(&refspec), MAX_RECEIVED) {
+            // The limit is for what the request brings, not for what the branch did.
+            Err(GitError::Denied { .. }) => {
+                self.fetch_once()?;
+                self.receive(&repository, Some(&refspec), MAX_RECEIVED)
+            }
+            received => received,
+        }?;
         match repository.refname_to_id(&kept) {
             Ok(id) => Ok((base, id.to_string())),
             Err(error) if error.code() == ErrorCode::NotFound => {

@@ -131,10 +131,6 @@ impl Mirror {
         Ok(head.oid().to_string())
     }
 
-    pub(super) fn was_fetched(repository: &Repository) -> bool {
-        repository.refname_to_id(FETCHED).is_ok()
-    }
-
     pub(super) fn folder(&self) -> &str {
         &self.folder
     }

@@ -1,9 +1,11 @@
 //! One connection a node, shared by all calls. After an activation it is thrown away, so that everything that
-//! follows, above all `extend` and `confirm`, proves that the node can still be reached by someone new.
+//! follows, above all `extend` and `confirm`, proves that the node can still be reached by someone new. Of those who wait for
+//! the same connection one dials: that the node is away is said to all of them at once, and not to one after the other.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tempfile::TempDir;
 use tokio::sync::Mutex;
@@ -22,7 +24,14 @@ pub(super) struct Pool {
 
 struct Slot {
     target: Target,
-    connection: Mutex<Option<Arc<Connection>>>,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    connection: Option<Arc<Connection>>,
+    /// When dialling failed last, and why.
+    failed: Option<(Instant, NodeError)>,
 }
 
 impl Pool {
@@ -31,8 +40,8 @@ impl Pool {
         let nodes = targets
             .into_iter()
             .map(|(node, target)| {
-                let connection = Mutex::new(None);
-                (node, Slot { target, connection })
+                let held = Mutex::default();
+                (node, Slot { target, held })
             })
             .collect();
         Ok(Self { login, dir, nodes })
@@ -48,31 +57,43 @@ impl Pool {
         node: &NodeName,
     ) -> Result<(Arc<Connection>, bool), NodeError> {
         let slot = self.slot(node)?;
-        let mut held = slot.connection.lock().await;
-        if let Some(connection) = held.as_ref()
+        let asked = Instant::now();
+        let mut held = slot.held.lock().await;
+        if let Some(connection) = held.connection.as_ref()
             && connection.stands().await
         {
             return Ok((Arc::clone(connection), false));
         }
-        *held = None;
+        held.connection = None;
+        if let Some((_, why)) = held.failed.as_ref().filter(|(at, _)| *at > asked) {
+            return Err(why.clone());
+        }
+        let dialled = self.dial(node, &slot.target).await;
+        held.failed = dialled
+            .as_ref()
+            .err()
+            .map(|why| (Instant::now(), why.clone()));
+        let connection = Arc::new(dialled?);
+        held.connection = Some(Arc::clone(&connection));
+        Ok((connection, true))
+    }
+
+    async fn dial(&self, node: &NodeName, target: &Target) -> Result<Connection, NodeError> {
         let dir = self.dir.path();
-        let config = write_config(dir, node, &slot.target).map_err(|error| {
+        let config = write_config(dir, node, target).map_err(|error| {
             let why = format!("cannot write to {}: {error}", dir.display());
             NodeError::Unreachable {
                 node: node.clone(),
                 why,
             }
         })?;
-        let dialled = Connection::dial(dir, &config, node, &slot.target, &self.login).await?;
-        let connection = Arc::new(dialled);
-        *held = Some(Arc::clone(&connection));
-        Ok((connection, true))
+        Connection::dial(dir, &config, node, target, &self.login).await
     }
 
     /// Forgets the node's connection: the next call dials.
     pub(super) async fn retire(&self, node: &NodeName) {
         if let Ok(slot) = self.slot(node) {
-            *slot.connection.lock().await = None;
+            slot.held.lock().await.connection = None;
         }
     }
 

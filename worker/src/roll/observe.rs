@@ -14,17 +14,18 @@ pub async fn all<N: NodeReader + 'static>(
 ) -> Observed {
     let mut asked = JoinSet::new();
     for name in names {
-        let nodes = Arc::clone(nodes);
-        asked.spawn(async move {
-            let seen = match nodes.status(&name).await {
-                Ok(state) => Seen::State(Box::new(state)),
-                Err(NodeError::Unreachable { why, .. }) => Seen::Unreachable(why),
-                Err(error) => Seen::Refused(error.to_string()),
-            };
-            (name, seen)
-        });
+        asked.spawn(one(Arc::clone(nodes), name));
     }
     Observed {
         nodes: asked.join_all().await.into_iter().collect(),
     }
+}
+
+pub async fn one<N: NodeReader>(nodes: Arc<N>, name: NodeName) -> (NodeName, Seen) {
+    let seen = match nodes.status(&name).await {
+        Ok(state) => Seen::State(Box::new(state)),
+        Err(NodeError::Unreachable { why, .. }) => Seen::Unreachable(why),
+        Err(error) => Seen::Refused(error.to_string()),
+    };
+    (name, seen)
 }

@@ -51,6 +51,29 @@ async fn a_change_is_planned_against_what_the_nodes_hold_and_merging_rolls_that_
 }
 
 #[tokio::test]
+async fn what_nodes_hold_otherwise_than_the_base_is_read_from_them_and_nothing_else() {
+    let world = World::new();
+    world.look(&world.request(1, text)).await;
+    assert!(world.nodes.read.lock().unwrap().is_empty());
+
+    world.edit(SITE, "This page will be", "Soon this page will be");
+    world.commit("Merged, and not rolled yet");
+    let asked = world.request(2, |world| world.edit(SITE, "Soon this", "Now this"));
+    let preview = world.look(&asked).await;
+    let diff = preview.diffs[0].file.diff.clone().unwrap();
+    assert!(
+        diff.contains("This page will be") && diff.contains("Now this"),
+        "{diff}"
+    );
+    assert!(!diff.contains("Soon"), "{diff}");
+    let read = world.nodes.read.lock().unwrap().clone();
+    assert_eq!(
+        read,
+        ["/etc/haproxy/errors/site-www.html".to_owned()].into()
+    );
+}
+
+#[tokio::test]
 async fn a_secret_that_is_replaced_is_told_with_fingerprints_and_no_value() {
     const OTHER: &str = "YW5vdGhlci1zZWNyZXQtb2YtdGhpcnR5LXR3by1ieXRlcyE=";
     let world = World::new();

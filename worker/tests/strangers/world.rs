@@ -31,6 +31,8 @@ pub(crate) const SECRET: &str = "c2VjcmV0LW9mLXRoZS13b3JrZXItbm9ib2R5LXNlZXM=";
 pub(crate) struct Nodes {
     held: Arc<Mutex<BTreeMap<NodeName, Release>>>,
     pub(crate) away: Arc<Mutex<BTreeSet<String>>>,
+    /// The files that were read from them.
+    pub(crate) read: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Readers for Nodes {
@@ -81,6 +83,7 @@ impl NodeReader for Nodes {
         let read = paths.iter().filter_map(|path| {
             let secret = release.meta.files.get(path)?.secret;
             assert!(!secret, "a preview wants to read {path}");
+            self.read.lock().unwrap().insert(path.to_string());
             Some((path.clone(), release.contents.get(path)?.to_vec()))
         });
         Ok(read.collect())

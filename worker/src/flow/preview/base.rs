@@ -1,12 +1,13 @@
 //! The base that requests are looked at against: what it renders to, kept until it moves, and its nodes, which say how
 //! they are while a request is still being fetched and rendered. What they say of a base that has moved is dropped.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use tokio::task::JoinSet;
 use windlass_core::ids::NodeName;
 use windlass_core::model::Model;
-use windlass_core::observed::Observed;
+use windlass_core::observed::{Observed, Seen};
 use windlass_core::release::Bundle;
 
 use super::look::{Failed, Previews, load, words};
@@ -33,15 +34,24 @@ impl Base {
 pub(super) struct Answers<N> {
     pub(super) base: Arc<Base>,
     pub(super) nodes: Arc<N>,
-    /// One task; dropped, it asks no further.
-    asked: JoinSet<Observed>,
+    /// Dropped, they ask no further.
+    asked: JoinSet<(NodeName, Seen)>,
 }
 
 impl<N> Answers<N> {
-    pub(super) async fn all(&mut self) -> Result<Observed, Failed> {
-        let answered = self.asked.join_next().await;
-        let answered = answered.and_then(Result::ok);
-        answered.ok_or_else(|| "the nodes could not be asked".to_owned())
+    /// What the nodes say that are in this bundle; one that is being removed is not waited for.
+    pub(super) async fn of(&mut self, head: &Bundle) -> Result<Observed, Failed> {
+        let mut wanted: BTreeSet<&NodeName> = self.base.model.nodes.keys().collect();
+        wanted.retain(|name| head.releases.contains_key(*name));
+        let mut observed = Observed::default();
+        while !wanted.is_empty() {
+            let answered = self.asked.join_next().await.and_then(Result::ok);
+            let (name, seen) = answered.ok_or("the nodes could not be asked")?;
+            if wanted.remove(&name) {
+                observed.nodes.insert(name, seen);
+            }
+        }
+        Ok(observed)
     }
 }
 
@@ -68,9 +78,9 @@ impl<R: Readers> Previews<R> {
 
     fn ask_those_of(&self, base: Arc<Base>) -> Result<Answers<R::Nodes>, Failed> {
         let nodes = self.readers.readers(&base.model).map_err(words)?;
-        let names: Vec<NodeName> = base.model.nodes.keys().cloned().collect();
-        let (mut asked, those) = (JoinSet::new(), Arc::clone(&nodes));
-        asked.spawn(async move { observe::all(&those, names).await });
+        let names = base.model.nodes.keys().cloned();
+        let asked = names.map(|name| observe::one(Arc::clone(&nodes), name));
+        let asked = asked.collect();
         Ok(Answers { base, nodes, asked })
     }
 

@@ -217,12 +217,9 @@ impl<R: Readers> Previews<R> {
     ) -> Result<(), Failed> {
         // It was loaded to its end in the sandbox, from the same bytes.
         let (mut findings, model, observed) =
-            tokio::join!(self.check(head, look), load(snapshot), answers.all());
-        let (model, mut observed) = (model?, observed?);
+            tokio::join!(self.check(head, look), load(snapshot), answers.of(head));
+        let (model, observed) = (model?, observed?);
         let base = &answers.base;
-        observed
-            .nodes
-            .retain(|name, _| head.releases.contains_key(name));
         findings.extend(self.examine(&model)?);
         let kept = match &base.bundle {
             Some(bundle) => keep_unchanged(head, bundle, &observed),

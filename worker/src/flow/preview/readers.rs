@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use windlass_core::ids::{NodeName, NodePath};
 use windlass_core::model::Model;
@@ -16,11 +16,14 @@ use crate::node::{Login, Nodes, Target};
 use crate::ports::{NodeError, NodeReader};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// As long as `ssh` keeps a connection that nobody uses. What lies in the temporary folder is not relied on for longer:
+/// machines clear theirs.
+const KEPT: Duration = Duration::from_secs(90);
 
 pub trait Readers: Send + Sync + 'static {
     type Nodes: NodeReader + 'static;
 
-    /// The nodes that the base's definitions name, where they say: never where a request says.
+    /// The nodes that these definitions name, where they say: those of the watched branch, never those of a request.
     fn readers(&self, model: &Model) -> io::Result<Arc<Self::Nodes>>;
 }
 
@@ -63,6 +66,7 @@ pub struct SshReaders {
 }
 
 struct Last {
+    used: Instant,
     targets: BTreeMap<NodeName, Target>,
     nodes: Arc<ReadOnly<Nodes>>,
 }
@@ -80,7 +84,9 @@ impl Readers for SshReaders {
     fn readers(&self, model: &Model) -> io::Result<Arc<Self::Nodes>> {
         let targets = Target::all(model);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = last.as_ref().filter(|last| last.targets == targets) {
+        let is_good = |last: &&mut Last| last.targets == targets && last.used.elapsed() < KEPT;
+        if let Some(last) = last.as_mut().filter(is_good) {
+            last.used = Instant::now();
             return Ok(Arc::clone(&last.nodes));
         }
         let login = Login {
@@ -89,9 +95,37 @@ impl Readers for SshReaders {
         };
         let nodes = Arc::new(ReadOnly::new(Nodes::new(login, targets.clone())?));
         *last = Some(Last {
+            used: Instant::now(),
             targets,
             nodes: Arc::clone(&nodes),
         });
         Ok(nodes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use windlass_core::model;
+    use windlass_core::snapshot::Snapshot;
+
+    use super::*;
+
+    fn model(address: &str) -> Arc<Model> {
+        let cluster = "name: example\ndomain: example.org\nnetworks: { public: 10.80.0.0/24 }\norder: [vps1]\nedge: { role: edge, network: public }\n";
+        let node = format!(
+            "roles: [edge]\naddresses: {{ public: {address} }}\nssh:\n  network: public\n  host_keys:\n    - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n"
+        );
+        let files = [("cluster.yaml", cluster), ("nodes/vps1.yaml", &node)];
+        model::load(&Snapshot::of_texts("c", files)).model.unwrap()
+    }
+
+    #[test]
+    fn connections_are_kept_as_long_as_the_machines_are_the_same() {
+        let readers = SshReaders::new(None);
+        let first = readers.readers(&model("10.80.0.1")).unwrap();
+        let same = readers.readers(&model("10.80.0.1")).unwrap();
+        assert!(Arc::ptr_eq(&first, &same));
+        let moved = readers.readers(&model("10.80.0.2")).unwrap();
+        assert!(!Arc::ptr_eq(&first, &moved));
     }
 }
