@@ -95,11 +95,11 @@ impl Broker {
 
     fn launch(self) -> Result<Self> {
         self.name_server()?;
-        for node in &self.nodes {
-            node.launch()?;
-        }
-        for node in &self.nodes {
-            node.ready()?;
+        // The first one has all vhosts before the others join: one that is added while they start may stay down on them.
+        let (first, others) = self.nodes.split_at(1);
+        for together in [first, others] {
+            together.iter().try_for_each(BrokerNode::launch)?;
+            together.iter().try_for_each(BrokerNode::ready)?;
         }
         Ok(self)
     }
