@@ -74,9 +74,8 @@ impl Checker {
             findings,
             progress,
             done: 0,
-            without: 0,
+            without: Vec::new(),
         };
-        let mut without_sandbox = None;
         let mut waiting = Vec::new();
         for (index, job) in jobs.iter().enumerate() {
             match remembered.get(&job.candidate.digest) {
@@ -107,20 +106,14 @@ impl Checker {
                     tally.take(index, &ended, &output, false);
                 }
                 // It worked when the first of them began.
-                Ok((_, Err(why))) => {
-                    tally.without += 1;
-                    without_sandbox = Some(why);
-                }
+                Ok((_, Err(why))) => tally.without.push(why),
                 Err(error) => tally.findings.push(Finding::error(
                     checks::CHECK_KILLED,
                     format!("a check ended without a result: {error}"),
                 )),
             }
         }
-        if let Some(why) = without_sandbox {
-            tally.findings.push(not_run(&why, tally.without));
-        }
-        Ok(merged(tally.findings).sorted())
+        Ok(tally.end())
     }
 }
 
@@ -130,8 +123,8 @@ struct Tally<'a> {
     findings: Findings,
     progress: &'a (dyn Fn(Progress) + Sync),
     done: usize,
-    /// Those that found no sandbox.
-    without: usize,
+    /// Why those found no sandbox that did not.
+    without: Vec<String>,
 }
 
 impl Tally<'_> {
@@ -147,6 +140,13 @@ impl Tally<'_> {
             label: job.check.command.label.clone(),
             remembered,
         });
+    }
+
+    fn end(mut self) -> Findings {
+        if let Some(why) = self.without.first() {
+            self.findings.push(not_run(why, self.without.len()));
+        }
+        merged(self.findings).sorted()
     }
 
     /// Only what the program itself said; a missing program may be installed by the next time.
