@@ -285,7 +285,7 @@ async fn missing_programs_unplaceable_files_and_no_sandbox_are_told() {
 
 #[tokio::test]
 async fn a_sandbox_that_breaks_is_told_and_nobody_is_refused_for_it() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir_in("/tmp").unwrap();
     let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(dir.path(), everyone).unwrap();
     let (entry, broken) = (dir.path().join("bwrap"), dir.path().join("broken"));

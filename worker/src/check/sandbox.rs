@@ -194,6 +194,8 @@ impl Sandbox {
         if failed && (refused || ended == Ended::Exit(NOT_THERE)) {
             self.doubt();
             self.available().await?;
+            // What kept it from beginning may have passed; what a check says by itself it says again.
+            return Ok(self.run_to_its_end(candidate, timeout).await);
         }
         Ok((ended, output))
     }

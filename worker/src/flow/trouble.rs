@@ -53,7 +53,7 @@ pub fn of_git(error: GitError) -> Result<Findings, Trouble> {
         GitError::Untrusted { .. } => Finding::error(codes::UNTRUSTED, message)
             .hint("sign it (`git commit --amend -S`), or add the signer to the file that `repository.signed_by` names"),
         GitError::Away { .. } => return Err(Trouble::Later(message)),
-        GitError::Damaged { .. } | GitError::NoCommit { .. } | GitError::Unreadable { .. } => {
+        GitError::TooMuch { .. } | GitError::Damaged { .. } | GitError::NoCommit { .. } | GitError::Unreadable { .. } => {
             return Err(Trouble::Broken(error.into()));
         }
     };

@@ -51,7 +51,7 @@ impl Mirror {
         let refspec = format!("+{reference}:{kept}");
         let base = match self.receive(&repository, Some(&refspec), MAX_RECEIVED) {
             // The limit is for what the request brings, not for what the branch did.
-            Err(GitError::Denied { .. }) => {
+            Err(GitError::TooMuch { .. }) => {
                 self.fetch_once()?;
                 self.receive(&repository, Some(&refspec), MAX_RECEIVED)
             }

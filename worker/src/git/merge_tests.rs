@@ -112,6 +112,21 @@ fn unrelated_histories_and_what_was_merged_before_are_no_trouble() {
 }
 
 #[test]
+fn what_is_too_much_is_told_as_that_and_leaves_the_mirror_whole() {
+    let world = begun();
+    let many: String = (0..20_000_u64).map(|n| (n * n).to_string()).collect();
+    world.write("sites/blog.yaml", &many);
+    let commit = world.commit("Much");
+    let repository = world.mirror.open().unwrap();
+    let error = world.mirror.receive(&repository, None, 100).unwrap_err();
+    assert!(
+        matches!(error, GitError::TooMuch { most: 100, .. }),
+        "{error}"
+    );
+    assert_eq!(world.mirror.fetch().unwrap(), commit);
+}
+
+#[test]
 fn a_reference_that_is_not_there_or_is_none_is_said() {
     let world = begun();
     for name in [

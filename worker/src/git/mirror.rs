@@ -3,6 +3,7 @@
 //!
 //! Everything here blocks; the flow calls it in `spawn_blocking`.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use git2::{ErrorCode, Oid, Repository};
@@ -117,10 +118,18 @@ impl Mirror {
         let of_remote = |error: git2::Error| self.fetch_error(&error);
         let remote = repository.remote_anonymous(&self.remote.url);
         let mut remote = remote.map_err(of_remote)?;
-        let mut options = self.remote.options(most);
+        let cut = Cell::new(false);
+        let mut options = self.remote.options(most, &cut);
         remote
             .fetch(&refspecs, Some(&mut options), None)
-            .map_err(of_remote)?;
+            .map_err(|error| {
+                let url = self.remote.url.clone();
+                if cut.get() {
+                    GitError::TooMuch { url, most }
+                } else {
+                    of_remote(error)
+                }
+            })?;
         let heads = remote.list().map_err(of_remote)?;
         let head = heads.iter().find(|head| head.name() == wanted);
         let head = head.ok_or_else(|| GitError::NoBranch {

@@ -22,6 +22,9 @@ pub enum GitError {
     /// The remote is there and does not let us in, or is not the host we pinned.
     #[error("{url} refused: {why}")]
     Denied { url: String, why: String },
+    /// More came than is taken of one transfer.
+    #[error("{url} sent more than {} MiB", .most >> 20)]
+    TooMuch { url: String, most: usize },
     #[error("{url} has no branch {branch:?}")]
     NoBranch { url: String, branch: String },
     /// The local mirror cannot be read.

@@ -1,6 +1,7 @@
 //! Where definitions are fetched from, and how we show who we are. The URL comes from the worker's own
 //! configuration, never from a webhook.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -43,10 +44,14 @@ pub enum Access {
 }
 
 impl Remote {
-    /// A transfer of more than `most` bytes is broken off.
-    pub(super) fn options(&self, most: usize) -> FetchOptions<'_> {
+    /// A transfer of more than `most` bytes is broken off. That it was is noted in `cut`: the error has another face over
+    /// each way of transport.
+    pub(super) fn options<'a>(&'a self, most: usize, cut: &'a Cell<bool>) -> FetchOptions<'a> {
         let mut callbacks = self.callbacks();
-        callbacks.transfer_progress(move |progress| progress.received_bytes() <= most);
+        callbacks.transfer_progress(move |progress| {
+            cut.set(progress.received_bytes() > most);
+            !cut.get()
+        });
         let mut options = FetchOptions::new();
         options
             .remote_callbacks(callbacks)
