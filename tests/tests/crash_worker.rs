@@ -9,7 +9,7 @@ use windlass_tests::lab::{Lab, wait_until};
 /// Slow enough to be caught at every step, and broken where somebody wants it so.
 fn slow() -> String {
     let check = "checks:\n  - { run: sleep 1, on: node }\n";
-    let gate = "  - { command: test ! -e /root/bad, deadline: 2s }\n";
+    let gate = "  - { command: 'sleep 1; test ! -e /root/bad', deadline: 5s }\n";
     format!("{NOTE}{gate}{check}")
 }
 
