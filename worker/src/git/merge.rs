@@ -33,10 +33,14 @@ impl Mirror {
     /// Fetches the watched branch and what a reference such as `refs/pull/12/head` or `refs/merge-requests/3/head` points
     /// at; gives both commits.
     pub fn fetch_request(&self, reference: &str) -> Result<(String, String), GitError> {
-        self.mended(|mirror| mirror.fetch_request_once(reference))
+        self.mended(|mirror| mirror.fetch_request_once(reference, MAX_RECEIVED))
     }
 
-    fn fetch_request_once(&self, reference: &str) -> Result<(String, String), GitError> {
+    pub(super) fn fetch_request_once(
+        &self,
+        reference: &str,
+        most: usize,
+    ) -> Result<(String, String), GitError> {
         let unknown = |why: &str| GitError::NoCommit {
             rev: reference.to_owned(),
             why: why.to_owned(),
@@ -49,11 +53,11 @@ impl Mirror {
         let kept = format!("refs/windlass/requests/{inner}");
         let repository = self.open()?;
         let refspec = format!("+{reference}:{kept}");
-        let base = match self.receive(&repository, Some(&refspec), MAX_RECEIVED) {
+        let base = match self.receive(&repository, Some(&refspec), most) {
             // The limit is for what the request brings, not for what the branch did.
             Err(GitError::TooMuch { .. }) => {
                 self.fetch_once()?;
-                self.receive(&repository, Some(&refspec), MAX_RECEIVED)
+                self.receive(&repository, Some(&refspec), most)
             }
             received => received,
         }?;

@@ -123,7 +123,10 @@ fn what_is_too_much_is_told_as_that_and_leaves_the_mirror_whole() {
         matches!(error, GitError::TooMuch { most: 100, .. }),
         "{error}"
     );
-    assert_eq!(world.mirror.fetch().unwrap(), commit);
+    // What is much is the branch's, and the request brings little.
+    let head = world.request(|world| world.write("sites/blog.yaml", "a: 1\n"));
+    let fetched = world.mirror.fetch_request_once(REQUEST, 10_000);
+    assert_eq!(fetched.unwrap(), (commit, head));
 }
 
 #[test]
