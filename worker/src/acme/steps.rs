@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use instant_acme::{
     AuthorizationStatus, CertificateIdentifier, ChallengeStatus, ChallengeType, Error, Identifier,
-    NewOrder, OrderStatus, RetryPolicy, RevocationReason, RevocationRequest,
+    NewOrder, Order, OrderStatus, RetryPolicy, RevocationReason, RevocationRequest,
 };
 use jiff::{SignedDuration, Timestamp};
 use windlass_core::acme::order::Begun;
@@ -135,8 +135,13 @@ impl Session {
 
     /// Has the authority look, and waits until it is convinced.
     pub(super) async fn prove(&self, begun: &Begun, url: &str) -> Result<Entry, Trouble> {
+        let order = self.account.order(url.to_owned()).await;
+        self.convince(begun, order.map_err(self.failed(Step::Prove))?)
+            .await
+    }
+
+    pub(super) async fn convince(&self, begun: &Begun, mut order: Order) -> Result<Entry, Trouble> {
         let failed = self.failed(Step::Prove);
-        let mut order = self.account.order(url.to_owned()).await.map_err(&failed)?;
         match order.state().status {
             OrderStatus::Ready | OrderStatus::Processing | OrderStatus::Valid => {
                 return Ok(Entry::Ready);
@@ -144,17 +149,20 @@ impl Session {
             OrderStatus::Invalid => return Err(self.unproven(&mut order, None).await),
             OrderStatus::Pending => {}
         }
-        let mut all = order.authorizations();
-        while let Some(authorization) = all.next().await {
-            let mut authorization = authorization.map_err(&failed)?;
-            if authorization.status != AuthorizationStatus::Pending {
-                continue;
-            }
-            if let Some(mut challenge) = authorization.challenge(kind(begun))
-                && challenge.status == ChallengeStatus::Pending
-            {
-                challenge.set_ready().await.map_err(&failed)?;
-            }
+        if let Err(error) = have_it_look(begun, &mut order).await {
+            let trouble = failed(error);
+            let Trouble::Failed {
+                failure: Failure::Unproven,
+                ..
+            } = trouble
+            else {
+                return Err(trouble);
+            };
+            // A worker that died has asked for the same, and the authority came to its end between our look at the
+            // question and our asking: it looks once only. A second look shows what it found.
+            let again = self.account.order(order.url().to_owned()).await;
+            order = again.map_err(&failed)?;
+            have_it_look(begun, &mut order).await.map_err(&failed)?;
         }
         match order.poll_ready(&PATIENCE).await {
             Ok(OrderStatus::Invalid) => Err(self.unproven(&mut order, None).await),
@@ -173,7 +181,7 @@ impl Session {
     }
 
     /// Which names did not convince, and why: the order itself often says nothing.
-    async fn unproven(&self, order: &mut instant_acme::Order, said: Option<String>) -> Trouble {
+    async fn unproven(&self, order: &mut Order, said: Option<String>) -> Trouble {
         let mut reasons = Vec::new();
         let mut all = order.authorizations();
         while let Some(Ok(mut authorization)) = all.next().await {
@@ -288,6 +296,23 @@ impl Session {
         let chain = order.poll_certificate(&PATIENCE).await.map_err(&failed)?;
         Ok(Entry::Downloaded { chain })
     }
+}
+
+/// Says that the answers are in their places, where the authority still waits for that.
+async fn have_it_look(begun: &Begun, order: &mut Order) -> Result<(), Error> {
+    let mut all = order.authorizations();
+    while let Some(authorization) = all.next().await {
+        let mut authorization = authorization?;
+        if authorization.status != AuthorizationStatus::Pending {
+            continue;
+        }
+        if let Some(mut challenge) = authorization.challenge(kind(begun))
+            && challenge.status == ChallengeStatus::Pending
+        {
+            challenge.set_ready().await?;
+        }
+    }
+    Ok(())
 }
 
 fn kind(begun: &Begun) -> ChallengeType {

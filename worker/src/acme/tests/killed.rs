@@ -1,7 +1,8 @@
 //! A worker that dies anywhere: after an entry was stored, or after the step and before its entry. Whoever comes next
 //! goes on with the same order, and with the same key.
 
-use windlass_core::acme::Step;
+use instant_acme::AuthorizationStatus;
+use windlass_core::acme::{Entry, Step};
 
 use super::authority::begun;
 use super::world::World;
@@ -93,6 +94,36 @@ async fn killed_before_every_entry() {
             "at entry {refused}: {told:?}"
         );
     }
+}
+
+/// It had the authority look and died; the authority was convinced after the next worker saw its open question, and
+/// before that worker had it look. It looks once only.
+#[tokio::test]
+async fn killed_while_the_authority_looks() {
+    let world = World::new().await;
+    let wanted = world.wanted("blog", &["blog.example.org"]);
+    let orderer = world.orderer();
+    let mut open = orderer.ledger.begin(begun(&wanted)).await.unwrap();
+    let mut session = None;
+    while open.order.next() != Step::Prove {
+        let ran = orderer
+            .advance(&mut open, &mut session, &wanted, &world.access())
+            .await;
+        assert_eq!(ran.unwrap(), None);
+    }
+    let (session, url) = (session.unwrap(), open.order.url.clone().unwrap());
+    let mut seen = session.account.order(url.clone()).await.unwrap();
+    let question = seen.authorizations().next().await.unwrap().unwrap().status;
+    assert_eq!(question, AuthorizationStatus::Pending);
+
+    let answers = open.order.proofs.iter();
+    let _given = orderer
+        .challenges
+        .give(answers.map(|proof| (proof.token.clone(), proof.answer.clone())));
+    let before = session.prove(&open.order.begun, &url).await;
+    assert!(matches!(before, Ok(Entry::Ready)), "{before:?}");
+    let proven = session.convince(&open.order.begun, seen).await;
+    assert!(matches!(proven, Ok(Entry::Ready)), "{proven:?}");
 }
 
 /// No space for the certificate itself: it stays in the database, and is put down when there is.
