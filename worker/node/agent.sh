@@ -75,7 +75,7 @@ fence='' holder='' cluster='' token='' at='' phase=none base=- target=- failed='
 end() { # end WORD SENTENCE: the answer's last line
 	ending=$1
 	shift
-	printf 'end\t%s\t%s\n' "$ending" "$(printf '%s' "$*" | tr '\n\t' '  ')"
+	printf 'end\t%s\t%s\n' "$ending" "$([ -z "$*" ] || printf '%s' "$*" | tr '\n\t' '  ')"
 	[ "$ending" = ok ]
 	exit
 }
@@ -119,7 +119,7 @@ point() { # point LINK DIGEST: a link into releases/, or none for "-"
 
 pointed() { # pointed LINK: sets $got to the digest it leads to, "-" where there is none
 	got=-
-	[ ! -L "$root/$1" ] || got=$(basename "$(readlink "$root/$1")")
+	[ ! -L "$root/$1" ] || { got=$(readlink "$root/$1") && got=${got##*/}; }
 }
 
 set_phase() {
@@ -202,38 +202,46 @@ refuse_beside_another() { # one attempt at a time
 
 # ---- Looking at files: one stat and one sha256sum for all of them ---------------------------------------
 
-observe() { # observe LIST: sorted lines "path kind mode owner sha256" of what is there
-	xargs -r stat -c "%n$tab%F$tab%04a$tab%U:%G" <"$1" 2>/dev/null | sort >"$scratch/stat"
-	sed -n "s/^\([^$tab]*\)${tab}regular .*/\1/p" "$scratch/stat" | xargs -r sha256sum 2>/dev/null |
-		sed "s/^\([0-9a-f]*\)  \(.*\)/\2$tab\1/" | sort >"$scratch/sums"
-	join -t "$tab" -a 1 -e - -o 0,1.2,1.3,1.4,2.2 "$scratch/stat" "$scratch/sums"
+look() { # look LIST: what is there, unsorted, as files in $scratch
+	xargs -r stat -c "%n$tab%F$tab%04a$tab%U:%G" <"$1" >"$scratch/stat" 2>/dev/null
+	sed -n "s/^\([^$tab]*\)${tab}regular .*/\1/p" "$scratch/stat" | xargs -r sha256sum >"$scratch/sums" 2>/dev/null
 }
 
-expected() { # expected MANIFEST: sorted lines "path sha256 mode owner flags", serials as they were bound
-	[ ! -f "$1" ] || while IFS=$tab read -r sha mode owner flags _ path; do
-		case $flags in *serial*) recorded "$path" && sha=$bound ;; esac
-		printf '%s\t%s\t%s\t%s\t%s\n' "$path" "$sha" "$mode" "$owner" "$flags"
-	done <"$1" | sort
+observe() { # observe LIST: sorted lines "path kind mode owner sha256" of what is there
+	look "$1"
+	sort -o "$scratch/stat" "$scratch/stat"
+	sed "s/^\([0-9a-f]*\)  \(.*\)/\2$tab\1/" "$scratch/sums" | sort |
+		join -t "$tab" -a 1 -e - -o 0,1.2,1.3,1.4,2.2 "$scratch/stat" -
+}
+
+wanted() { # wanted MANIFEST: lines "path sha256 mode owner flags", serials as they were bound
+	[ ! -f "$1" ] || root=$root awk -F "$tab" -v OFS="$tab" '{
+		record = ENVIRON["root"] "/serials" $6
+		if ($4 ~ /serial/ && (getline line <record) > 0) {
+			split(line, noted)
+			$1 = noted[3]
+			close(record)
+		}
+		print $6, $1, $2, $3, $4
+	}' "$1"
+}
+
+expected() { # expected MANIFEST: the same, sorted
+	wanted "$1" | sort
 }
 
 drift() { # drift DIGEST: lines "drift path kind" for files that are not as this release says
-	expected "$root/releases/$1/manifest" >"$scratch/want"
+	wanted "$root/releases/$1/manifest" >"$scratch/want"
 	cut -f 1 "$scratch/want" >"$scratch/paths"
-	observe "$scratch/paths" >"$scratch/seen"
-	join -t "$tab" -a 1 -e - -o 0,1.2,1.3,1.4,2.2,2.3,2.4,2.5 "$scratch/want" "$scratch/seen" |
-		while IFS=$tab read -r path sha mode owner kind mode_now owner_now sha_now; do
-			case $kind in
-			-) printf 'drift\t%s\tmissing\n' "$path" ;;
-			regular*)
-				if [ "$sha" != "$sha_now" ]; then
-					printf 'drift\t%s\tmodified\n' "$path"
-				elif [ "$mode $owner" != "$mode_now $owner_now" ]; then
-					printf 'drift\t%s\tattributes\n' "$path"
-				fi
-				;;
-			*) printf 'drift\t%s\tmodified\n' "$path" ;;
-			esac
-		done
+	look "$scratch/paths"
+	# Two digests that are digits and one "e" would be compared as numbers, if they were not made strings.
+	awk -F "$tab" -v OFS="$tab" '
+		FILENAME == ARGV[1] { kind[$1] = $2; looks[$1] = $3 " " $4; next }
+		FILENAME == ARGV[2] { sum[substr($0, 67)] = substr($0, 1, 64); next }
+		!($1 in kind) { print "drift", $1, "missing"; next }
+		kind[$1] !~ /^regular/ || (sum[$1] "") != ($2 "") { print "drift", $1, "modified"; next }
+		looks[$1] != ($3 " " $4) { print "drift", $1, "attributes" }
+	' "$scratch/stat" "$scratch/sums" "$scratch/want"
 }
 
 of_turn() { # of_turn KEY: the values of this key, sorted
@@ -302,9 +310,9 @@ excuse_conffiles() { # a package's own configuration that nobody has edited may 
 
 # ---- SOA serials: they change with the zone's text only, and only ever grow (RFC 1982) --------------------
 
-recorded() { # recorded PATH: sets serial, canonical and bound of a zone file
-	serial=0 canonical=- bound=-
-	[ -f "$root/serials$1" ] && IFS=$tab read -r serial canonical bound <"$root/serials$1"
+recorded() { # recorded PATH: sets serial and canonical of a zone file
+	serial=0 canonical=-
+	[ -f "$root/serials$1" ] && IFS=$tab read -r serial canonical _ <"$root/serials$1"
 }
 
 # Zones that people keep have serials of any length, in places of their own, beside other numbers that look like one.
@@ -602,7 +610,8 @@ verb_status() {
 	printf 'boot\t%s\nclock\t%s\n' "$boot" "$(date +%s)"
 	get "$root/cluster"
 	[ -z "$got" ] || printf 'cluster\t%s\n' "$got"
-	[ ! -f "$root/fence" ] || printf 'fence\t%s\n' "$(cat "$root/fence")"
+	get "$root/fence"
+	[ -z "$got" ] || printf 'fence\t%s\n' "$got"
 	pointed previous
 	[ "$got" = - ] || printf 'previous\t%s\n' "$got"
 	get "$root/attempt"

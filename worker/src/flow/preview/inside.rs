@@ -32,7 +32,9 @@ pub fn run(input: impl Read, output: impl Write) -> anyhow::Result<()> {
         answer.findings.extend(rendered.findings);
         answer.bundle = rendered.bundle;
         if answer.bundle.is_some() {
-            answer.findings.extend(component_tests::run(&snapshot));
+            answer
+                .findings
+                .extend(component_tests::run_loaded(&snapshot, &components));
         }
     }
     answer.findings = answer.findings.sorted();
