@@ -1,7 +1,7 @@
 //! What changes on one node, file by file, and why. Compared are the release that the node confirmed last, the
 //! release it should hold, and what was changed there by hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ChangeKind, FileChange};
 use crate::ids::NodePath;
@@ -85,16 +85,10 @@ fn reasons(
     old: Option<&FileMeta>,
     new: Option<&FileMeta>,
 ) -> Vec<(String, String)> {
-    let mut inputs: Vec<&String> = Vec::new();
-    for input in new
-        .into_iter()
-        .chain(old)
-        .flat_map(|file| file.inputs.iter())
-    {
-        if !inputs.contains(&input) {
-            inputs.push(input);
-        }
-    }
+    let files = new.into_iter().chain(old);
+    let mut seen = BTreeSet::new();
+    let inputs = files.flat_map(|file| &file.inputs);
+    let inputs = inputs.filter(|input| seen.insert(*input));
     let word = |input: &String| {
         let before = base.and_then(|base| base.sources.get(input));
         match (before, target.sources.get(input)) {
@@ -105,7 +99,6 @@ fn reasons(
         }
     };
     inputs
-        .into_iter()
         .filter_map(|input| word(input).map(|word| (input.clone(), word.to_owned())))
         .collect()
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use memchr::memmem;
 use rayon::prelude::*;
 use tera::{Context, Value};
 
@@ -272,11 +273,7 @@ impl<'a> Entry<'a> {
     }
 
     fn accept(&self, path: &NodePath, content: &[u8]) -> Result<(), Finding> {
-        let has = |needle: &str| {
-            content
-                .windows(needle.len())
-                .any(|w| w == needle.as_bytes())
-        };
+        let has = |needle: &str| memmem::find(content, needle.as_bytes()).is_some();
         if self.file.serial != has(SERIAL_TOKEN) {
             let message = if self.file.serial {
                 format!("{path} is marked `serial: true` but does not call `soa_serial()`")
