@@ -16,13 +16,14 @@ pub(super) fn changes(
 ) -> Vec<FileChange> {
     let no_files = BTreeMap::new();
     let old_files = base.map_or(&no_files, |base| &base.files);
+    let sources = sources(base, target);
     let mut changes: Vec<FileChange> = target
         .files
         .iter()
         .filter_map(|(path, new)| {
             let old = old_files.get(path);
             let kind = kind_of(old, new, drift.get(path).copied())?;
-            let mut because = reasons(base, target, old, Some(new));
+            let mut because = reasons(&sources, old, Some(new));
             if drift.contains_key(path) {
                 because.push(("the node".to_owned(), "changed by hand".to_owned()));
             }
@@ -33,7 +34,7 @@ pub(super) fn changes(
         .iter()
         .filter(|(path, _)| !target.files.contains_key(*path));
     changes.extend(removed.filter_map(|(path, old)| {
-        let because = reasons(base, target, Some(old), None);
+        let because = reasons(&sources, Some(old), None);
         change(path, ChangeKind::Remove, Some(old), None, because)
     }));
     changes.sort_by(|a, b| a.path.cmp(&b.path));
@@ -78,27 +79,37 @@ fn change(
     })
 }
 
-/// The inputs of the file whose own content is new, changed or gone since the base was rendered.
+/// What is new, changed or gone since the base was rendered, of all that the node's files are made from.
+fn sources<'a>(
+    base: Option<&'a ReleaseMeta>,
+    target: &'a ReleaseMeta,
+) -> BTreeMap<&'a str, &'static str> {
+    let before = |input: &String| base.and_then(|base| base.sources.get(input));
+    let now = target.sources.iter().filter_map(|(input, digest)| {
+        let word = match before(input) {
+            None => "new",
+            Some(before) if before != digest => "changed",
+            Some(_) => return None,
+        };
+        Some((input.as_str(), word))
+    });
+    let gone = base.into_iter().flat_map(|base| base.sources.keys());
+    let gone = gone.filter(|input| !target.sources.contains_key(*input));
+    now.chain(gone.map(|input| (input.as_str(), "removed")))
+        .collect()
+}
+
+/// Those of them that the file is made from, or was.
 fn reasons(
-    base: Option<&ReleaseMeta>,
-    target: &ReleaseMeta,
+    sources: &BTreeMap<&str, &'static str>,
     old: Option<&FileMeta>,
     new: Option<&FileMeta>,
 ) -> Vec<(String, String)> {
     let files = new.into_iter().chain(old);
-    let mut seen = BTreeSet::new();
     let inputs = files.flat_map(|file| &file.inputs);
-    let inputs = inputs.filter(|input| seen.insert(*input));
-    let word = |input: &String| {
-        let before = base.and_then(|base| base.sources.get(input));
-        match (before, target.sources.get(input)) {
-            (None, Some(_)) => Some("new"),
-            (Some(_), None) => Some("removed"),
-            (Some(before), Some(after)) if before != after => Some("changed"),
-            _ => None,
-        }
-    };
-    inputs
-        .filter_map(|input| word(input).map(|word| (input.clone(), word.to_owned())))
+    let told = inputs.filter_map(|input| Some((input, *sources.get(input.as_str())?)));
+    let mut seen = BTreeSet::new();
+    told.filter(|(input, _)| seen.insert(*input))
+        .map(|(input, word)| (input.clone(), word.to_owned()))
         .collect()
 }
