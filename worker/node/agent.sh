@@ -215,23 +215,29 @@ observe() { # observe LIST: sorted lines "path kind mode owner sha256" of what i
 }
 
 wanted() { # wanted MANIFEST: lines "path sha256 mode owner flags", serials as they were bound
-	[ ! -f "$1" ] || root=$root awk -F "$tab" -v OFS="$tab" '{
-		record = ENVIRON["root"] "/serials" $6
-		if ($4 ~ /serial/ && (getline line <record) > 0) {
-			split(line, noted)
-			$1 = noted[3]
-			close(record)
-		}
-		print $6, $1, $2, $3, $4
-	}' "$1"
+	[ -f "$1" ] || return 0
+	# Only records are opened: some awks end at a directory.
+	{ [ ! -d "$root/serials" ] || find "$root/serials" -xtype f -printf '/%P\n'; } |
+		root=$root awk -F "$tab" -v OFS="$tab" '
+			!listed { noted[$0]; next }
+			$4 ~ /serial/ && $6 in noted {
+				record = ENVIRON["root"] "/serials" $6
+				if ((getline line <record) > 0) {
+					split(line, field)
+					$1 = field[3]
+				}
+				close(record)
+			}
+			{ print $6, $1, $2, $3, $4 }
+		' - listed=1 "$1"
 }
 
 expected() { # expected MANIFEST: the same, sorted
-	wanted "$1" | sort
+	wanted "$1" >"$scratch/bound" && sort "$scratch/bound"
 }
 
 drift() { # drift DIGEST: lines "drift path kind" for files that are not as this release says
-	wanted "$root/releases/$1/manifest" >"$scratch/want"
+	wanted "$root/releases/$1/manifest" >"$scratch/want" || end failed "cannot read what release $1 consists of"
 	cut -f 1 "$scratch/want" >"$scratch/paths"
 	look "$scratch/paths"
 	# Two digests that are digits and one "e" would be compared as numbers, if they were not made strings.
@@ -241,7 +247,7 @@ drift() { # drift DIGEST: lines "drift path kind" for files that are not as this
 		!($1 in kind) { print "drift", $1, "missing"; next }
 		kind[$1] !~ /^regular/ || (sum[$1] "") != ($2 "") { print "drift", $1, "modified"; next }
 		looks[$1] != ($3 " " $4) { print "drift", $1, "attributes" }
-	' "$scratch/stat" "$scratch/sums" "$scratch/want"
+	' "$scratch/stat" "$scratch/sums" "$scratch/want" || end failed "cannot compare release $1 with this node"
 }
 
 of_turn() { # of_turn KEY: the values of this key, sorted
@@ -253,14 +259,16 @@ lists() { # the paths that this turn changes, as files in $scratch
 	of_turn remove >"$scratch/remove"
 	sort -u "$scratch/install" "$scratch/remove" >"$scratch/change"
 	sed 's,/[^/]*$,,' "$scratch/install" | sort -u >"$scratch/dirs"
-	expected "$root/releases/$target/manifest" >"$scratch/want.target"
+	expected "$root/releases/$target/manifest" >"$scratch/want.target" ||
+		end failed "cannot read what release $target consists of"
 	join -t "$tab" "$scratch/install" "$scratch/want.target" |
 		sed -n "s/^\([^$tab]*\)$tab.*serial.*/\1/p" >"$scratch/zones"
 	comm -23 "$scratch/install" "$scratch/zones" | sed 's,^,.,' >"$scratch/plain"
 }
 
 refuse_foreign() { # nothing that was changed by hand or is not ours is overwritten, unless adopted
-	expected "$root/releases/$base/manifest" >"$scratch/want.base"
+	expected "$root/releases/$base/manifest" >"$scratch/want.base" ||
+		end failed "cannot read what release $base consists of"
 	observe "$scratch/change" >"$scratch/seen"
 	adopt=" $(of_turn adopt | tr '\n' ' ')"
 	true >"$scratch/foreign"
@@ -1017,7 +1025,8 @@ verb_logs() { # verb_logs UNIT LINES
 
 verb_read() { # verb_read '!p'|p: secret files are left out (!p), or nothing else is taken (p)
 	sort -u >"$scratch/paths"
-	expected "$root/current/manifest" | sed -n "/${tab}[^$tab]*secret[^$tab]*\$/$1" |
+	expected "$root/current/manifest" >"$scratch/want" || end failed "cannot read what the current release consists of"
+	sed -n "/${tab}[^$tab]*secret[^$tab]*\$/$1" "$scratch/want" |
 		join -t "$tab" -o 0 "$scratch/paths" - | sed 's,^,.,' >"$scratch/list"
 	[ ! -s "$scratch/list" ] ||
 		printf 'tar\t%s\n' "$(tar -C "$root/current/files" -czf - --no-recursion -T "$scratch/list" | base64 -w 0)"

@@ -2,6 +2,7 @@
 //! back, gets a higher one.
 
 use windlass::ports::NodeWriter;
+use windlass_core::observed::DriftKind;
 
 use super::bench::{Bench, OLD, ZONE, fence, path, release, turn, zone};
 
@@ -61,6 +62,20 @@ async fn a_refused_activation_uses_no_serial_up_and_is_no_drift() {
     assert!(bench.status().await.drift.is_empty());
     bench.activate("1-b", 60).await.unwrap();
     assert_eq!(serial(&bench), first + 1);
+}
+
+/// Where a zone's path was a folder before, there is one where its serial would be noted: some awks end at reading it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "lab: needs root"]
+async fn a_folder_in_the_place_of_a_serial_hides_no_drift() {
+    let bench = Bench::boot();
+    let one = release(&[(ZONE, &zone("www A 192.0.2.1")), (OLD, "x\n")]);
+    bench.roll("1-a", &turn(None, &one), &one).await;
+    let record = format!("/var/lib/windlass/serials{ZONE}");
+    bench.sh(&format!("rm {record}; mkdir {record}; echo y >>{OLD}"));
+    let drift = bench.status().await.drift;
+    assert_eq!(drift[&path(OLD)], DriftKind::Modified, "{drift:?}");
+    assert_eq!(drift[&path(ZONE)], DriftKind::Modified, "{drift:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -149,20 +149,24 @@ impl Session {
             OrderStatus::Invalid => return Err(self.unproven(&mut order, None).await),
             OrderStatus::Pending => {}
         }
-        if let Err(error) = have_it_look(begun, &mut order).await {
+        let mut looks = begun.names.len();
+        while let Err(error) = have_it_look(begun, &mut order).await {
             let trouble = failed(error);
-            let Trouble::Failed {
-                failure: Failure::Unproven,
-                ..
-            } = trouble
-            else {
+            let unproven = matches!(
+                &trouble,
+                Trouble::Failed {
+                    failure: Failure::Unproven,
+                    ..
+                }
+            );
+            if looks == 0 || !unproven {
                 return Err(trouble);
-            };
-            // A worker that died has asked for the same, and the authority came to its end between our look at the
-            // question and our asking: it looks once only. A second look shows what it found.
+            }
+            looks -= 1;
+            // A worker that died has asked for the same, and the authority came to its end with this name between our
+            // look at the question and our asking: it looks once only. Another look shows what it found.
             let again = self.account.order(order.url().to_owned()).await;
             order = again.map_err(&failed)?;
-            have_it_look(begun, &mut order).await.map_err(&failed)?;
         }
         match order.poll_ready(&PATIENCE).await {
             Ok(OrderStatus::Invalid) => Err(self.unproven(&mut order, None).await),
