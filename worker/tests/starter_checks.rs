@@ -115,6 +115,28 @@ async fn a_map_that_names_no_backend_is_refused_with_its_line() -> Result<()> {
     Ok(())
 }
 
+/// iptables takes them, and nobody comes in any more.
+#[tokio::test]
+async fn rules_that_lock_the_worker_out_are_refused() -> Result<()> {
+    let path = "components/firewall/rules.v4.tera";
+    let broken = replaced(
+        starter()?,
+        path,
+        "-p tcp --dport {{ ssh_port }} -j ACCEPT",
+        "-p tcp --dport 1{{ ssh_port }} -j ACCEPT",
+    )?;
+    let (findings, ..) = checked(&broken, &Remembered::default()).await?;
+    let told = findings.iter().find(|finding| {
+        finding
+            .message
+            .contains("the worker's way in, port 22, is not accepted")
+    });
+    let told = told.with_context(|| format!("{findings:#?}"))?;
+    let excerpt = told.excerpt.as_ref().context("nothing is quoted")?;
+    assert_eq!(excerpt.path, "/etc/windlass/firewall.v4");
+    Ok(())
+}
+
 /// BIND takes it, and refuses every transfer.
 #[tokio::test]
 async fn a_key_that_a_secondary_uses_and_nobody_defines_is_refused() -> Result<()> {

@@ -16,9 +16,9 @@ pub const COMMAND: &str = "render-request";
 pub fn run(input: impl Read, output: impl Write) -> anyhow::Result<()> {
     let (snapshot, stubs) = wire::asked(input).context("the snapshot broke off")?;
     let mut answer = Answer::default();
-    let loaded = model::load(&snapshot);
+    let (loaded, (components, wrong)) =
+        rayon::join(|| model::load(&snapshot), || component::load(&snapshot));
     answer.findings = loaded.findings;
-    let (components, wrong) = component::load(&snapshot);
     answer.findings.extend(wrong);
     if let Some(model) = loaded.model.filter(|_| !answer.findings.has_errors()) {
         let materials = stubs.materials(&model, &snapshot);
