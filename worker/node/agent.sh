@@ -259,8 +259,7 @@ lists() { # the paths that this turn changes, as files in $scratch
 	of_turn remove >"$scratch/remove"
 	sort -u "$scratch/install" "$scratch/remove" >"$scratch/change"
 	sed 's,/[^/]*$,,' "$scratch/install" | sort -u >"$scratch/dirs"
-	expected "$root/releases/$target/manifest" >"$scratch/want.target" ||
-		end failed "cannot read what release $target consists of"
+	expected "$root/releases/$target/manifest" >"$scratch/want.target" || return 1
 	join -t "$tab" "$scratch/install" "$scratch/want.target" |
 		sed -n "s/^\([^$tab]*\)$tab.*serial.*/\1/p" >"$scratch/zones"
 	comm -23 "$scratch/install" "$scratch/zones" | sed 's,^,.,' >"$scratch/plain"
@@ -554,7 +553,7 @@ note_rolled_back() { # the newest hundred, the latest last: every `status` tells
 }
 
 put_back() {
-	lists
+	lists || return 1
 	drop_brought
 	bind_old || return 1
 	# shellcheck disable=SC2086 # a list of options
@@ -762,8 +761,7 @@ verb_check() {
 # change the machine's files nor reach its daemons through sockets in /run.
 verb_inside() {
 	load "$1"
-	lists
-	mount -t tmpfs -o mode=1777 windlass /tmp && mkdir -m 700 /tmp/.windlass || exit 1
+	lists && mount -t tmpfs -o mode=1777 windlass /tmp && mkdir -m 700 /tmp/.windlass || exit 1
 	while read -r dir; do
 		while [ ! -d "$dir/" ]; do dir=${dir%/*}; done
 		printf '%s/\n' "$dir"
@@ -844,7 +842,7 @@ verb_activate() { # verb_activate TOKEN SECONDS
 	printf '%s\n' "$got" >"$at/previous"
 	connection
 	printf '%s\n' "$got" >"$at/came"
-	lists
+	lists || end failed "cannot read what release $target consists of"
 	refuse_foreign
 	prepare
 	arm "$2" || end failed "cannot arm the dead-man: systemd-run failed"

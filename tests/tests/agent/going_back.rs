@@ -203,6 +203,22 @@ async fn an_extended_timer_does_not_fire_at_its_first_deadline() {
     bench.confirm("1-b").await.unwrap();
 }
 
+/// Going on would put back what it knows of and leave the rest.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "lab: needs root"]
+async fn a_release_that_cannot_be_read_leaves_the_node_stuck_until_it_can() {
+    let (bench, one, two) = prepared(|_| {}).await;
+    bench.activate("1-b", 60).await.unwrap();
+    let awk = bench.sh("readlink -f /usr/bin/awk");
+    bench.sh(&format!("chmod a-x {awk}"));
+    let stuck = bench.rollback("1-b").await;
+    assert!(matches!(stuck, Err(NodeError::Stuck { .. })), "{stuck:?}");
+    bench.sh(&format!("chmod a+x {awk}"));
+    assert_eq!(bench.phase().await, AttemptPhase::Stuck);
+    bench.rollback("1-b").await.unwrap();
+    assert_old(&bench, &one, &two).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "lab: needs root"]
 async fn a_backward_step_that_fails_leaves_the_node_stuck_until_it_is_mended() {
