@@ -9,7 +9,7 @@ use windlass::check::{Checker, Progress, Remembered, Sandbox};
 use windlass::git::checkout::snapshot_worktree;
 use windlass::materials::{self, Directories};
 use windlass_core::component;
-use windlass_core::finding::Findings;
+use windlass_core::finding::{Excerpt, Findings};
 use windlass_core::model;
 use windlass_core::release::Bundle;
 use windlass_core::render::{self, Cache, Inputs};
@@ -62,6 +62,14 @@ async fn checked(snapshot: &Snapshot, remembered: &Remembered) -> Result<(Findin
     Ok((found, run.into_inner(), known.into_inner()))
 }
 
+/// What the finding with these words quotes.
+fn quoted<'a>(findings: &'a Findings, words: &str) -> Result<&'a Excerpt> {
+    let mut all = findings.iter();
+    let told = all.find(|finding| finding.message.contains(words));
+    let told = told.with_context(|| format!("{findings:#?}"))?;
+    told.excerpt.as_ref().context("nothing is quoted")
+}
+
 #[tokio::test]
 async fn the_starter_passes_and_one_change_rechecks_only_what_it_touches() -> Result<()> {
     let remembered = Remembered::default();
@@ -105,11 +113,7 @@ async fn a_map_that_names_no_backend_is_refused_with_its_line() -> Result<()> {
         "sight-{{ site.name }}",
     )?;
     let (findings, ..) = checked(&broken, &Remembered::default()).await?;
-    let told = findings
-        .iter()
-        .find(|finding| finding.message.contains("is sent to sight-www"));
-    let told = told.with_context(|| format!("{findings:#?}"))?;
-    let excerpt = told.excerpt.as_ref().context("nothing is quoted")?;
+    let excerpt = quoted(&findings, "is sent to sight-www")?;
     assert_eq!(excerpt.path, "/etc/haproxy/hosts.map");
     assert!(excerpt.text.contains("sight-www"), "{findings:#?}");
     Ok(())
@@ -126,13 +130,8 @@ async fn rules_that_lock_the_worker_out_are_refused() -> Result<()> {
         "-p tcp --dport 1{{ ssh_port }} -j ACCEPT",
     )?;
     let (findings, ..) = checked(&broken, &Remembered::default()).await?;
-    let told = findings.iter().find(|finding| {
-        finding
-            .message
-            .contains("the worker's way in, port 22, is not accepted")
-    });
-    let told = told.with_context(|| format!("{findings:#?}"))?;
-    let excerpt = told.excerpt.as_ref().context("nothing is quoted")?;
+    let words = "the worker's way in, port 22, is not accepted";
+    let excerpt = quoted(&findings, words)?;
     assert_eq!(excerpt.path, "/etc/windlass/firewall.v4");
     Ok(())
 }

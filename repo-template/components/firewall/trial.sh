@@ -16,7 +16,8 @@ try() {
     # As text, because every call of iptables takes its time: an empty file has no such rule either.
     case "$("$command" -S WINDLASS-IN 2>/dev/null)
 " in
-        *"-A WINDLASS-IN -p tcp -m tcp --dport $port -j ACCEPT
+        *"
+-A WINDLASS-IN -p tcp -m tcp --dport $port -j ACCEPT
 "*) ;;
         *)
             echo "$file:1: the worker's way in, port $port, is not accepted"

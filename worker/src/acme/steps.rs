@@ -140,6 +140,7 @@ impl Session {
             .await
     }
 
+    /// The same for an order as it was seen before, which may have gone on since.
     pub(super) async fn convince(&self, begun: &Begun, mut order: Order) -> Result<Entry, Trouble> {
         let failed = self.failed(Step::Prove);
         match order.state().status {
